@@ -1,0 +1,35 @@
+"""attention-zoo: one attention core under vision, language, graph and time-series models.
+
+    import zoo
+    model = zoo.create_model("vit_tiny_patch16_224", num_classes=10)
+    model = zoo.load("runs/...")
+
+Everything is imported on first use, so that `import zoo` costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "build": ("zoo.models", "build_model"),
+    "create_model": ("zoo.models", "create_model"),
+    "list_models": ("zoo.models", "list_models"),
+    "load": ("zoo.pretrained", "load"),
+    "save": ("zoo.pretrained", "save"),
+    "convert": ("zoo.pretrained", "convert"),
+    "ZooError": ("zoo.errors", "ZooError"),
+}
+__all__ = ["ZooError", "build", "convert", "create_model", "list_models", "load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        module, attribute = _WHERE[name]
+        return getattr(import_module(module), attribute)
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

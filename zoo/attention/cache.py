@@ -1,0 +1,72 @@
+"""A static cache of keys and values: one buffer for the whole generation, so that a compiled step stays one graph."""
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+
+
+class KVCache(nn.Module):
+    """Keys and values of one Attention, [batch, num_kv_heads, length, head_dim], and the place of each slot.
+
+    Slots not yet written have place -1, which hides them. `ring=True` overwrites the oldest slot when it is full: for
+    patterns that look back less than `length` (a window), where nothing that may be seen is lost. Without it, a write
+    beyond the end raises ZooError.
+    """
+
+    def __init__(
+        self,
+        batch: int,
+        num_kv_heads: int,
+        length: int,
+        head_dim: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        ring: bool = False,
+    ):
+        super().__init__()
+        if min(batch, num_kv_heads, length, head_dim) < 1:
+            raise ZooError(f"A cache needs positive sizes; got {(batch, num_kv_heads, length, head_dim)}.")
+        self.length, self.ring = length, ring
+        shape = (batch, num_kv_heads, length, head_dim)
+        self.register_buffer("k", torch.zeros(shape, dtype=dtype, device=device), persistent=False)
+        self.register_buffer("v", torch.zeros(shape, dtype=dtype, device=device), persistent=False)
+        self.register_buffer("places", torch.full((length,), -1, device=device), persistent=False)
+        self.register_buffer("end", torch.zeros((), dtype=torch.long, device=device), persistent=False)
+        self.holds_context = False
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.places.fill_(-1)
+        self.end.zero_()
+        self.holds_context = False
+
+    def next_places(self, n: int) -> Tensor:
+        """The places [n] of the next n tokens."""
+        return self.end + torch.arange(n, device=self.end.device)
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Write [B, H_kv, n, D] at the next n places; return all keys, all values and the place of each slot."""
+        n = k.shape[2]
+        self._check(k, n)
+        place = self.next_places(n)
+        slot = place % self.length if self.ring else place
+        self.k.index_copy_(2, slot, k.detach().to(self.k.dtype))
+        self.v.index_copy_(2, slot, v.detach().to(self.v.dtype))
+        self.places.index_copy_(0, slot, place)
+        self.end += n
+        return self.k.to(k.dtype), self.v.to(v.dtype), self.places
+
+    def _check(self, k: Tensor, n: int) -> None:
+        if k.shape[:2] != self.k.shape[:2] or k.shape[3] != self.k.shape[3]:
+            raise ZooError(f"The cache holds {list(self.k.shape)} [B, H_kv, length, D]; got keys {list(k.shape)}.")
+        if n > self.length:
+            raise ZooError(f"{n} tokens at once do not fit a cache of {self.length}: make it longer.")
+        if self.ring or torch.compiler.is_compiling() or self.end.is_cuda:  # a look at `end` would wait for the GPU,
+            return  # where index_copy_ itself refuses what lies outside
+        if int(self.end) + n > self.length:
+            raise ZooError(
+                f"The cache is full: {int(self.end)} of {self.length} places are taken and {n} more came. "
+                "Make it longer, or ring=True if the pattern is a window no longer than the cache."
+            )

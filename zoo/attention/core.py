@@ -1,0 +1,258 @@
+"""One attention call: what goes in, which kernel computes it, what comes out.
+
+    logits[i, j] = score(q_i, k_j) + bias[i, j]        where the pattern lets query i see key j, else -inf
+    weights[i]   = score.normalize(logits[i])          softmax unless the score says otherwise; an empty row is 0
+    out[i]       = sum_j weights[i, j] v_j
+
+Shapes throughout: B batch, H heads, Q queries, K keys, D head width; heads are always axis 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from zoo.attention.patterns import Full, Pattern
+from zoo.attention.scores import ScaledDot, Score
+from zoo.errors import ZooError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FULL = Full()
+SCALED_DOT = ScaledDot()
+
+
+class AttentionOutput(NamedTuple):
+    """What a kernel returns; what was not asked for is None.
+
+    out: [B, H, Q, Dv]. weights: [B, H, Q, K], before dropout. logits: [B, H, Q, K], -inf where forbidden.
+    """
+
+    out: Tensor
+    weights: Tensor | None = None
+    logits: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionCall:
+    """Everything a kernel may look at. `q_pos` [Q] and `k_pos` [K] are the tokens' places in the sequence; None
+    means that the keys are 0..K-1 and the queries the last Q of them. A key at place -1 is an empty cache slot."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    score: Score = SCALED_DOT
+    pattern: Pattern = FULL
+    bias: Tensor | None = None
+    dropout: float = 0.0
+    need_weights: bool = False
+    need_logits: bool = False
+    q_pos: Tensor | None = None
+    k_pos: Tensor | None = None
+
+    @property
+    def groups(self) -> int:
+        """How many query heads read one key/value head (1 unless GQA or MQA)."""
+        return self.q.shape[1] // self.k.shape[1]
+
+    def places(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(b, h, q, k): index tensors that broadcast to [B, H, Q, K], as `Pattern.allowed` takes them."""
+        (B, H, Q, _), K, device = self.q.shape, self.k.shape[2], self.q.device
+        q = torch.arange(K - Q, K, device=device) if self.q_pos is None else self.q_pos
+        k = torch.arange(K, device=device) if self.k_pos is None else self.k_pos
+        b, h = torch.arange(B, device=device), torch.arange(H, device=device)
+        return b.view(B, 1, 1, 1), h.view(1, H, 1, 1), q.view(1, 1, Q, 1), k.view(1, 1, 1, K)
+
+    def mask(self) -> Tensor | None:
+        """True where a query may see a key, broadcastable to [B, H, Q, K]; None where all may see all."""
+        terms = []
+        if not isinstance(self.pattern, Full):
+            terms.append(self.pattern.allowed(*self.places()))
+        if self.k_pos is not None:
+            terms.append((self.k_pos >= 0).view(1, 1, 1, -1))
+        if self.bias is not None:
+            terms.append(self.bias != -torch.inf)
+        if not terms:
+            return None
+        mask = terms[0]
+        for term in terms[1:]:
+            mask = mask & term
+        return mask
+
+    def visible(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere."""
+        if mask is None:
+            return self.k, self.v
+        seen = mask.any(-2).unsqueeze(-1)  # [b, h, K, 1]
+        if seen.shape[1] > 1 and self.groups > 1:  # a key/value head is seen if any head of its group sees it
+            seen = seen.unflatten(1, (self.k.shape[1], self.groups)).any(2)
+        return torch.where(seen, self.k, 0), torch.where(seen, self.v, 0)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """[B, H_kv, K, D] -> [B, H, K, D]: query head h reads key/value head h // groups."""
+        return x if self.groups == 1 else x.repeat_interleave(self.groups, dim=1)
+
+
+class Kernel(Protocol):
+    """One way to compute a call. Reasons come from types, shapes, dtypes, devices and flags, never from values."""
+
+    name: str
+
+    def why_not(self, call: AttentionCall) -> tuple[str, ...]:
+        """Why it cannot run this call; empty if it can."""
+
+    def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
+        """Why another kernel is faster here: passed over by the automatic choice, never when pinned."""
+
+    def run(self, call: AttentionCall) -> AttentionOutput: ...
+
+
+def choose_kernel(call: AttentionCall, pinned: str | None = None) -> Kernel:
+    """The pinned kernel, or the first of KERNELS that has no objection, or the first that can run at all.
+
+    A pinned kernel never falls back. Raises ZooError with the reasons of every kernel that refuses.
+    """
+    from zoo.attention.kernels import KERNELS
+
+    if pinned is None:
+        able = [kernel for kernel in KERNELS if not kernel.why_not(call)]
+        for kernel in able:
+            if not kernel.why_slow(call):
+                return kernel
+        if able:
+            return able[0]
+        raise ZooError(f"No kernel can compute this attention.\n{_reasons(KERNELS, call)}")
+    for kernel in KERNELS:
+        if kernel.name == pinned:
+            if kernel.why_not(call):
+                raise ZooError(
+                    f"kernel={pinned!r} cannot compute this attention; "
+                    f"choose another, or None for the automatic choice.\n{_reasons(KERNELS, call)}"
+                )
+            return kernel
+    raise ZooError(f"Unknown kernel {pinned!r}: {nearest(pinned, [kernel.name for kernel in KERNELS])}")
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    score: Score | None = None,
+    pattern: Pattern = FULL,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
+    kernel: str | None = None,
+    need_weights: bool = False,
+    need_logits: bool = False,
+    q_pos: Tensor | None = None,
+    k_pos: Tensor | None = None,
+) -> AttentionOutput:
+    """Each query's weighted mean of the values: out_i = sum_j normalize(score(q_i, k_j) + bias_ij) v_j.
+
+    Vaswani et al. 2017, section 3.2, with the score, the pattern and the kernel open.
+
+    Args:
+        q: [B, H, Q, D]. k: [B, H_kv, K, D]. v: [B, H_kv, K, Dv]. Query head h reads key head h // (H // H_kv).
+        score: how a query is compared with a key; None is ScaledDot().
+        pattern: which keys a query may see. Query i has place i + K - Q: the queries are the last Q places.
+        bias: added to the logits, broadcastable to [B, H, Q, K]; -inf forbids.
+        dropout: probability of dropping a weight, applied as given: the caller knows whether it trains.
+        kernel: None for the fastest that can, or a name out of `[k.name for k in KERNELS]`.
+        need_weights, need_logits: return them ([B, H, Q, K]); weights are those before dropout.
+        q_pos, k_pos: [Q] and [K], places in the sequence where they are not the default (a cache).
+
+    Returns:
+        AttentionOutput(out [B, H, Q, Dv], weights, logits). A query that may see no key gets 0.
+
+    Raises:
+        ZooError: shapes that do not fit, or a kernel that cannot run this call (with every kernel's reasons).
+    """
+    call = AttentionCall(
+        q, k, v, SCALED_DOT if score is None else score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos
+    )
+    return run(call, kernel)
+
+
+def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
+    """Check the call, choose its kernel, compute it."""
+    check(call)
+    return choose_kernel(call, kernel).run(call)
+
+
+def check(call: AttentionCall) -> None:
+    """Raise ZooError where shapes, dtypes or places do not fit together."""
+    q, k, v = call.q, call.k, call.v
+    if not (q.ndim == k.ndim == v.ndim == 4):
+        raise ZooError(f"q, k, v are [batch, heads, length, width]; got {_shapes(call)}.")
+    if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
+        raise ZooError(
+            f"q and k need the same batch and width, k and v the same batch, heads and length; got {_shapes(call)}."
+        )
+    if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
+        raise ZooError(
+            f"{q.shape[1]} query heads cannot share {k.shape[1]} key/value heads evenly: give a number that divides."
+        )
+    if not (q.dtype == k.dtype == v.dtype):
+        raise ZooError(f"q, k, v need one dtype; got {q.dtype}, {k.dtype}, {v.dtype}: cast them before the call.")
+    if not 0.0 <= call.dropout < 1.0:
+        raise ZooError(f"dropout is a probability in [0, 1); got {call.dropout}.")
+    if call.pattern.uses_query and call.q_pos is None and q.shape[2] > k.shape[2]:
+        raise ZooError(
+            f"{q.shape[2]} queries on {k.shape[2]} keys: the queries are the last places of the keys, so {call.pattern} "
+            "has no meaning here. Give fewer queries, or a pattern that looks at keys only (Full, Padding, Prefix)."
+        )
+    if call.bias is not None:
+        target = (*q.shape[:3], k.shape[2])
+        sizes = call.bias.shape
+        if len(sizes) > 4 or any(n not in (1, m) for n, m in zip(sizes[::-1], target[::-1], strict=False)):
+            raise ZooError(f"bias {list(sizes)} does not broadcast to [B, H, Q, K] = {list(target)}.")
+    call.pattern.check(call)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What every kernel says of one call: `str()` is a line a kernel, in the order in which they are tried."""
+
+    lines: tuple[tuple[str, str], ...]
+    chosen: str | None
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {verdict}" for name, verdict in self.lines)
+
+
+def explain(q: Tensor, k: Tensor, v: Tensor, *, kernel: str | None = None, score: Score | None = None, **how) -> Explanation:
+    """Which kernels can compute this call, which would be slower here, and why not the others.
+
+    Takes `attend`'s arguments. `print(explain(q, k, v, ...))` has one line a kernel: "runs", "slower here: ..." or its
+    reasons; `.chosen` is the kernel that `attend` takes (None where it would refuse).
+    """
+    from zoo.attention.kernels import KERNELS
+
+    call = AttentionCall(q, k, v, score=SCALED_DOT if score is None else score, **how)
+    check(call)
+    try:
+        chosen = choose_kernel(call, kernel).name
+    except ZooError:
+        chosen = None
+    return Explanation(tuple((each.name, _verdict(each, call)) for each in KERNELS), chosen)
+
+
+def _verdict(kernel: Kernel, call: AttentionCall) -> str:
+    if reasons := kernel.why_not(call):
+        return "; ".join(reasons)
+    if reasons := kernel.why_slow(call):
+        return "slower here: " + "; ".join(reasons)
+    return "runs"
+
+
+def _reasons(kernels: Iterable[Kernel], call: AttentionCall) -> str:
+    return "\n".join(f"  {kernel.name}: {_verdict(kernel, call)}" for kernel in kernels)
+
+
+def _shapes(call: AttentionCall) -> str:
+    return ", ".join(f"{name} {list(x.shape)}" for name, x in (("q", call.q), ("k", call.k), ("v", call.v)))

@@ -1,0 +1,31 @@
+"""The oracle: the equation written down. It computes every call and returns weights and logits."""
+
+import torch.nn.functional as F
+
+from zoo.attention.core import AttentionCall, AttentionOutput
+
+TINY_HEAD = 8  # below this width two matrix products beat the CPU's fused kernel
+
+
+class Reference:
+    name = "reference"
+
+    def why_not(self, call: AttentionCall) -> tuple[str, ...]:
+        return ()
+
+    def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
+        if call.q.device.type == "cpu" and call.q.shape[-1] < TINY_HEAD:
+            return ()
+        return ("keeps the whole [B, H, Q, K] matrix of weights",)
+
+    def run(self, call: AttentionCall) -> AttentionOutput:
+        k, v = (call.spread(x) for x in call.visible(call.mask()))
+        logits = call.score.dense(call.q, k)
+        if call.bias is not None:
+            logits = logits + call.bias.to(logits.dtype)
+        logits = call.pattern.edit(logits, call)
+        weights = call.score.normalize(logits, call)
+        kept = F.dropout(weights, call.dropout) if call.dropout else weights
+        return AttentionOutput(
+            kept @ v, weights if call.need_weights else None, logits if call.need_logits else None
+        )

@@ -1,0 +1,65 @@
+"""torch.nn.functional.scaled_dot_product_attention: flash and memory-efficient kernels on every device."""
+
+import torch
+import torch.nn.functional as F
+
+from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.kernels.reference import TINY_HEAD
+from zoo.attention.patterns import Causal, Full, Pattern
+
+
+class SDPA:
+    name = "sdpa"
+
+    def why_not(self, call: AttentionCall) -> tuple[str, ...]:
+        reasons = not_a_dot_softmax(call)
+        if call.need_weights or call.need_logits:
+            reasons += ("it returns neither weights nor logits",)
+        return reasons
+
+    def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
+        if call.q.device.type == "cpu" and call.q.shape[-1] < TINY_HEAD:
+            return (f"heads {call.q.shape[-1]} wide are faster as two matrix products on a CPU",)
+        if call.q.device.type == "cuda" and not (isinstance(call.pattern, Full) or aligned_causal(call)):
+            return ("needs a dense mask here, where FlexAttention skips empty blocks",)
+        return ()
+
+    def run(self, call: AttentionCall) -> AttentionOutput:
+        causal = aligned_causal(call)
+        mask = None if causal else call.mask()
+        k, v = call.visible(mask)
+        q, k, scale = call.score.as_dot(call.q, k)
+        bias, empty = mask, None
+        if mask is not None:
+            # A row without keys is 0 here on every backend and in both directions: let it see all, then zero it.
+            empty = ~mask.any(-1, keepdim=True)
+            bias = mask | empty
+            if call.bias is not None:
+                bias = call.bias.to(q.dtype).masked_fill(~bias, -torch.inf).masked_fill(empty, 0)
+        out = F.scaled_dot_product_attention(
+            q, k, v, bias, call.dropout, is_causal=causal, scale=scale, enable_gqa=call.groups > 1
+        )
+        return AttentionOutput(out if empty is None else out.masked_fill(empty, 0))
+
+
+def aligned_causal(call: AttentionCall) -> bool:
+    """Plain causal with as many queries as keys: the one case in which SDPA's top-left is_causal is right (C4)."""
+    return (
+        isinstance(call.pattern, Causal)
+        and call.q.shape[2] == call.k.shape[2]
+        and call.q_pos is None
+        and call.k_pos is None
+        and call.bias is None
+    )
+
+
+def not_a_dot_softmax(call: AttentionCall) -> tuple[str, ...]:
+    """Reasons shared by the fused kernels: they compute softmax(scale q.k + bias) v and nothing else."""
+    name, reasons = type(call.score).__name__, ()
+    if not call.score.has("as_dot"):
+        reasons += (f"{name} is not a dot product (no as_dot)",)
+    if call.score.has("normalize"):
+        reasons += (f"{name} does not normalise by softmax",)
+    if type(call.pattern).edit is not Pattern.edit:
+        reasons += (f"{type(call.pattern).__name__} chooses keys by their content",)
+    return reasons

@@ -1,0 +1,146 @@
+"""Attention as a layer: projections, heads, position, cache and recording around one AttentionCall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention.cache import KVCache
+from zoo.attention.core import AttentionCall, run
+from zoo.attention.parts import build
+from zoo.attention.patterns import Full, Pattern
+from zoo.attention.positions import Position
+from zoo.attention.projections import ConcatHeads, FusedQKV
+from zoo.attention.scores import ScaledDot
+from zoo.errors import ZooError
+
+
+class Attention(nn.Module):
+    """Multi-head attention: heads(softmax(score(q, k) + bias) v), with every axis a part.
+
+    Vaswani et al. 2017, section 3.2.2; grouped queries as in Ainslie et al. 2023, one key/value head as in Shazeer 2019.
+
+    Args:
+        dim: width of the tokens. num_heads: H. head_dim: D, default dim / num_heads. num_kv_heads: default H.
+        score, position, projection, output, qk_norm: modules, or factories that take what they name of dim, num_heads,
+            num_kv_heads, head_dim, bias (see `zoo.attention.parts.build`). None: scaled dot, none, fused, concatenated, none.
+        pattern: the static pattern; a run-time pattern is AND-ed to it.
+        kernel: None for the fastest that can, or a name that is never departed from.
+        dropout: of weights, in training.
+        bias: whether the projections have one.
+
+    Raises:
+        ZooError: dim that the heads do not divide, key/value heads that do not divide the heads, a position that
+            belongs on the tokens.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int = 8,
+        *,
+        score: nn.Module | Callable[..., nn.Module] | None = None,
+        pattern: Pattern | None = None,
+        position: Position | Callable[..., Position] | None = None,
+        projection: nn.Module | Callable[..., nn.Module] | None = None,
+        output: nn.Module | Callable[..., nn.Module] | None = None,
+        qk_norm: Callable[[int], nn.Module] | None = None,
+        num_kv_heads: int | None = None,
+        head_dim: int | None = None,
+        kernel: str | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+    ):
+        super().__init__()
+        num_kv_heads = num_kv_heads or num_heads
+        if head_dim is None and dim % num_heads:
+            raise ZooError(f"dim={dim} is not divisible by num_heads={num_heads}: change one, or give head_dim.")
+        if num_heads % num_kv_heads:
+            raise ZooError(f"num_heads={num_heads} is not divisible by num_kv_heads={num_kv_heads}: change one.")
+        head_dim = head_dim or dim // num_heads
+        facts = dict(dim=dim, num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=head_dim, bias=bias)
+        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
+        self.projection = build(projection or FusedQKV, **facts)
+        self.q_norm = qk_norm(head_dim) if qk_norm else None
+        self.k_norm = qk_norm(head_dim) if qk_norm else None
+        self.position = build(position, **facts)
+        if self.position is not None and not self.position.acts_inside:
+            raise ZooError(
+                f"{type(self.position).__name__} is added to the tokens before the first layer: "
+                "call its `embed` there; Attention takes positions that rotate or bias (RoPE, ALiBi, RelativeBias)."
+            )
+        self.score = build(score or ScaledDot, **facts)
+        self.output = build(output or ConcatHeads, **facts)
+        self.pattern = pattern or Full()
+        self.kernel, self.dropout = kernel, dropout
+        self.recorder: Callable[[AttentionCall], None] | None = None  # set by record_attention
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        pattern: Pattern | None = None,
+        pos: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """[B, N, dim] -> [B, N, dim].
+
+        Args:
+            context: [B, M, context_dim], what is attended to; default the tokens themselves.
+            pattern: AND-ed to the static one.
+            pos: [N] or [B, N], places of the tokens for the position part (left-padded batches); default 0..N-1, or
+                what follows the cache. Patterns, and biases beside a cache, go by the order in the sequence.
+            cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once.
+        """
+        q_place = k_place = None
+        if context is not None and cache is not None:
+            q, (k, v) = self.projection.queries(x), self._cached_context(context, cache)
+            q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
+        else:
+            q, k, v = self.projection(x, context)
+            q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
+        if context is None and cache is not None:
+            q_place = cache.next_places(x.shape[1])
+            if self.position is not None:
+                q, k = (self.position.rotate(y, q_place if pos is None else pos) for y in (q, k))
+            k, v, k_place = cache.append(k, v)
+            bias = None if self.position is None else self.position.bias(q_place, k_place)
+        else:
+            q, k, bias = self._placed(q, k, pos, context is None)
+        pattern = self.pattern if pattern is None else self.pattern & pattern
+        dropout = self.dropout if self.training else 0.0
+        call = AttentionCall(q, k, v, self.score, pattern, bias, dropout, q_pos=q_place, k_pos=k_place)
+        if self.recorder is not None:
+            self.recorder(call)
+        return self.output(run(call, self.kernel).out)
+
+    def _placed(self, q: Tensor, k: Tensor, pos: Tensor | None, same: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        """q and k turned by their places, and the bias; without a cache, query i has place i + K - Q."""
+        if self.position is None:
+            return q, k, None
+        Q, K = q.shape[2], k.shape[2]
+        if Q > K:
+            raise ZooError(f"{Q} queries on {K} keys have no places: {type(self.position).__name__} needs Q <= K.")
+        k_pos = pos if same and pos is not None else torch.arange(K, device=q.device)
+        q_pos = pos if pos is not None else k_pos[K - Q :]
+        return self.position.rotate(q, q_pos), self.position.rotate(k, k_pos), self.position.bias(q_pos, k_pos)
+
+    def _cached_context(self, context: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
+        """Keys and values of a context that does not change: projected once, then read from the cache."""
+        if not cache.holds_context:
+            k, v = self.projection.keys_values(context)
+            cache.append(k, v)
+            cache.holds_context = True
+        length = context.shape[1]
+        return cache.k[:, :, :length], cache.v[:, :, :length]
+
+    @staticmethod
+    def _normed(x: Tensor, norm: nn.Module | None) -> Tensor:
+        return x if norm is None else norm(x)
+
+    def extra_repr(self) -> str:
+        kernel = self.kernel or "the fastest"
+        return f"heads={self.num_heads}/{self.num_kv_heads} x {self.head_dim}, pattern={self.pattern}, kernel={kernel}"

@@ -1,0 +1,198 @@
+"""Patterns: which keys a query may see.
+
+A pattern is a value: a frozen dataclass with one method, `allowed`, index algebra on places in the sequence. That one
+definition becomes the dense mask, SDPA's is_causal and FlexAttention's mask_mod. Patterns compose with `&` and `|`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.attention.core import AttentionCall
+
+
+@dataclass(frozen=True, eq=False)  # equality is for the subclasses without tensors
+class Pattern:
+    """Base class: define `allowed`. Give `eq=False` to a dataclass that holds tensors."""
+
+    #: Whether `allowed` looks at the query's place; if not, there may be more queries than keys (cross-attention).
+    uses_query: ClassVar[bool] = True
+
+    def allowed(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        """True where sample b's head h lets the query at place q see the key at place k; broadcasts."""
+        raise NotImplementedError(f"{type(self).__name__} is a pattern without `allowed`: define it.")
+
+    def edit(self, logits: Tensor, call: AttentionCall) -> Tensor:
+        """Logits [B, H, Q, K] with -inf where forbidden: what the reference kernel does."""
+        mask = call.mask()
+        return logits if mask is None else logits.masked_fill(~mask, -torch.inf)
+
+    def check(self, call: AttentionCall) -> None:
+        """Raise ZooError if the pattern's own tensors do not fit the call's shapes."""
+
+    def __and__(self, other: Pattern) -> Pattern:
+        return other if isinstance(self, Full) else self if isinstance(other, Full) else And(self, other)
+
+    def __or__(self, other: Pattern) -> Pattern:
+        return self if isinstance(self, Full) else other if isinstance(other, Full) else Or(self, other)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it holds no tensor, so that what was derived from it (a BlockMask) may be kept."""
+        fields = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        return all(x.is_static if isinstance(x, Pattern) else not isinstance(x, Tensor) for x in fields)
+
+    def to(self, *args, **kwargs) -> Pattern:
+        """The pattern with its tensors moved, as `Tensor.to`; through `&` and `|`."""
+        return self._map(lambda x: x.to(*args, **kwargs))
+
+    def pin_memory(self) -> Pattern:
+        return self._map(lambda x: x.pin_memory())
+
+    def _map(self, move) -> Pattern:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        moved = {name: move(x) for name, x in fields.items() if isinstance(x, Tensor | Pattern)}
+        return dataclasses.replace(self, **moved) if moved else self
+
+
+@dataclass(frozen=True)
+class Full(Pattern):
+    """Every query sees every key."""
+
+    uses_query: ClassVar[bool] = False
+
+    def allowed(self, b, h, q, k):
+        return (k == k) & (q == q)
+
+
+@dataclass(frozen=True)
+class Causal(Pattern):
+    """k <= q: a query sees itself and what came before."""
+
+    def allowed(self, b, h, q, k):
+        return k <= q
+
+
+@dataclass(frozen=True)
+class Window(Pattern):
+    """|q - k| < size; with Causal() exactly `size` keys, the query's own included. Beltagy et al. 2020, section 3.1."""
+
+    size: int
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise ZooError(f"Window(size) sees itself at least: size >= 1; got {self.size}.")
+
+    def allowed(self, b, h, q, k):
+        return (q - k < self.size) & (k - q < self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix(Pattern):
+    """k < n: every query sees the first n keys (n an int, or [B]). A prefix LM is Causal() | Prefix(n)."""
+
+    n: int | Tensor
+    uses_query: ClassVar[bool] = False
+
+    def allowed(self, b, h, q, k):
+        return k < (self.n[b] if isinstance(self.n, Tensor) else self.n)
+
+    def check(self, call):
+        if isinstance(self.n, Tensor) and self.n.shape != (call.q.shape[0],):
+            raise ZooError(f"Prefix(n) takes an int or one n a sample, [{call.q.shape[0]}]; got {list(self.n.shape)}.")
+
+
+@dataclass(frozen=True)
+class Global(Pattern):
+    """q < n or k < n: the first n tokens see all and are seen by all. Beltagy et al. 2020, section 3.1."""
+
+    n: int
+
+    def allowed(self, b, h, q, k):
+        return (q < self.n) | (k < self.n)
+
+
+@dataclass(frozen=True, eq=False)
+class Padding(Pattern):
+    """Hides padded keys. `Padding(lengths [B])`: sample b has keys 0..lengths[b]-1; `Padding(mask [B, K])`: True = a key
+    that may be attended. It hides keys only: rows of padded queries are computed."""
+
+    lengths: Tensor | None = None
+    mask: Tensor | None = None
+    uses_query: ClassVar[bool] = False
+
+    def __post_init__(self):
+        if self.lengths is not None and self.lengths.ndim == 2:  # given by position: a mask
+            lengths, mask = self.mask, self.lengths
+            object.__setattr__(self, "lengths", lengths)
+            object.__setattr__(self, "mask", mask)
+        if (self.lengths is None) == (self.mask is None):
+            raise ZooError("Padding takes lengths [B] or a mask [B, K]: one of them.")
+        if self.mask is not None and self.mask.dtype != torch.bool:
+            raise ZooError(f"Padding's mask is boolean, True = may be attended; got {self.mask.dtype}: use mask.bool().")
+
+    def allowed(self, b, h, q, k):
+        if self.mask is None:
+            return k < self.lengths[b]
+        return self.mask[b, k.clamp(max=self.mask.shape[1] - 1)]  # places beyond are empty cache slots, hidden anyway
+
+    def check(self, call):
+        B, K = call.q.shape[0], call.k.shape[2]
+        if self.mask is None and self.lengths.shape != (B,):
+            raise ZooError(f"Padding(lengths) needs one length a sample, [{B}]; got {list(self.lengths.shape)}.")
+        if self.mask is not None and (self.mask.shape[0] != B or (call.k_pos is None and self.mask.shape[1] != K)):
+            raise ZooError(f"Padding(mask) needs [B, K] = [{B}, {K}]; got {list(self.mask.shape)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Documents(Pattern):
+    """Equal ids see each other: several documents packed in one row. `ids`: integers [B, N] or [N], in any order."""
+
+    ids: Tensor
+
+    def allowed(self, b, h, q, k):
+        last = self.ids.shape[-1] - 1
+        q, k = q.clamp(max=last), k.clamp(max=last)
+        return self.ids[q] == self.ids[k] if self.ids.ndim == 1 else self.ids[b, q] == self.ids[b, k]
+
+    def check(self, call):
+        B, K = call.q.shape[0], call.k.shape[2]
+        sizes = [[K], [B, K], [1, K]] if B == 1 else [[K], [B, K]]
+        if call.k_pos is None and list(self.ids.shape) not in sizes:
+            raise ZooError(f"Documents(ids) needs one id a key, [{K}] or [{B}, {K}]; got {list(self.ids.shape)}.")
+
+
+@dataclass(frozen=True)
+class _Pair(Pattern):
+    left: Pattern
+    right: Pattern
+
+    @property
+    def uses_query(self) -> bool:
+        return self.left.uses_query or self.right.uses_query
+
+    def check(self, call):
+        self.left.check(call)
+        self.right.check(call)
+
+
+class And(_Pair):
+    """Both allow it. Written `left & right`."""
+
+    def allowed(self, b, h, q, k):
+        return self.left.allowed(b, h, q, k) & self.right.allowed(b, h, q, k)
+
+
+class Or(_Pair):
+    """At least one allows it. Written `left | right`."""
+
+    def allowed(self, b, h, q, k):
+        return self.left.allowed(b, h, q, k) | self.right.allowed(b, h, q, k)

@@ -1,0 +1,11 @@
+"""Positions: how *where* enters. One class, one hook."""
+
+from zoo.attention.positions.base import Position, SkipPrefix
+from zoo.attention.positions.biases import ALiBi, RelativeBias
+from zoo.attention.positions.embeddings import Learned, Sinusoidal
+from zoo.attention.positions.grids import AxialRoPE, Learned2D, SinCos2D
+from zoo.attention.positions.rotary import RoPE
+
+__all__ = [
+    "ALiBi", "AxialRoPE", "Learned", "Learned2D", "Position", "RelativeBias", "RoPE", "SinCos2D", "Sinusoidal", "SkipPrefix",
+]  # fmt: skip

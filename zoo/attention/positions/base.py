@@ -1,0 +1,53 @@
+"""The three places where position can enter, and a wrapper for sequences that begin with tokens without a place."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Position(nn.Module):
+    """Base class: three optional hooks that do nothing. `pos` holds places in the sequence: integers [N] or [B, N]."""
+
+    #: How many leading tokens (class, registers) `embed` has entries of its own for.
+    prefix: int = 0
+
+    def embed(self, x: Tensor, pos: Tensor) -> Tensor:
+        """Tokens [B, N, dim] before the first block -> tokens with their places in them."""
+        return x
+
+    def rotate(self, x: Tensor, pos: Tensor) -> Tensor:
+        """Queries or keys [B, H, N, D] -> the same, turned by their places. Called on both, in every layer."""
+        return x
+
+    def bias(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | None:
+        """What is added to the logits, broadcastable to [B, H, Q, K]; None adds nothing. Called in every layer."""
+        return None
+
+    @property
+    def acts_inside(self) -> bool:
+        """Whether it works inside the attention (rotate, bias), not only on the tokens before it."""
+        kind = type(self)
+        return kind.rotate is not Position.rotate or kind.bias is not Position.bias
+
+
+class SkipPrefix(Position):
+    """A position for sequences whose first n tokens have no place (class and register tokens): they are neither
+    rotated nor biased, and the token after them has place 0."""
+
+    def __init__(self, position: Position, n: int):
+        super().__init__()
+        self.position, self.n = position, n
+
+    def rotate(self, x, pos):
+        if type(self.position).rotate is Position.rotate:
+            return x
+        return torch.cat([x[:, :, : self.n], self.position.rotate(x[:, :, self.n :], pos[..., self.n :] - self.n)], 2)
+
+    def bias(self, q_pos, k_pos):
+        bias = self.position.bias(q_pos[..., self.n :] - self.n, k_pos[..., self.n :] - self.n)
+        return None if bias is None else F.pad(bias, (self.n, 0, self.n, 0))
+
+
+def places(pos: Tensor) -> Tensor:
+    """[N] -> [1, N], so that one formula serves [N] and [B, N]."""
+    return pos if pos.ndim == 2 else pos.unsqueeze(0)

@@ -1,0 +1,63 @@
+"""Positions that are added to the logits."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention.positions.base import Position, places
+
+
+class ALiBi(Position):
+    """bias = -m_h |q_pos - k_pos|. Press et al. 2022, section 3: m_h = 2^(-8h/H), h = 1..H.
+
+    Where H is not a power of two: the slopes of the power below it, then every other one of the power above
+    (as in the authors' code). The distance is symmetric, so that it serves encoders too; under Causal() it is the paper's.
+    """
+
+    def __init__(self, num_heads: int):
+        super().__init__()
+        self.register_buffer("slopes", torch.tensor(slopes(num_heads), dtype=torch.float32), persistent=False)
+
+    def bias(self, q_pos, k_pos):
+        distance = (places(q_pos).unsqueeze(-1) - places(k_pos).unsqueeze(-2)).abs()  # [b, Q, K]
+        return -self.slopes.view(-1, 1, 1) * distance.unsqueeze(1)
+
+
+def slopes(num_heads: int) -> list[float]:
+    power = 2 ** math.floor(math.log2(num_heads))
+    first = [2 ** (-8 * h / power) for h in range(1, power + 1)]
+    above = [2 ** (-8 * h / (2 * power)) for h in range(1, 2 * power + 1, 2)]
+    return first + above[: num_heads - power]
+
+
+class RelativeBias(Position):
+    """bias = table[bucket(k_pos - q_pos), h], learned. Raffel et al. 2020 (T5), section 2.1.
+
+    Half of the buckets are exact distances, the rest grow as the logarithm up to `max_distance`; `bidirectional`
+    keeps separate buckets for keys after the query. Departure: each layer has a table of its own (T5 shares one).
+    """
+
+    def __init__(self, num_heads: int, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True):
+        super().__init__()
+        self.num_buckets, self.max_distance, self.bidirectional = num_buckets, max_distance, bidirectional
+        self.table = nn.Parameter(torch.empty(num_buckets, num_heads))
+        nn.init.trunc_normal_(self.table, std=0.02)
+
+    def bias(self, q_pos, k_pos):
+        offset = places(k_pos).unsqueeze(-2) - places(q_pos).unsqueeze(-1)  # [b, Q, K]
+        return self.table[self.bucket(offset)].movedim(-1, 1)
+
+    def bucket(self, offset: Tensor) -> Tensor:
+        """Signed distances (key - query) to bucket numbers 0..num_buckets-1."""
+        buckets, start = self.num_buckets, 0
+        if self.bidirectional:
+            buckets //= 2
+            start = buckets * (offset > 0)
+            distance = offset.abs()
+        else:
+            distance = (-offset).clamp(min=0)
+        exact = buckets // 2
+        ratio = (distance.clamp(min=1).float() / exact).log() / math.log(self.max_distance / exact)
+        far = (exact + (ratio * (buckets - exact)).long()).clamp(max=buckets - 1)
+        return start + torch.where(distance < exact, distance, far)

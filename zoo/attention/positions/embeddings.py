@@ -1,0 +1,49 @@
+"""Positions that are added to the tokens: sinusoidal and learned."""
+
+import torch
+from torch import nn
+
+from zoo.attention.positions.base import Position
+from zoo.errors import ZooError
+
+
+class Sinusoidal(Position):
+    """x + s(pos),  s_2i = sin(pos / base^(2i/dim)),  s_2i+1 = cos(pos / base^(2i/dim)).
+
+    Vaswani et al. 2017, section 3.5. `dim` may be odd (the last cosine is left out). Angles are in float32 or wider.
+    """
+
+    def __init__(self, dim: int, base: float = 10000.0):
+        super().__init__()
+        self.dim, self.base = dim, base
+
+    def embed(self, x, pos):
+        return x + sinusoid(pos, self.dim, self.base, x.dtype)
+
+
+def sinusoid(pos: torch.Tensor, dim: int, base: float, dtype: torch.dtype) -> torch.Tensor:
+    """Places [...] -> [..., dim], sines at even and cosines at odd indices."""
+    wide = torch.promote_types(dtype, torch.float32)
+    exponent = torch.arange(0, dim, 2, device=pos.device, dtype=wide) / dim
+    angle = pos.to(wide).unsqueeze(-1) * base**-exponent
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :dim].to(dtype)
+
+
+class Learned(Position):
+    """x + table[pos], a learned vector for each of `length` places. Gehring et al. 2017; BERT, GPT-2.
+
+    Raises ZooError for a sequence longer than the table.
+    """
+
+    def __init__(self, dim: int, length: int, std: float = 0.02):
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(length, dim))
+        nn.init.trunc_normal_(self.table, std=std)
+
+    def embed(self, x, pos):
+        if pos.shape[-1] > len(self.table):
+            raise ZooError(
+                f"{pos.shape[-1]} tokens, but Learned has {len(self.table)} places: "
+                "make it longer, or take a position that extends (sinusoidal, rope, alibi)."
+            )
+        return x + self.table[pos]

@@ -1,0 +1,149 @@
+"""Scores: how a query is compared with a key.
+
+A score is one class with `pairs`. The other methods say what else it can be written as, and each unlocks a kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zoo.attention.core import AttentionCall
+
+
+class Score(nn.Module):
+    """Base class. Shapes: B batch, H heads, D head width; `*` is any shape that broadcasts (Q,1 with 1,K; E edges; K)."""
+
+    def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
+        """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *]. `edge`: features of each pair."""
+        raise NotImplementedError(f"{type(self).__name__} is a score without `pairs`: define it.")
+
+    def dense(self, q: Tensor, k: Tensor) -> Tensor:
+        """Compare every query with every key: [B, H, Q, D], [B, H, K, D] -> [B, H, Q, K]."""
+        return self.pairs(q.unsqueeze(3), k.unsqueeze(2))
+
+    def as_dot(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor, float]:
+        """(q', k', scale) with score = scale * q'.k', if there is such a form: unlocks SDPA and FlexAttention."""
+        raise NotImplementedError
+
+    def as_features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Non-negative features with exp(score) = f(q).f(k), if there are any: unlocks the linear kernel."""
+        raise NotImplementedError
+
+    def normalize(self, logits: Tensor, call: AttentionCall) -> Tensor:
+        """Logits [B, H, Q, K] (-inf = forbidden) to weights. Softmax in float32 or wider; an empty row gives 0."""
+        empty = (logits == -torch.inf).all(-1, keepdim=True)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        weights = torch.softmax(logits.masked_fill(empty, 0), dim=-1, dtype=wide)
+        return weights.masked_fill(empty, 0).to(logits.dtype)
+
+    def has(self, method: str) -> bool:
+        """Whether this score defines an optional method itself."""
+        return getattr(type(self), method) is not getattr(Score, method)
+
+
+class ScaledDot(Score):
+    """q.k / (sqrt(D) T). Vaswani et al. 2017, section 3.2.1; T = 1 there. As T -> 0: a hard table look-up."""
+
+    def __init__(self, temperature: float = 1.0):
+        super().__init__()
+        if temperature <= 0:
+            raise ZooError(f"temperature must be positive; got {temperature}.")
+        self.temperature = temperature
+
+    def scale(self, head_dim: int) -> float:
+        return 1.0 / (math.sqrt(head_dim) * self.temperature)
+
+    def pairs(self, q, k, edge=None):
+        return (q * k).sum(-1) * self.scale(q.shape[-1])
+
+    def dense(self, q, k):
+        return (q * self.scale(q.shape[-1])) @ k.transpose(-2, -1)
+
+    def as_dot(self, q, k):
+        return q, k, self.scale(q.shape[-1])
+
+
+class Dot(Score):
+    """q.k. Luong et al. 2015, section 3.1 ("dot")."""
+
+    def pairs(self, q, k, edge=None):
+        return (q * k).sum(-1)
+
+    def dense(self, q, k):
+        return q @ k.transpose(-2, -1)
+
+    def as_dot(self, q, k):
+        return q, k, 1.0
+
+
+class General(Score):
+    """q W k, one W [D, D] for all heads. Luong et al. 2015, section 3.1 ("general").
+
+    Departure: W starts at I / sqrt(D), so training starts from the scaled dot product, not from random comparisons.
+    """
+
+    def __init__(self, head_dim: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(head_dim) / math.sqrt(head_dim))
+
+    def pairs(self, q, k, edge=None):
+        return ((q @ self.weight) * k).sum(-1)
+
+    def dense(self, q, k):
+        return (q @ self.weight) @ k.transpose(-2, -1)
+
+    def as_dot(self, q, k):
+        return q @ self.weight, k, 1.0
+
+
+class Additive(Score):
+    """u.tanh(W_q q + W_k k), with `hidden` units (default D). Bahdanau et al. 2015, appendix A.1.2; Luong's "concat"."""
+
+    def __init__(self, head_dim: int, hidden: int | None = None):
+        super().__init__()
+        hidden = hidden or head_dim
+        self.query = nn.Linear(head_dim, hidden, bias=False)
+        self.key = nn.Linear(head_dim, hidden, bias=False)
+        self.out = nn.Linear(hidden, 1, bias=False)
+
+    def pairs(self, q, k, edge=None):
+        return self.out(torch.tanh(self.query(q) + self.key(k))).squeeze(-1)
+
+
+def elu_features(x: Tensor) -> Tensor:
+    """elu(x) + 1: positive, smooth, with a gradient everywhere. Katharopoulos et al. 2020, equation 7."""
+    return F.elu(x) + 1
+
+
+class LinearFeatures(Score):
+    """log(f(q).f(k)): its softmax is linear attention, sum_j f(q).f(k_j) v_j / sum_j f(q).f(k_j).
+
+    Katharopoulos et al. 2020, section 3.2. `features` maps [..., D] to non-negative [..., F]; default elu(x) + 1.
+    """
+
+    def __init__(self, features: Callable[[Tensor], Tensor] = elu_features):
+        super().__init__()
+        self.features = features
+
+    def pairs(self, q, k, edge=None):
+        return self._log((self.features(q) * self.features(k)).sum(-1))
+
+    def dense(self, q, k):
+        return self._log(self.features(q) @ self.features(k).transpose(-2, -1))
+
+    def as_features(self, q, k):
+        return self.features(q), self.features(k)
+
+    @staticmethod
+    def _log(similarity: Tensor) -> Tensor:
+        return similarity.clamp_min(torch.finfo(similarity.dtype).tiny).log()  # an underflow is not a forbidden key

@@ -1,0 +1,23 @@
+"""The feed-forward half of a block."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class FeedForward(nn.Module):
+    """fc2(act(fc1 x)), the same for every token. Vaswani et al. 2017, section 3.3 (there with ReLU)."""
+
+    def __init__(
+        self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.GELU, dropout: float = 0.0, bias: bool = True
+    ):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden, bias=bias)
+        self.act = act()
+        self.fc2 = nn.Linear(hidden, dim, bias=bias)
+        self.drop = nn.Dropout(dropout) if dropout else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.fc1(x))
+        x = self.fc2(x if self.drop is None else self.drop(x))
+        return x if self.drop is None else self.drop(x)

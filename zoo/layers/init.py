@@ -1,0 +1,20 @@
+"""How the weights of a model start."""
+
+from torch import nn
+
+
+def xavier(module: nn.Module) -> None:
+    """Xavier-uniform matrices, zero biases (Glorot and Bengio 2010): what small data sets need; on the digits the usual
+    normal of .02 leaves a third of the seeds far behind."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def trunc_normal(module: nn.Module, std: float = 0.02) -> None:
+    """Truncated normal matrices of deviation `std`, zero biases, as timm starts its ViTs."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=std)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,29 @@
+"""Names of models and what they stand for: plain configs, as a model folder's config.json holds them."""
+
+from typing import Any
+
+CONFIGS: dict[str, dict[str, Any]] = {}
+
+#: width, depth, heads as in Dosovitskiy et al. 2021, table 1, and Touvron et al. 2021, table 1 (tiny, small)
+WIDTHS = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12), "large": (1024, 24, 16)}
+
+
+def vit(img_size: int, patch_size: int, dim: int, depth: int, num_heads: int, **more: Any) -> dict[str, Any]:
+    sizes = dict(img_size=img_size, patch_size=patch_size, dim=dim, depth=depth, num_heads=num_heads)
+    return {"_target_": "zoo.models.vit.ViT", **sizes, **more}
+
+
+for name, width in WIDTHS.items():
+    for patch, sizes in {8: (224,), 16: (224, 384), 32: (224, 384)}.items():
+        for size in sizes:
+            CONFIGS[f"vit_{name}_patch{patch}_{size}"] = vit(size, patch, *width)
+    CONFIGS[f"deit_{name}_patch16_224"] = vit(224, 16, *width)
+del CONFIGS["deit_large_patch16_224"]
+for name in ("small", "base", "large"):  # Touvron et al. 2022: layer scale, no position on the class token
+    CONFIGS[f"deit3_{name}_patch16_224"] = vit(224, 16, *WIDTHS[name], layer_scale=1e-6, prefix_position=False)
+
+# Small images: ours, not timm's. 64 wide for digits and Fashion-MNIST, 384 wide as omihub777/ViT-CIFAR.
+SMALL: dict[str, Any] = {"init": {"_target_": "zoo.layers.xavier", "_partial_": True}, "mlp_ratio": 2.0}
+for size, patch, channels in ((8, 1, 1), (8, 2, 1), (28, 4, 1), (32, 4, 3)):
+    CONFIGS[f"vit_mini_patch{patch}_{size}"] = vit(size, patch, 64, 4, 4, in_chans=channels, num_classes=10, **SMALL)
+CONFIGS["vit_cifar_patch4_32"] = vit(32, 4, 384, 7, 12, num_classes=10, **{**SMALL, "mlp_ratio": 1.0})
