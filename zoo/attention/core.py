@@ -54,6 +54,10 @@ class AttentionCall:
     q_pos: Tensor | None = None
     k_pos: Tensor | None = None
 
+    def __post_init__(self):
+        if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
+            object.__setattr__(self, "bias", self.bias[(None,) * (4 - self.bias.ndim)])
+
     @property
     def groups(self) -> int:
         """How many query heads read one key/value head (1 unless GQA or MQA)."""

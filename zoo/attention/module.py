@@ -113,9 +113,10 @@ class Attention(nn.Module):
         pattern = self.pattern if pattern is None else self.pattern & pattern
         dropout = self.dropout if self.training else 0.0
         call = AttentionCall(q, k, v, self.score, pattern, bias, dropout, q_pos=q_place, k_pos=k_place)
+        out = self.output(run(call, self.kernel).out)
         if self.recorder is not None:
             self.recorder(call)
-        return self.output(run(call, self.kernel).out)
+        return out
 
     def _placed(self, q: Tensor, k: Tensor, pos: Tensor | None, same: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """q and k turned by their places, and the bias; without a cache, query i has place i + K - Q."""

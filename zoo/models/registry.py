@@ -13,12 +13,14 @@ def vit(img_size: int, patch_size: int, dim: int, depth: int, num_heads: int, **
     return {"_target_": "zoo.models.vit.ViT", **sizes, **more}
 
 
-for name, width in WIDTHS.items():
-    for patch, sizes in {8: (224,), 16: (224, 384), 32: (224, 384)}.items():
-        for size in sizes:
-            CONFIGS[f"vit_{name}_patch{patch}_{size}"] = vit(size, patch, *width)
-    CONFIGS[f"deit_{name}_patch16_224"] = vit(224, 16, *width)
-del CONFIGS["deit_large_patch16_224"]
+for name, patch, size in (
+    ("tiny", 16, 224), ("tiny", 16, 384), ("small", 16, 224), ("small", 16, 384), ("small", 32, 224), ("small", 32, 384),
+    ("base", 8, 224), ("base", 16, 224), ("base", 16, 384), ("base", 32, 224), ("base", 32, 384),
+    ("large", 16, 224), ("large", 16, 384), ("large", 32, 224), ("large", 32, 384),
+):  # fmt: skip
+    CONFIGS[f"vit_{name}_patch{patch}_{size}"] = vit(size, patch, *WIDTHS[name])
+for name in ("tiny", "small", "base"):
+    CONFIGS[f"deit_{name}_patch16_224"] = vit(224, 16, *WIDTHS[name])
 for name in ("small", "base", "large"):  # Touvron et al. 2022: layer scale, no position on the class token
     CONFIGS[f"deit3_{name}_patch16_224"] = vit(224, 16, *WIDTHS[name], layer_scale=1e-6, prefix_position=False)
 

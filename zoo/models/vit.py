@@ -96,14 +96,16 @@ class ViT(nn.Module):
             build, position or Learned2D, dim=dim, num_heads=num_heads, head_dim=dim // num_heads, grid=self.grid,
             length=self.grid[0] * self.grid[1], prefix=n_prefix if prefix_position else 0,
         )  # fmt: skip
-        self.position = place()
+        position = place()
+        inside, embeds = position.acts_inside, type(position).embed is not Position.embed
+        self.position = position if embeds else Position()
         self.norm_pre = norm(dim) if pre_block_norm else None
 
         def make_attention() -> nn.Module:
-            inside = SkipPrefix(place(), n_prefix) if self.position.acts_inside else None
             attn = build(
-                attention or Attention, dim=dim, num_heads=num_heads, position=inside, qk_norm=qk_norm, bias=qkv_bias,
-                dropout=attn_dropout, output=partial(ConcatHeads, dim=dim, bias=True, dropout=dropout),
+                attention or Attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
+                position=SkipPrefix(place(), n_prefix) if inside else None,
+                output=partial(ConcatHeads, bias=True, dropout=dropout),
             )  # fmt: skip
             attn.pattern = attn.pattern | Global(n_prefix)
             return attn
@@ -132,7 +134,7 @@ class ViT(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """Images [B, C, H, W] -> tokens [B, N, dim] with their places in them: class, registers, patches row by row."""
         patches = self.patch_embed(x)
-        prefix = [t.expand(len(x), -1, -1) for t in (self.cls_token, self.reg_token) if t is not None]
+        prefix = [t.expand(x.shape[0], -1, -1) for t in (self.cls_token, self.reg_token) if t is not None]
         if self.position.prefix:  # it has places for the prefix too
             tokens = torch.cat([*prefix, patches], 1)
             return self.position.embed(tokens, torch.arange(tokens.shape[1], device=x.device))

@@ -24,7 +24,7 @@ class Linear:
         if call.score.has("normalize"):
             reasons += (f"{type(call.score).__name__} does not normalise by softmax",)
         if split(call.pattern) is None:
-            reasons += (f"{call.pattern} is neither causal nor a choice of keys alone",)
+            reasons += ("its pattern is neither causal nor a choice of keys alone",)
         if call.bias is not None:
             reasons += ("a bias on each pair has no linear form",)
         if call.dropout:

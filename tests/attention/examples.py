@@ -1,0 +1,84 @@
+"""One example of every class of the core, made from its signature: a new class is tested because it exists.
+
+A class whose constructor names something that is not in FACTS fails with a sentence: add the fact here.
+"""
+
+import inspect
+from functools import partial
+
+import torch
+
+import zoo.attention as core
+from zoo.attention import Causal, Full, Pattern, Position, Prefix, Score, SkipPrefix, build
+
+B, H, H_KV, N, D = 2, 4, 2, 7, 8
+
+
+def facts(n: int = N) -> dict:
+    """What constructors may ask for, for sequences of n tokens."""
+    return dict(
+        head_dim=D, num_heads=H, dim=H * D, length=n, grid=(1, n), size=3, n=2,
+        lengths=torch.tensor([n, max(n - 3, 1)]), ids=(torch.arange(n) * 5 // max(n, 1)) % 3,
+    )  # fmt: skip
+
+
+def subclasses(base: type) -> list[type]:
+    """All public concrete subclasses that the core exports, in a stable order."""
+    kinds = [x for x in vars(core).values() if inspect.isclass(x) and issubclass(x, base) and x is not base]
+    return sorted(set(kinds) - {core.And, core.Or, SkipPrefix}, key=lambda kind: kind.__name__)
+
+
+def make(kind: type, n: int = N):
+    parameters = inspect.signature(kind).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = set(needed) - set(facts(n))
+    assert not missing, f"{kind.__name__} asks for {missing}: add an example value to tests/attention/examples.py"
+    return build(kind, **facts(n))
+
+
+SCORES = subclasses(Score)
+POSITIONS = subclasses(Position)
+PATTERNS = {kind.__name__: partial(make, kind) for kind in subclasses(Pattern)} | {
+    "Padding(mask)": lambda n=N: core.Padding(mask=torch.arange(n) >= torch.tensor([[0], [2]])),
+    "Prefix[B]": lambda n=N: Prefix(torch.tensor([1, 3])),
+    "Documents[B]": lambda n=N: core.Documents(torch.tensor([[0] * n, [i % 2 for i in range(n)]])),
+    "Causal & Window": lambda n=N: Causal() & core.Window(3),
+    "Causal | Prefix": lambda n=N: Causal() | Prefix(2),
+    "Causal & Padding": lambda n=N: Causal() & core.Padding(facts(n)["lengths"]),
+    "Causal & Documents": lambda n=N: Causal() & make(core.Documents, n),
+    "Window | Global": lambda n=N: core.Window(2) | core.Global(1),
+    "Full & Causal | Global": lambda n=N: (Full() & Causal()) | core.Global(2),
+}
+
+
+def tensors(q: int = N, k: int = N, heads: int = H, kv: int = H_KV, batch: int = B, seed: int = 0, **kind):
+    """Random q [B, H, Q, D], k and v [B, H_kv, K, D] in float64 with gradients."""
+    g = torch.Generator().manual_seed(seed)
+    kind = {"dtype": torch.float64, **kind}
+    sizes = ((batch, heads, q, D), (batch, kv, k, D), (batch, kv, k, D))
+    return tuple(torch.randn(s, generator=g, **kind).requires_grad_() for s in sizes)
+
+
+def naive(q, k, v, score, pattern, bias=None):
+    """An independent implementation: Python loops over samples, heads, queries and keys; every weight by hand."""
+    (batch, heads, Q, _), kv, K = q.shape, k.shape[1], k.shape[2]
+    out = torch.zeros(batch, heads, Q, v.shape[-1], dtype=q.dtype)
+    weights = torch.zeros(batch, heads, Q, K, dtype=q.dtype)
+    for b in range(batch):
+        for h in range(heads):
+            group = h // (heads // kv)
+            for i in range(Q):
+                place = torch.tensor
+                seen = [j for j in range(K) if bool(pattern.allowed(place(b), place(h), place(i + K - Q), place(j)))]
+                if bias is not None:
+                    seen = [j for j in seen if bias[b, h, i, j] > -torch.inf]
+                if not seen:
+                    continue
+                x = torch.stack([score.pairs(q[b, h, i][None, None, None], k[b, group, j][None, None, None])[0, 0, 0] for j in seen])
+                if bias is not None:
+                    x = x + bias[b, h, i, seen]
+                w = (x - x.max()).exp()
+                w = w / w.sum()
+                weights[b, h, i, seen] = w
+                out[b, h, i] = (w[:, None] * v[b, group, seen]).sum(0)
+    return out, weights

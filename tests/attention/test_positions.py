@@ -1,0 +1,180 @@
+"""Positions against independent formulas."""
+
+import math
+
+import pytest
+import torch
+
+from tests.attention.examples import POSITIONS, B, D, H, N, make
+from zoo.attention import (
+    ALiBi, Attention, AxialRoPE, Causal, Learned, Learned2D, Position, RelativeBias, RoPE, SinCos2D, Sinusoidal, SkipPrefix,
+)  # fmt: skip
+from zoo.attention.positions.grids import resample_grid
+from zoo.errors import ZooError
+
+INSIDE = [kind for kind in POSITIONS if make(kind).acts_inside]
+
+
+@pytest.mark.parametrize("dim", [1, 6, 7])
+def test_sinusoidal(dim):
+    """Bug 16: an odd width works."""
+    pos = torch.tensor([0, 3, 50])
+    got = Sinusoidal(dim).embed(torch.zeros(1, 3, dim, dtype=torch.float64), pos)[0]
+    for p, row in zip(pos.tolist(), got, strict=True):
+        for i, value in enumerate(row.tolist()):
+            angle = p / 10000 ** ((i - i % 2) / dim)
+            assert value == pytest.approx(math.cos(angle) if i % 2 else math.sin(angle), abs=1e-12)
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_rope_by_complex_numbers(halves):
+    """Su et al. 2021, equation 12: each pair is a complex number times e^(i m theta)."""
+    x, pos = torch.randn(B, H, N, D, dtype=torch.float64), torch.arange(N) * 3
+    pairs = x.unflatten(-1, (2, D // 2)).mT if halves else x.unflatten(-1, (D // 2, 2))
+    theta = 10000.0 ** (-2 * torch.arange(D // 2, dtype=torch.float64) / D)
+    turned = torch.view_as_complex(pairs.contiguous()) * torch.exp(1j * pos[:, None] * theta)
+    want = torch.view_as_real(turned)
+    want = want.mT.flatten(-2) if halves else want.flatten(-2)
+    torch.testing.assert_close(RoPE(D, halves=halves).rotate(x, pos), want)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in INSIDE if kind is not AxialRoPE])
+@pytest.mark.parametrize("pattern", [None, Causal()])
+def test_only_the_distance_matters(kind, pattern):
+    """Positions inside the attention are relative: all places shifted by 5 give the same output."""
+    layer = Attention(H * D, H, position=kind, pattern=pattern).double()
+    x = torch.randn(B, N, H * D, dtype=torch.float64)
+    torch.testing.assert_close(layer(x, pos=torch.arange(N) + 5), layer(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_positions_break_permutation_equivariance(kind):
+    layer = Attention(H * D, H, position=kind(D, (1, N)) if kind is AxialRoPE else kind).double()
+    x, order = torch.randn(B, N, H * D, dtype=torch.float64), torch.arange(N - 1, -1, -1)
+    x[:, :, ::3] += torch.arange(N).double()[None, :, None]
+    if kind is RelativeBias:
+        torch.nn.init.normal_(layer.position.table)
+    if kind is ALiBi:  # symmetric: a reversal keeps all distances
+        order = torch.tensor([1, 0, *range(2, N)])
+    assert not torch.allclose(layer(x[:, order]), layer(x)[:, order], atol=1e-6)
+
+
+@pytest.mark.parametrize("position", [RoPE(D), AxialRoPE(D, (4, 4))])
+def test_rotation_in_half_precision_uses_float32_angles(position):
+    """C8: at place 4001 a bf16 angle would be off by radians."""
+    x = torch.randn(1, 1, 1, D)
+    pos = torch.tensor([4001])
+    half = position.rotate(x.bfloat16(), pos).float()
+    torch.testing.assert_close(half, position.rotate(x.bfloat16().double(), pos).float(), rtol=0, atol=0.02)
+    torch.testing.assert_close(position.rotate(x, pos).norm(), x.norm())
+
+
+def test_axial_rope_turns_halves_by_row_and_column():
+    x, pos = torch.randn(1, 1, 12, 8, dtype=torch.float64), torch.arange(12)
+    got = AxialRoPE(8, (3, 4)).rotate(x, pos)
+    half = RoPE(4, base=100.0)
+    torch.testing.assert_close(got[..., :4], half.rotate(x[..., :4], pos // 4))
+    torch.testing.assert_close(got[..., 4:], half.rotate(x[..., 4:], pos % 4))
+
+
+def test_alibi_slopes():
+    """Press et al. 2022, section 3: 8 heads have 1/2 .. 1/256; others as in the authors' code."""
+    torch.testing.assert_close(ALiBi(8).slopes, 2.0 ** -torch.arange(1.0, 9))
+    torch.testing.assert_close(ALiBi(6).slopes, torch.tensor([2.0**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]))
+    bias = ALiBi(2).bias(torch.tensor([4]), torch.arange(5))
+    torch.testing.assert_close(bias, -ALiBi(2).slopes.view(1, 2, 1, 1) * torch.tensor([4.0, 3, 2, 1, 0]))
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_relative_buckets_by_hand(bidirectional):
+    """Raffel et al. 2020: exact up to half of the buckets, then logarithmic, then one bucket for all beyond."""
+    position = RelativeBias(H, 32, 128, bidirectional)
+    for offset in [0, 1, -1, 7, 8, -8, 9, -15, 16, -17, 60, -100, 127, -128, 1000, -1000]:
+        buckets, start, distance = 32, 0, max(-offset, 0)
+        if bidirectional:
+            buckets, start, distance = 16, 16 * (offset > 0), abs(offset)
+        half = buckets // 2
+        want = distance
+        if distance >= half:
+            want = min(buckets - 1, half + int(math.log(distance / half) / math.log(128 / half) * (buckets - half) + 1e-6))
+        got = position.bucket(torch.tensor(offset)).item()
+        assert abs(got - (start + want)) == 0 or (distance >= half and abs(got - start - want) <= 1 and distance in (16, 128))
+    table = position.table.detach()
+    bias = position.bias(torch.tensor([2]), torch.arange(4))
+    torch.testing.assert_close(bias[0, :, 0].detach(), table[position.bucket(torch.arange(4) - 2)].T)
+
+
+def test_learned_2d_resamples_as_timm():
+    """B1: the grid is resampled, the class token's entry is kept."""
+    from timm.layers import resample_abs_pos_embed
+
+    table = torch.randn(1 + 16, 12)
+    want = resample_abs_pos_embed(table[None], [7, 5], [4, 4], num_prefix_tokens=1)[0]
+    torch.testing.assert_close(resample_grid(table, (4, 4), (7, 5), 1), want)
+    position = Learned2D(12, (4, 4), prefix=1)
+    assert position.resample((7, 5)).table.shape == (36, 12)
+    torch.testing.assert_close(position.resample((4, 4)).table, position.table)
+
+
+def test_sincos_2d_is_a_row_and_a_column():
+    got = SinCos2D(8, (2, 3)).embed(torch.zeros(1, 6, 8), torch.arange(6))[0]
+    line = Sinusoidal(4).embed(torch.zeros(1, 3, 4), torch.arange(3))[0]
+    for row in range(2):
+        for col in range(3):
+            torch.testing.assert_close(got[row * 3 + col], torch.cat([line[row], line[col]]))
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_prefix_tokens_have_no_place(kind):
+    """Class and register tokens are neither turned nor biased; the patches' places begin at 0."""
+    inner = make(kind, N - 2)
+    skip = SkipPrefix(inner, 2)
+    x, pos = torch.randn(B, H, N, D), torch.arange(N)
+    turned = skip.rotate(x, pos)
+    assert torch.equal(turned[:, :, :2], x[:, :, :2])
+    torch.testing.assert_close(turned[:, :, 2:], inner.rotate(x[:, :, 2:], torch.arange(N - 2)))
+    bias = skip.bias(pos, pos)
+    if bias is not None:
+        assert (bias[:, :, :2] == 0).all() and (bias[..., :2] == 0).all()
+        torch.testing.assert_close(bias[:, :, 2:, 2:], inner.bias(pos[:-2], pos[:-2]))
+
+
+@pytest.mark.parametrize("kind", POSITIONS)
+def test_places_may_differ_by_sample(kind):
+    """pos [B, N]: each row as it would be alone."""
+    position = make(kind)
+    pos = torch.stack([torch.arange(N), torch.arange(N).flip(0)])
+    x, heads = torch.randn(B, N, H * D), torch.randn(B, H, N, D)
+    embedded, turned, bias = position.embed(x, pos), position.rotate(heads, pos), position.bias(pos, pos)
+    for b in range(B):
+        torch.testing.assert_close(embedded[b], position.embed(x[b : b + 1], pos[b])[0])
+        torch.testing.assert_close(turned[b], position.rotate(heads[b : b + 1], pos[b])[0])
+        if bias is not None:
+            torch.testing.assert_close(bias[b], position.bias(pos[b], pos[b])[0])
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: RoPE(7), "even; got 7"),
+        (lambda: AxialRoPE(6, (2, 2)), "got 6"),
+        (lambda: SinCos2D(6, (2, 2)), "6 % 4"),
+        (lambda: Learned(4, 3).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens, but Learned has 3"),
+        (lambda: Learned2D(4, (2, 2)).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens for a grid"),
+        (lambda: Attention(8, 2, position=Sinusoidal), "Sinusoidal is added to the tokens"),
+    ],
+)
+def test_errors_are_sentences(call, words):
+    with pytest.raises(ZooError, match=words):
+        call()
+
+
+def test_a_position_of_ones_own():
+    """One class with one hook."""
+
+    class Nearer(Position):
+        def bias(self, q_pos, k_pos):
+            return -((q_pos[:, None] - k_pos[None]) ** 2).double()
+
+    layer = Attention(H * D, H, position=Nearer).double()
+    assert layer(torch.randn(B, N, H * D, dtype=torch.float64)).shape == (B, N, H * D)

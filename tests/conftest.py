@@ -1,0 +1,35 @@
+"""Settings for all tests: one thread a worker, no network, seeds."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if os.environ.get("PYTEST_XDIST_WORKER"):  # two workers with two threads each would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    import torch
+
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data sets at hand offline: ZOO_DATA, or `shared/data` beside the repository; skips where there are none."""
+    folder = Path(os.environ.get("ZOO_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "FashionMNIST").is_dir():
+        pytest.skip("no offline data: set ZOO_DATA to a folder that holds FashionMNIST/raw")
+    return folder

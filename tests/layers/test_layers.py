@@ -1,0 +1,73 @@
+"""The block's two orders, the feed-forward, the patches."""
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.attention import Attention, Causal
+from zoo.errors import ZooError
+from zoo.layers import Block, FeedForward, PatchEmbed, post_norm, pre_norm
+
+DIM, B, N = 16, 2, 5
+
+
+def block(**how):
+    made = Block(DIM, Attention(DIM, 4), FeedForward(DIM, 32), **how).double().eval()
+    for norm in (made.norm1, made.norm2):
+        nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    return made
+
+
+def tokens():
+    return torch.randn(B, N, DIM, dtype=torch.float64)
+
+
+def test_pre_norm():
+    b, x = block(order=pre_norm), tokens()
+    y = x + b.attn(b.norm1(x))
+    torch.testing.assert_close(b(x), y + b.mlp(b.norm2(y)))
+
+
+def test_post_norm():
+    b, x = block(order=post_norm), tokens()
+    t3 = b.norm1(x + b.attn(x))
+    torch.testing.assert_close(b(x), b.norm2(t3 + b.mlp(t3)))
+
+
+def test_post_norm_is_torchs_encoder_layer():
+    """The same weights give the output of torch's own layer (both orders)."""
+    for order, first in ((post_norm, False), (pre_norm, True)):
+        b = block(order=order)
+        t = nn.TransformerEncoderLayer(DIM, 4, 32, 0.0, "gelu", batch_first=True, norm_first=first).double().eval()
+        qkv, proj = b.attn.projection.qkv, b.attn.output.proj
+        t.self_attn.in_proj_weight.data, t.self_attn.in_proj_bias.data = qkv.weight.data, qkv.bias.data
+        t.self_attn.out_proj.load_state_dict(proj.state_dict())
+        for ours, theirs in ((b.mlp.fc1, t.linear1), (b.mlp.fc2, t.linear2), (b.norm1, t.norm1), (b.norm2, t.norm2)):
+            theirs.load_state_dict(ours.state_dict())
+        x = tokens().requires_grad_()
+        torch.testing.assert_close(b(x), t(x))
+
+
+def test_attention_arguments_pass_through():
+    b, x = block(), tokens()
+    torch.testing.assert_close(b(x, pattern=Causal())[:, 0], b(x[:, :1])[:, 0])
+
+
+def test_layer_scale_and_drop_path():
+    b, x = block(layer_scale=0.0), tokens()
+    torch.testing.assert_close(b(x), x)
+    b = block(drop_path=0.999).train()
+    torch.testing.assert_close(b(x), x)
+    assert not torch.allclose(b.eval()(x), x)
+
+
+def test_patches_are_a_convolution():
+    embed = PatchEmbed((8, 12), 4, 3, DIM)
+    x = torch.randn(B, 3, 8, 12)
+    weight = embed.proj.weight.view(DIM, 3, 4, 4)
+    want = nn.functional.conv2d(x, weight, embed.proj.bias, stride=4).flatten(2).mT
+    torch.testing.assert_close(embed(x), want, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ZooError, match=r"\(8, 9\) is not divisible by patch_size=4"):
+        PatchEmbed((8, 9), 4, 3, DIM)
+    with pytest.raises(ZooError, match=r"takes images \[B, 3, 8, 12\]; got \[2, 1, 8, 12\]"):
+        embed(x[:, :1])

@@ -1,0 +1,151 @@
+"""The ViT: names and sizes as timm's, parts that swap, tokens that keep their rights."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from zoo.attention import (
+    KERNELS, Additive, Attention, AxialRoPE, Causal, LinearFeatures, RelativeBias, RoPE, SinCos2D, Window, record_attention,
+)  # fmt: skip
+from zoo.errors import ZooError
+from zoo.models.vit import ViT
+
+SMALL = dict(img_size=8, patch_size=2, in_chans=1, num_classes=10, dim=32, depth=2, num_heads=4)
+
+
+def images(n=3):
+    return torch.randn(n, 1, 8, 8)
+
+
+@pytest.mark.parametrize("name", [n for n in zoo.list_models("*vit*") if "large" not in n and "base" not in n])
+def test_sizes_are_timms(name):
+    """Same parameter count as the timm model of that name."""
+    ours = zoo.create_model(name)
+    if "mini" in name or "cifar" in name:
+        return
+    import timm
+
+    with torch.device("meta"):
+        theirs = timm.create_model(name)
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize("how", [
+    {}, dict(reg_tokens=3), dict(class_token=False, pool="mean"), dict(pool="mean", reg_tokens=1), dict(qk_norm=nn.LayerNorm),
+    dict(layer_scale=1e-4, drop_path=0.2), dict(prefix_position=False), dict(pre_block_norm=True), dict(num_classes=0),
+    dict(position=RoPE), dict(position=AxialRoPE), dict(position=RelativeBias), dict(position=SinCos2D),
+    dict(attention=partial(Attention, score=Additive)), dict(attention=partial(Attention, score=LinearFeatures)),
+    dict(dropout=0.1, attn_dropout=0.1, head_dropout=0.1), dict(patch_size=4), dict(img_size=(8, 16)),
+], ids=str)  # fmt: skip
+def test_variants_learn(how):
+    """Every option: the right shapes, and a gradient for every parameter."""
+    model = ViT(**{**SMALL, **how})
+    x = torch.randn(3, 1, *model.patch_embed.img_size)
+    out = model(x)
+    assert out.shape == (3, model.num_classes or 32)
+    features = model.forward_features(x)
+    assert features.shape == (3, model.grid[0] * model.grid[1] + model.num_prefix_tokens, 32)
+    (out * torch.randn_like(out)).sum().backward()
+    dead = [name for name, p in model.named_parameters() if p.grad is None]
+    assert not dead
+
+
+@pytest.mark.parametrize("reg", [0, 2])
+def test_a_pattern_applies_to_the_patches(reg):
+    """pattern | Global(class and register tokens): they see all and are seen by all."""
+    model = ViT(**SMALL, reg_tokens=reg, attention=partial(Attention, pattern=Causal() & Window(2)))
+    n = 1 + reg
+    with record_attention(model) as maps:
+        model(images())
+    for weights in maps.values():
+        seen = weights[0, 0] > 0
+        assert seen[:n].all() and seen[:, :n].all()
+        index = torch.arange(16)
+        distance = index[:, None] - index
+        assert torch.equal(seen[n:, n:], (distance >= 0) & (distance < 2))
+
+
+@pytest.mark.parametrize("position", [RoPE, AxialRoPE])
+def test_class_and_register_tokens_are_not_turned(position):
+    model = ViT(**SMALL, reg_tokens=2, position=position).eval()
+    x = torch.randn(1, 4, 19, 8)
+    turned = model.blocks[0].attn.position.rotate(x, torch.arange(19))
+    assert torch.equal(turned[:, :, :3], x[:, :, :3]) and not torch.equal(turned[:, :, 4:], x[:, :, 4:])
+
+
+def test_impossible_combinations_are_refused_with_every_kernels_reasons():
+    model = ViT(**SMALL, attention=partial(Attention, score=Additive, kernel="sdpa"))
+    with pytest.raises(ZooError) as error:
+        model(images())
+    assert all(f"{kernel.name}:" in str(error.value) for kernel in KERNELS)
+
+
+def test_reset_classifier():
+    model = zoo.create_model("vit_mini_patch2_8")
+    model.reset_classifier(3)
+    assert model(images()).shape == (3, 3) and model.config["num_classes"] == 3
+    model.reset_classifier(0)
+    assert model(images()).shape == (3, 64)
+
+
+def test_checkpointing_gives_the_same_gradients():
+    model = ViT(**SMALL).double()
+    x = images().double()
+    grads = []
+    for on in (False, True):
+        model.set_grad_checkpointing(on)
+        grads.append(torch.autograd.grad(model(x).square().sum(), list(model.parameters())))
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_groups_hold_every_parameter_once(name):
+    """B5, bug 32: layer groups are a partition; places and tokens are named for no decay."""
+    with torch.device("meta"):
+        model = zoo.create_model(name, reg_tokens=2)
+    names = sorted(n for n, _ in model.named_parameters())
+    groups = model.layer_groups()
+    assert sorted(sum(groups, [])) == names and len(groups) == len(model.blocks) + 2
+    assert model.no_weight_decay() == {"cls_token", "reg_token", "position.table"}
+
+
+def test_no_decay_covers_positions_inside_the_attention():
+    model = ViT(**SMALL, position=RelativeBias)
+    assert {n for n in model.no_weight_decay() if "attn" in n} == {f"blocks.{i}.attn.position.position.table" for i in (0, 1)}
+
+
+def test_export_keeps_the_batch_dynamic():
+    """B7: torch.export with a dynamic batch gives the same outputs at other batch sizes."""
+    model = ViT(**SMALL).eval()
+    program = torch.export.export(model, (images(2),), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},))
+    for n in (1, 5):
+        x = images(n)
+        torch.testing.assert_close(program.module()(x), model(x))
+
+
+def test_models_by_name():
+    assert "vit_tiny_patch16_224" in zoo.list_models("vit*") and "deit_tiny_patch16_224" not in zoo.list_models("vit*")
+    with pytest.raises(ZooError, match="did you mean 'vit_tiny_patch16_224'"):
+        zoo.create_model("vit_tiny_patch16_244")
+    with pytest.raises(ZooError, match="num_class"):
+        zoo.create_model("vit_mini_patch2_8", num_clases=3)
+    model = zoo.create_model("vit_tiny_patch16_224", num_classes=7, img_size=32, in_chans=1)
+    assert model(torch.zeros(1, 1, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    "how, words",
+    [
+        (dict(dim=30), "dim=30 is not divisible by num_heads=4"),
+        (dict(patch_size=3), "not divisible by patch_size=3"),
+        (dict(pool="tokens"), "pool='tokens'"),
+        (dict(class_token=False), "class_token=False"),
+    ],
+)
+def test_errors_are_sentences(how, words):
+    with pytest.raises(ZooError, match=words):
+        ViT(**{**SMALL, **how})
