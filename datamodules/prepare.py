@@ -62,7 +62,7 @@ def gray(images: torch.Tensor) -> torch.Tensor:
 
 def resize(images: torch.Tensor, spec: Spec) -> torch.Tensor:
     """Shortest side to size / crop, then the centre: how timm evaluates. uint8 [..., C, H, W] in and out."""
-    size, whole = spec["size"], round(spec["size"] / spec["crop"])
+    size, whole = spec["size"], int(spec["size"] / spec["crop"])
     if images.shape[-2:] == (size, size) and whole == size:
         return images
     from torchvision.transforms.v2 import InterpolationMode, functional

@@ -21,3 +21,10 @@ class FeedForward(nn.Module):
         x = self.act(self.fc1(x))
         x = self.fc2(x if self.drop is None else self.drop(x))
         return x if self.drop is None else self.drop(x)
+
+
+class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x), the approximation of GELU that CLIP was trained with. Hendrycks and Gimpel 2016."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1.702 * x).sigmoid()

@@ -1,0 +1,58 @@
+"""The door itself: verbs are files, help is light, errors are sentences."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo.cli
+
+
+def test_a_verb_is_a_file(zoo):
+    files = {path.stem for path in Path(sys.modules["zoo.cli"].__file__).parent.glob("*.py") if path.stem[0] != "_"}
+    code, out, _ = zoo("--help")
+    assert code == 0
+    for verb in files:
+        assert f"    {verb} " in out
+        assert zoo(verb, "--help")[0] == 0
+    assert files >= {"list", "info", "show", "predict"}
+
+
+def test_help_does_not_wait_for_torch(root):
+    code = "import sys; from zoo.cli import main; main(['--help']); print(sys.modules.keys() & {'torch', 'hydra'})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
+
+
+def test_a_bad_input_ends_the_process_with_2(root):
+    done = subprocess.run([sys.executable, "-m", "zoo", "lst"], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: 'lst' is no verb; did you mean 'list'?") and "Traceback" not in done.stderr
+
+
+def test_what_argparse_refuses_is_a_sentence_too(refused):
+    assert "required" in refused("predict")
+    assert "unrecognized arguments: --tpo" in refused("predict", "run", "image", "--tpo", "3")
+    assert "'x'" in refused("predict", "run", "image", "--top", "x")
+
+
+def test_the_whole_traceback_on_demand(zoo, monkeypatch):
+    from zoo.errors import ZooError
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ZooError, match="no verb"):
+        zoo("lst")
+
+
+def test_our_own_mistakes_are_not_dressed_up(zoo, monkeypatch):
+    monkeypatch.setattr("zoo.cli.list.run", lambda options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        zoo("list")
+
+
+def test_without_the_conf_folder_it_says_where_it_should_be(refused, monkeypatch, tmp_path):
+    monkeypatch.setattr("zoo.__file__", str(tmp_path / "zoo" / "__init__.py"))
+    error = refused("list", "data")
+    assert str(tmp_path / "conf") in error and "pip install -e ." in error
+    assert zoo.cli is not None

@@ -1,0 +1,86 @@
+"""`python -m zoo show`: every yaml there is can be drawn, and the matrix drawn is the one that attention uses."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from zoo.attention import AttentionCall, Causal, Prefix, Window
+from zoo.inspect.draw.pattern import allowed
+from zoo.inspect.draw.score import measured
+from zoo.inspect.draw.sizes import Sizes
+
+CONF = Path(__file__).parents[2] / "conf"
+AXES = ("pattern", "score", "position")
+PARTS = [f"{axis}={path.stem}" for axis in AXES for path in sorted((CONF / axis).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_yaml_is_drawn(zoo, part):
+    code, out, err = zoo("show", part, "n=12")
+    assert code == 0, err
+    png = Path(out.strip())
+    assert png == Path.cwd() / f"{part.replace('=', '-')}.png"
+    with Image.open(png) as image:
+        assert image.format == "PNG" and image.width > 400
+        assert len(set(image.convert("L").get_flattened_data())) > 10  # something is on it
+    assert [path.name for path in Path.cwd().iterdir()] == [png.name]  # and no half-written file beside it
+
+
+def test_settings_reach_the_part(zoo):
+    zoo("show", "pattern=window", "pattern.size=4", "out=a.png")
+    zoo("show", "pattern=window", "model.attention.pattern.size=4", "out=b.png")
+    zoo("show", "pattern=window", "out=c.png")
+    a, b, c = (Path(f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_several_parts_several_pictures(zoo, refused):
+    code, out, _ = zoo("show", "pattern=causal", "score=dot", "n=6")
+    assert code == 0 and [Path(line).name for line in out.split()] == ["pattern-causal.png", "score-dot.png"]
+    assert "one file for 2 pictures" in refused("show", "pattern=causal", "score=dot", "out=x.png")
+
+
+@pytest.mark.parametrize("pattern", [Causal(), Window(3), Causal() & Window(3), Causal() | Prefix(2)], ids=str)
+def test_the_matrix_is_the_mask_of_attention(pattern):
+    q = torch.zeros(1, 4, 9, 1)
+    assert torch.equal(allowed(pattern, Sizes(n=9))[0], AttentionCall(q, q, q, pattern=pattern).mask()[0, 0])
+
+
+def test_the_example_does_not_change_and_rows_sum_to_one():
+    from zoo.attention import ScaledDot
+
+    first, second = (measured(ScaledDot(), Sizes()) for _ in range(2))
+    assert torch.equal(first.weights, second.weights)
+    torch.testing.assert_close(first.weights.sum(-1), torch.ones(1, 1, 16))
+
+
+@pytest.mark.parametrize("n, grid", [(64, (8, 8)), (12, (3, 4)), (7, (1, 7))])
+def test_any_number_of_tokens_makes_a_grid(n, grid):
+    assert Sizes(n=n).grid == grid
+
+
+def test_a_part_of_ones_own_is_drawn(zoo, own_conf):
+    text = "# @package model.attention.pattern\n_target_: zoo.attention.Window\nsize: 3\n"
+    (own_conf / "pattern" / "mine.yaml").write_text(text)
+    assert zoo("show", "pattern=mine", "pattern.size=2")[0] == 0
+
+
+@pytest.mark.parametrize("words, said", [
+    (["pattern=windw"], "pattern=windw is unknown; did you mean 'window'?"),
+    (["patern=window"], "did you mean 'pattern'?"),
+    (["window"], "did you mean 'pattern=window'?"),
+    (["pattern=window", "pattern.sze=3"], "did you mean 'size'?"),
+    (["pattern=window", "+pattern.foo=3"], "pattern.foo=3 is no setting of zoo.attention.Window"),
+    (["pattern=window", "pattern.size=0"], "size >= 1; got 0"),
+    (["pattern=window", "score.temperature=2"], "score=<one of"),
+    (["n=4"], "pattern=<one of"),
+    (["pattern=window", "n=x"], "n=x is not a whole number"),
+    (["pattern=window", "n=1"], "n=1 is too small"),
+    (["pattern=window", "out=x.jpg"], "out=x.jpg is not a .png file"),
+    (["position=rope", "head_dim=5"], "head_dim must be even; got 5"),
+])  # fmt: skip
+def test_bad_words(refused, words, said):
+    assert said in refused("show", *words)
+    assert list(Path.cwd().iterdir()) == []

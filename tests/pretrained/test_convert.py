@@ -1,0 +1,192 @@
+"""zoo.convert: timm's plain ViTs give the same logits (C14): max |difference| <= 1e-4 in float32, random weights."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from tests.pretrained.theirs import difference, randomise
+
+timm = pytest.importorskip("timm")
+from timm.layers import RmsNorm, SwiGLU  # noqa: E402
+from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer  # noqa: E402
+
+TOLERANCE = 1e-4
+TINY = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "num_classes": 7}
+#: Large, so that taking another eps would show.
+ROUGH = partial(nn.LayerNorm, eps=0.1)
+
+SAME = {
+    "plain": {},
+    "registers": {"reg_tokens": 3},
+    "registers without places": {"reg_tokens": 3, "no_embed_class": True},
+    "registers, no class token": {"reg_tokens": 2, "class_token": False, "global_pool": "avg"},
+    "layer scale": {"init_values": 1e-3},
+    "no class token": {"class_token": False, "global_pool": "avg"},
+    "mean pool": {"global_pool": "avg"},
+    "mean pool, norm before it": {"global_pool": "avg", "fc_norm": False},
+    "norm after the class token": {"fc_norm": True},
+    "prefix in the pool, where there is none": {
+        "class_token": False,
+        "global_pool": "avg",
+        "pool_include_prefix": True,
+    },
+    "qk norm": {"qk_norm": True},
+    "no qkv bias": {"qkv_bias": False},
+    "pre-norm, quick gelu, as CLIP": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": ROUGH},
+    "tanh gelu": {"act_layer": "gelu_tanh"},
+    "silu": {"act_layer": nn.SiLU},
+    "other eps": {"norm_layer": ROUGH, "qk_norm": True},
+    "rms norm": {"norm_layer": partial(RmsNorm, eps=0.1), "qk_norm": True},
+    "not square": {"img_size": (24, 40)},
+    "one channel": {"in_chans": 1},
+    "no classes": {"num_classes": 0},
+    "no positions": {"pos_embed": "none"},
+    "mlp ratio that divides badly": {"mlp_ratio": 3.7362},
+    "dynamic size": {"dynamic_img_size": True},
+    "rates": {"drop_rate": 0.1, "proj_drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.4, "depth": 3},
+}
+
+
+@pytest.mark.parametrize("options", SAME.values(), ids=SAME)
+def test_same_logits(options, tmp_path):
+    theirs = randomise(VisionTransformer(**{**TINY, **options}))
+    ours = zoo.convert(theirs)
+    shape = (2, ours.patch_embed.in_chans, *ours.patch_embed.img_size)
+    assert difference(theirs, ours, shape) <= TOLERANCE
+    again = zoo.load(zoo.save(ours, tmp_path / "model"))
+    assert difference(ours, again, shape) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"global_pool": "map"}, "global_pool='map'"),
+        ({"global_pool": "avgmax"}, "global_pool='avgmax'"),
+        ({"global_pool": ""}, "global_pool=''"),
+        ({"global_pool": "avg", "pool_include_prefix": True}, "pool_include_prefix=True"),
+        ({"block_fn": ParallelScalingBlock}, "block_fn=ParallelScalingBlock"),
+        ({"block_fn": ResPostBlock}, "block_fn=ResPostBlock"),
+        ({"mlp_layer": SwiGLU}, "mlp_layer=SwiGLU"),
+        ({"attn_layer": "diff", "num_heads": 2}, "attn_layer=DiffAttention"),
+        ({"act_layer": nn.Tanh}, "act_layer=Tanh"),
+        ({"norm_layer": nn.BatchNorm1d}, "norm_layer=BatchNorm1d"),
+        ({"norm_layer": partial(nn.LayerNorm, elementwise_affine=False)}, "norm_layer without weight"),
+        ({"norm_layer": partial(nn.LayerNorm, bias=False)}, "norm_layer without weight or bias"),
+        ({"embed_norm_layer": nn.LayerNorm}, "embed_norm_layer=LayerNorm"),
+        ({"scale_attn_norm": True}, "scale_attn_norm=LayerNorm"),
+        ({"scale_mlp_norm": True}, "scale_mlp_norm=LayerNorm"),
+        ({"patch_drop_rate": 0.5}, "patch_drop=PatchDropout"),
+        ({"pos_drop_rate": 0.5}, "pos_drop_rate=0.5"),
+        ({"proj_bias": False}, "proj_bias=False"),
+        ({"final_norm": False}, "final_norm=False"),
+        ({"img_size": 36}, "img_size=(36, 36), which patch_size=8 does not divide"),
+        ({"img_size": 32, "patch_size": (8, 4)}, "patch_size=(8, 4)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_ours_has_not_is_refused_by_name(options, name):
+    with pytest.raises(zoo.ZooError) as refusal:
+        zoo.convert(VisionTransformer(**{**TINY, **options}))
+    assert name in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("deit_tiny_distilled_patch16_224", "class=VisionTransformerDistilled"),
+        ("vit_tiny_r_s16_p8_224", "embed_layer=HybridEmbed"),
+        ("eva02_tiny_patch14_224", "timm.models.eva.Eva is another architecture"),
+        ("vit_relpos_small_patch16_224", "VisionTransformerRelPos is another architecture"),
+        ("resnet10t", "ResNet is another architecture"),
+    ],
+)
+def test_other_architectures_are_refused_by_name(name, word):
+    with pytest.raises(zoo.ZooError, match=word):
+        zoo.convert(timm.create_model(name))
+
+
+def _replace_block(model):
+    model.blocks[1].mlp.act = nn.SiLU()
+
+
+def _add_part(model):
+    model.adapter = nn.Linear(3, 3)
+
+
+def _add_tensor(model):
+    model.blocks[0].attn.temperature = nn.Parameter(torch.ones(1))
+
+
+def _other_eps(model):
+    model.blocks[1].norm1.eps = 0.1
+
+
+def _other_forward(model):
+    forward = model.forward_features
+    model.forward_features = lambda *args, **kwargs: forward(*args, **kwargs) * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (_replace_block, "blocks that differ"),
+        (_add_part, "adapter=Linear"),
+        (_add_tensor, "blocks.0.attn.temperature"),
+        (_other_eps, "norm_layer of several kinds"),
+        (_other_forward, "gives other outputs"),
+    ],
+)
+def test_a_model_that_somebody_changed_is_not_converted_silently(change, word):
+    model = VisionTransformer(**TINY)
+    change(model)
+    with pytest.raises(zoo.ZooError, match=word):
+        zoo.convert(randomise(model))
+
+
+def test_what_comes_with_the_model():
+    theirs = timm.create_model("vit_tiny_patch16_224.augreg_in21k_ft_in1k", img_size=32, depth=1).train()
+    ours = zoo.convert(theirs)
+    cfg = theirs.pretrained_cfg
+    assert ours.training and all(module.training for module in theirs.modules())
+    assert ours.preprocess == zoo.models.Preprocess(
+        32, 3, cfg["mean"], cfg["std"], cfg["interpolation"], cfg["crop_pct"]
+    )
+    assert len(ours.classes) == 1000 and ours.classes[0].startswith("tench")
+    assert zoo.convert(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, num_classes=5)).classes is None
+
+
+def test_training_rates_are_carried_over():
+    rates = {"drop_rate": 0.1, "proj_drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.4, "depth": 3}
+    ours = zoo.convert(VisionTransformer(**{**TINY, **rates}))
+    assert (ours.head_drop.p, ours.blocks[0].mlp.drop.p, ours.blocks[0].attn.dropout) == (0.1, 0.2, 0.3)
+    assert [block.branch1 and block.branch1[-1].drop_prob for block in ours.blocks] == [None, 0.2, 0.4]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_dtype_is_kept_and_nothing_is_shared(dtype):
+    theirs = randomise(VisionTransformer(**TINY).to(dtype))
+    ours = zoo.convert(theirs)
+    assert {p.dtype for p in ours.parameters()} == {dtype}
+    assert not {p.data_ptr() for p in ours.parameters()} & {p.data_ptr() for p in theirs.parameters()}
+
+
+def test_layer_decay_and_no_decay_of_a_converted_model_match_every_parameter_once():
+    """B5: with registers too (TIMM#2712)."""
+    ours = zoo.convert(VisionTransformer(**TINY, reg_tokens=2, init_values=0.1, pre_norm=True))
+    names = [name for name, _ in ours.named_parameters()]
+    assert sorted(name for group in ours.layer_groups() for name in group) == sorted(names)
+    assert {"cls_token", "reg_token", "position.table"} == ours.no_weight_decay() <= set(names)
+
+
+def test_other_sources_can_be_added():
+    class Theirs(nn.Linear):
+        pass
+
+    @zoo.convert.register
+    def _(model: Theirs) -> nn.Module:
+        return nn.Identity()
+
+    assert isinstance(zoo.convert(Theirs(1, 1)), nn.Identity)

@@ -1,0 +1,59 @@
+"""The conf folder as the verbs see it: the options of a group, what each says of itself, one composed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zoo
+from zoo.errors import ZooError, nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def folder() -> Path:
+    """Where the configs lie: beside the package. Raises ZooError where there are none."""
+    conf = Path(zoo.__file__).resolve().parent.parent / "conf"
+    if not conf.is_dir():
+        raise ZooError(f"{conf} is missing: the configs lie in the project's checkout; there, run pip install -e .")
+    return conf
+
+
+def options(group: str) -> dict[str, Path]:
+    """Names and files of a group, in order of name."""
+    return {path.stem: path for path in sorted((folder() / group).glob("*.yaml"))}
+
+
+def comment(path: Path) -> str:
+    """The first line of a yaml's leading comment, without `@package`; '' if there is none."""
+    head = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    return next((line.lstrip("# ").rstrip() for line in head if "@package" not in line), "")
+
+
+def compose(group: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """One option of a group, with changes such as "pattern.size=4", as a plain dict that was checked.
+
+    Raises: ZooError for an unknown option (the nearest is named) or a key that its target does not accept.
+    """
+    from hydra import compose, initialize_config_dir
+
+    from zoo.config import check, plain
+
+    if name not in options(group):
+        raise ZooError(f"{group}={name} is unknown; {nearest(name, options(group))}")
+    with initialize_config_dir(str(folder()), version_base="1.3"):
+        # @group: whatever package the file's header names for training, here it stands on its own.
+        config = plain(compose(overrides=[f"+{group}@{group}={name}", *changes]))[group]
+    check({group: config})
+    return config
+
+
+def compose_train(changes: Sequence[str]) -> DictConfig:
+    """The whole training config with changes such as "model=vit", unresolved."""
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(folder()), version_base="1.3"):
+        return compose("train", [*changes])

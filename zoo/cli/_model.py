@@ -1,0 +1,45 @@
+"""A model's config told as a table."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.cli._table import table
+
+
+def describe_model(name: str, config: Mapping[str, Any]) -> None:
+    """Sizes, as given and as they come out."""
+    from zoo.config import flatten, locate
+    from zoo.inspect.size import measure, sketch
+    from zoo.inspect.words import sentence
+
+    # The target's own defaults too: a name of the registry says only what differs.
+    parameters = inspect.signature(locate(config["_target_"])).parameters.values()
+    defaults = {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}
+    whole = {**defaults, **config}
+    model = sketch(config)
+    side, channels = whole.get("img_size"), whole.get("in_chans")
+    height, width = (side, side) if isinstance(side, int) else tuple(side or (None, None))
+    rows = [("model", config["_target_"])]
+    if said := sentence(model):
+        rows.append(("score x pattern x position", said))
+    size = measure(model, (channels, height, width)) if channels and height else None
+    if size:
+        rows.append(("parameters", f"{size.parameters:,}"))
+        if size.flops:
+            rows.append(("operations", f"{_count(size.flops)}FLOPs for one image (2 a multiply-add)"))
+    if hasattr(model, "grid"):
+        rows.append(("tokens", f"{model.grid[0]} x {model.grid[1]} patches + {model.num_prefix_tokens} before them"))
+    told = ("attention.", "position.")  # in the sentence above; what is off or null says nothing
+    leaves = {key: value for key, value in flatten(whole).items() if value and not key.endswith("_")}
+    rows += [(key, value) for key, value in leaves.items() if not key.startswith(told)]
+    table(rows, name)
+
+
+def _count(number: float) -> str:
+    """Three digits and a prefix."""
+    for prefix in ("", "k", "M", "G"):
+        if number < 1000:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:.3g} T"

@@ -1,0 +1,112 @@
+"""Describe a model or a run.
+
+    python -m zoo info vit_tiny_patch16_224          sizes, parameters, FLOPs, score x pattern x position
+    python -m zoo info vit model.depth=6             a model of conf/model, at the size of data=digits
+    python -m zoo info runs/<a run>                  what came out, how it was made, what lies there
+"""
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.cli import _conf
+from zoo.cli._model import describe_model
+from zoo.cli._table import table
+from zoo.errors import ZooError, nearest
+
+#: What of a run's config decides most, in words.
+MAIN = {
+    "data": "data._target_", "batch size": "data.batch_size", "epochs": "trainer.max_epochs", "init": "init",
+    "optimizer": "task.optimizer._target_", "learning rate": "task.optimizer.lr", "seed": "seed",
+}  # fmt: skip
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """A name, and for models of conf/model what train.py takes too."""
+    parser.add_argument("name", metavar="NAME_OR_RUN", help="a model (python -m zoo list models) or a run's folder")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes to a model of conf/model")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what is known."""
+    from zoo.models.registry import CONFIGS
+
+    name, changes, folder = options.name, options.changes, Path(options.name)
+    made_by_train = _conf.options("model")
+    if name not in made_by_train and changes:
+        raise ZooError(f"{changes[0]!r} changes nothing here: {name} is no model of conf/model.")
+    if folder.is_dir():
+        describe_run(folder)
+    elif name in made_by_train:
+        describe_model(name, composed(name, changes))
+    elif name in CONFIGS:
+        describe_model(name, CONFIGS[name])
+    else:
+        guess = nearest(name, [*CONFIGS, *made_by_train]).partition("There are: ")[0]
+        raise ZooError(f"{name!r} is no model and no folder; {guess}python -m zoo list models shows all models.")
+
+
+def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
+    """The config of a model of conf/model, with what its data decide filled in."""
+    from zoo.config import check, instantiate, plain
+    from zoo.training.parts import fill
+
+    config = _conf.compose_train([f"model={name}", *changes])
+    model = plain(config.model)
+    check({"model": model})
+    data = instantiate(config.data)
+    data.setup()
+    return fill(model, data.facts)
+
+
+def describe_run(folder: Path) -> None:
+    """Metrics, how it was made, the model, the files, and what to do with it."""
+    from omegaconf import OmegaConf
+
+    from zoo.config import flatten
+    from zoo.pretrained.folder import describe, find
+
+    summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
+    if not whole.is_file():
+        describe_model(str(folder), describe(find(folder))["model"])  # raises for what is neither a run nor a model
+        return
+    config = OmegaConf.to_container(OmegaConf.load(whole))
+    if summary.is_file():
+        known = json.loads(summary.read_text(encoding="utf-8"))
+        rows = [(name, f"{value:.6g}") for name, value in sorted(known.get("metrics", {}).items())]
+        simple = {name: value for name, value in known.items() if isinstance(value, int | float | str)}
+        table([*rows, *simple.items()], f"{folder}   finished")
+    else:
+        table([("no summary.json", "it is still training, or was stopped")], f"{folder}   not finished")
+    leaves = flatten(config)
+    rows = [(word, leaves[key]) for word, key in MAIN.items() if leaves.get(key) is not None]
+    if overrides.is_file():
+        rows.insert(0, ("command", " ".join(["python train.py", *_words(overrides)])))
+    table(rows, "made by")
+    describe_model("model", config["model"])
+    table(_files(folder), "files")
+    ways = [f"python -m zoo predict {folder} <image>", f'zoo.load("{folder}")'] if (folder / "model").is_dir() else []
+    ways += [] if summary.is_file() else [f"python train.py {' '.join(_words(overrides))} ckpt_path={folder}"]
+    table([(way,) for way in ways], "use it")
+
+
+def _words(overrides: Path) -> list[str]:
+    from omegaconf import OmegaConf
+
+    return [shlex.quote(word) for word in OmegaConf.load(overrides)] if overrides.is_file() else []
+
+
+def _files(folder: Path) -> list[tuple[str, str]]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
+    return [(str(path.relative_to(folder)), _bytes(path.stat().st_size)) for path in found]
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

@@ -1,0 +1,97 @@
+"""List what there is: models, data, scores, patterns, positions, kernels, experiments.
+
+    python -m zoo list                     everything
+    python -m zoo list positions           one kind
+    python -m zoo list models "vit*"       names that match; also: list rope
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+
+from zoo.cli import _conf
+from zoo.cli._table import table
+from zoo.errors import ZooError, nearest
+
+Rows = Iterator[tuple[str, str]]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """One or two words: a kind, a pattern for names, or both."""
+    words = f"a kind ({', '.join(KINDS)}), a name, or both"
+    parser.add_argument("words", nargs="*", metavar="WORD", help=words)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print a table a kind."""
+    words = list(options.words)
+    kinds = [_kind(words.pop(0))] if words and _kind(words[0]) else list(KINDS)
+    if len(words) > 1:
+        raise ZooError(f"{' '.join(options.words)!r} is more than a kind and a name; quote a pattern: 'vit*'.")
+    wanted = words[0] if words else "*"
+    found = {kind: [row for row in KINDS[kind][1]() if fnmatchcase(row[0], wanted)] for kind in kinds}
+    if not any(found.values()):
+        known = {name for kind in kinds for name, _ in KINDS[kind][1]()} | set(KINDS if len(kinds) > 1 else ())
+        guess = nearest(wanted, known).partition("There are: ")[0]  # they are too many for an error
+        raise ZooError(f"{wanted!r} is in none of {', '.join(kinds)}; {guess}python -m zoo list shows all.")
+    for kind, rows in found.items():
+        if rows:
+            table(rows, f"{kind}   {KINDS[kind][0]}")
+
+
+def _kind(word: str) -> str | None:
+    return next((kind for kind in KINDS if word in (kind, kind.removesuffix("s"))), None)
+
+
+def _models() -> Rows:
+    yield from _group("model")()
+    from zoo.models.registry import CONFIGS
+
+    for name, config in sorted(CONFIGS.items(), key=lambda item: _natural(item[0])):
+        side = config["img_size"]
+        yield name, (
+            f"{config['dim']} wide, {config['depth']} blocks, {config['num_heads']} heads, "
+            f"patches of {config['patch_size']} on {side}x{side}; zoo.create_model"
+        )
+
+
+def _natural(name: str) -> tuple:
+    """vit_..._8 before vit_..._16."""
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))
+
+
+def _group(group: str) -> Callable[[], Rows]:
+    """The options of a config group: the yaml's own comment, else the first line of what it builds."""
+
+    def rows() -> Rows:
+        for name, path in _conf.options(group).items():
+            yield name, _conf.comment(path) or _built(group, name)
+
+    return rows
+
+
+def _built(group: str, name: str) -> str:
+    from zoo.inspect.words import summary
+
+    return summary(_conf.compose(group, name))
+
+
+def _kernels() -> Rows:
+    from zoo.attention import KERNELS
+    from zoo.inspect.words import first_line
+
+    yield "auto", f"The first of {', '.join(kernel.name for kernel in KERNELS)} that can, and is not slower here."
+    for kernel in KERNELS:
+        yield kernel.name, first_line(type(kernel))
+
+
+KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
+    "models": ("python train.py model=..., zoo.create_model(...)", _models),
+    "data": ("python train.py data=...", _group("data")),
+    "scores": ("python train.py score=...", _group("score")),
+    "patterns": ("python train.py pattern=...", _group("pattern")),
+    "positions": ("python train.py position=...", _group("position")),
+    "kernels": ("python train.py kernel=...", _kernels),
+    "experiments": ("python train.py experiment=...", _group("experiment")),
+}

@@ -1,0 +1,46 @@
+"""A pattern: the matrix of what each query may see, from the same method that makes every kernel's mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo.attention import AttentionCall, Pattern
+from zoo.inspect.draw.panels import GREY, cells, titled
+from zoo.inspect.draw.sizes import Sizes
+from zoo.inspect.words import equation, title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEEN, HIDDEN = "#2f6f9f", "#e9edf1"
+
+
+def allowed(pattern: Pattern, sizes: Sizes) -> torch.Tensor:
+    """True where a query may see a key: [heads, n, n], one head where all heads see the same."""
+    q = torch.zeros(1, sizes.heads, sizes.n, 1)
+    call = AttentionCall(q, q, q, pattern=pattern)
+    pattern.check(call)
+    mask = call.mask()
+    return torch.ones(1, sizes.n, sizes.n, dtype=torch.bool) if mask is None else mask[0].expand(-1, sizes.n, sizes.n)
+
+
+def draw(pattern: Pattern, sizes: Sizes) -> Figure:
+    """Queries down, keys across; filled where the query may see the key."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    masks = allowed(pattern, sizes)
+    words = equation(pattern)
+    figure = titled(4.6 * len(masks), 4.6, title(pattern), f"allowed: {words[0].lower()}{words[1:]}")
+    for head, (axes, mask) in enumerate(zip(figure.subplots(1, len(masks), squeeze=False)[0], masks, strict=True)):
+        axes.imshow(mask.numpy(), cmap=ListedColormap([HIDDEN, SEEN]), vmin=0, vmax=1, interpolation="nearest")
+        cells(axes, *mask.shape)
+        axes.set_xlabel("key k", fontsize=9)
+        axes.set_ylabel("query q", fontsize=9)
+        share = f"{int(mask.sum())} of {mask.numel()} pairs"
+        axes.set_title(share if len(masks) == 1 else f"head {head}: {share}", fontsize=9, color=GREY)
+    legend = [Patch(color=SEEN, label="may be seen"), Patch(color=HIDDEN, label="hidden")]
+    figure.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+    return figure

@@ -1,0 +1,32 @@
+"""What a model says of images, and where its last layer looked."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Attention, record_attention
+from zoo.inspect.maps import patch_attention
+
+
+class Prediction(NamedTuple):
+    """probabilities: [B, classes]. maps: [B, H, rows, cols] of the last layer, None for a model without attention."""
+
+    probabilities: Tensor
+    maps: Tensor | None
+
+
+@torch.no_grad()
+def predict(model: nn.Module, inputs: Tensor) -> Prediction:
+    """Softmax of the logits of inputs [B, C, H, W], with the attention recorded beside it."""
+    like = next(model.parameters())
+    inputs = inputs.to(like)
+    model.eval()
+    if not any(isinstance(module, Attention) for module in model.modules()):
+        return Prediction(model(inputs).float().softmax(-1), None)
+    last = [name for name, module in model.named_modules() if isinstance(module, Attention)][-1]
+    with record_attention(model, only=last) as recorded:
+        logits = model(inputs)
+    class_token = getattr(model, "cls_token", None) is not None
+    maps = patch_attention(recorded[last].float(), model.grid, model.num_prefix_tokens, class_token)
+    return Prediction(logits.float().softmax(-1), maps)

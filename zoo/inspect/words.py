@@ -1,0 +1,78 @@
+"""What a part says of itself: its equation, from the first sentence of its docstring, and its settings."""
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from zoo.attention import And, Attention, Or, Pattern, Position, SkipPrefix
+from zoo.config import locate
+
+HANDED = ("prefix",)  # settings with a default that a model decides, not a user
+
+
+def first_line(kind: type) -> str:
+    """The first sentence of a class's own docstring, else of its module's: where its equation stands."""
+    words = vars(kind).get("__doc__") or sys.modules[kind.__module__].__doc__ or ""
+    paragraph = " ".join(inspect.cleandoc(words).split("\n\n")[0].split()).replace("`", "")
+    return re.split(r"\.(?=\s|$)", paragraph)[0] + "."
+
+
+def equation(part: Any) -> str:
+    """The rule of a pattern, an `&` or `|` spelt out; the first sentence of any other part."""
+    if isinstance(part, And | Or):
+        word = "and" if isinstance(part, And) else "or"
+        return f"({equation(part.left)}) {word} ({equation(part.right)})"
+    line = first_line(type(part)).rstrip(".")
+    return re.split(r"[:;] ", line)[0] if isinstance(part, Pattern) else line
+
+
+def title(part: Any) -> str:
+    """A part as one writes it, `Causal() & Window(size=8)`, `RoPE(base=100.0)`; a module without its defaults."""
+    if isinstance(part, And | Or):
+        return f"{title(part.left)} {'&' if isinstance(part, And) else '|'} {title(part.right)}"
+    if isinstance(part, Pattern):
+        fields = ((field.name, getattr(part, field.name)) for field in dataclasses.fields(part))
+        return f"{type(part).__name__}({', '.join(f'{name}={value}' for name, value in fields)})"
+    settings = inspect.signature(type(part)).parameters.values()
+    defaults = {p.name: p.default for p in settings if p.default is not p.empty and p.name not in HANDED}
+    chosen = {name: getattr(part, name, default) for name, default in defaults.items()}
+    changed = [f"{name}={x}" for name, x in chosen.items() if isinstance(x, int | float | str) and x != defaults[name]]
+    return type(part).__name__ + (f"({', '.join(changed)})" if changed else "")
+
+
+def sentence(model: nn.Module) -> str | None:
+    """score x pattern x position of a model, as docs/design.md names models; None if it has no Attention."""
+    found: dict[str, None] = {}  # in order, each once: layers may differ
+    for module in model.modules():
+        if isinstance(module, Attention):
+            places = [p for p in (getattr(model, "position", None), _inner(module.position)) if _does_something(p)]
+            where = " + ".join(title(place) for place in places) or "no position"
+            found[f"{title(module.score)} x {title(module.pattern)} x {where}"] = None
+    return "; ".join(found) or None
+
+
+def _inner(position: Position | None) -> Position | None:
+    return position.position if isinstance(position, SkipPrefix) else position
+
+
+def _does_something(position: Position | None) -> bool:
+    return position is not None and type(position) is not Position
+
+
+def summary(config: Mapping[str, Any]) -> str:
+    """One line for what a config with a `_target_` builds."""
+    kind = locate(config["_target_"])
+    if kind in (And, Or):
+        word = "&" if kind is And else "|"
+        return f"{_short(config['left'])} {word} {_short(config['right'])}: " + first_line(kind)
+    return first_line(kind)
+
+
+def _short(config: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"{key}={value}" for key, value in config.items() if not key.startswith("_"))
+    return f"{config['_target_'].rpartition('.')[2]}({settings})"

@@ -1,0 +1,14 @@
+"""Trained models: kept in folders, converted from other libraries, taken as a start.
+
+    zoo.save(model, folder)       zoo.load(folder)       zoo.convert(timm_model)
+    model, changes = initialise(config, "timm://vit_tiny_patch16_224.augreg_in21k", facts)
+
+Other libraries are imported only where something of theirs is handed over.
+"""
+
+# Imported here, not on first use: the functions must stand before the modules of the same names.
+from zoo.pretrained.convert import convert
+from zoo.pretrained.folder import load, save
+from zoo.pretrained.initialise import Change, initialise, peek
+
+__all__ = ["Change", "convert", "initialise", "load", "peek", "save"]

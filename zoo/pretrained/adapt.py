@@ -1,0 +1,124 @@
+"""Weights for other image sizes, channels and classes: each tensor that changes is told (CRITERIA.md, B1).
+
+Open to other layers: `@adapt.register(TheirClass)`.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import singledispatch
+
+from torch import Tensor, nn
+
+from zoo.attention import Learned2D
+from zoo.attention.positions.grids import resample_grid
+from zoo.layers import PatchEmbed
+from zoo.pretrained.weights import State
+
+
+@dataclass(frozen=True)
+class Change:
+    """One tensor that is not as it was in the source. `str()` is a line for the log."""
+
+    name: str
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {list(self.old)} -> {list(self.new)}: {self.how}"
+
+
+def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tuple[State, list[Change]]:
+    """Tensors of a source, made to fit `target` where only sizes of the data differ.
+
+    Args:
+        state: the source's tensors. target: the model they shall go into.
+        source: a model of the source's config, where that is known; only its sizes are looked at.
+
+    Returns: the tensors (others than `state` where changed), and what was changed.
+    """
+    state, changes = dict(state), []
+    twins = dict(source.named_modules()) if source else {}
+    for place, module in target.named_modules():
+        prefix = f"{place}." if place else ""
+        inside = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+        found = reset(module, inside) if place == "head" else adapt(module, twins.get(place), inside)
+        for name, (tensor, how) in found.items():
+            changes.append(Change(prefix + name, tuple(inside[name].shape), tuple(tensor.shape), how))
+            state[prefix + name] = tensor
+    return state, changes
+
+
+Found = dict[str, tuple[Tensor, str]]  # name inside the module -> the new tensor, and how it came about
+
+
+@singledispatch
+def adapt(module: nn.Module, twin: nn.Module | None, state: State) -> Found:
+    """What of `state`, the tensors of one module by their names inside it, must change to fit `module`.
+
+    `twin` is the module of the same name in the source, where its config is known.
+    """
+    return {}
+
+
+@adapt.register
+def _(module: Learned2D, twin: nn.Module | None, state: State) -> Found:
+    """The grid of positions is read off at other places; positions of class and register tokens stay."""
+    if (table := state.get("table")) is None or table.shape[1:] != module.table.shape[1:]:
+        return {}
+    cells = len(table) - module.prefix
+    side = math.isqrt(max(cells, 0))
+    new = (module.grid[0], module.grid[1])
+    if isinstance(twin, Learned2D):
+        old = (twin.grid[0], twin.grid[1])
+    else:  # nothing tells the grid: the same if that can be, else a square
+        old = new if cells == math.prod(new) else (side, side)
+    if old == new or cells != math.prod(old):
+        return {}
+    how = f"positions resampled from a grid of {old} to {new}"
+    return {"table": (resample_grid(table, old, new, module.prefix), how)}
+
+
+@adapt.register
+def _(module: PatchEmbed, twin: nn.Module | None, state: State) -> Found:
+    pixels = module.patch_size**2
+    weight = state.get("proj.weight")
+    if weight is None or weight.shape[1] % pixels or weight.shape[1] // pixels == module.in_chans:
+        return {}
+    if twin is not None and twin.patch_size != module.patch_size:
+        return {}
+    new, how = channels(weight.unflatten(1, (-1, pixels)), module.in_chans)
+    return {"proj.weight": (new.flatten(1), how)}
+
+
+@adapt.register
+def _(module: nn.Conv2d, twin: nn.Module | None, state: State) -> Found:
+    weight = state.get("weight")
+    if weight is None or module.groups != 1 or weight.shape[1] == module.in_channels:
+        return {}
+    if weight.shape[0] != module.out_channels or weight.shape[2:] != module.weight.shape[2:]:
+        return {}
+    return {"weight": channels(weight, module.in_channels)}
+
+
+def channels(weight: Tensor, n: int) -> tuple[Tensor, str]:
+    """[out, C, ...] -> [out, n, ...]: summed for one channel, else repeated and scaled to keep the size of their sum.
+
+    As timm's adapt_input_conv does, so that a gray image gives what three equal channels gave.
+    """
+    old = weight.shape[1]
+    if n == 1:
+        return weight.sum(1, keepdim=True), f"summed over {old} channels"
+    repeated = weight.repeat(1, math.ceil(n / old), *[1] * (weight.ndim - 2))[:, :n]
+    return repeated * (old / n), f"{old} channels repeated to {n}, times {old}/{n}"
+
+
+def reset(head: nn.Module, state: State) -> Found:
+    """A classifier of another number of classes starts anew."""
+    weight = state.get("weight")
+    if not isinstance(head, nn.Linear) or weight is None or weight.shape[0] == head.out_features:
+        return {}
+    if weight.shape[1] != head.in_features:
+        return {}
+    how = f"reset, {weight.shape[0]} classes became {head.out_features}"
+    return {name: (tensor.detach(), how) for name, tensor in head.state_dict().items() if name in state}

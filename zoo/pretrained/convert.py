@@ -1,0 +1,36 @@
+"""From another library's model to ours: one door, a converter for each class of theirs."""
+
+from functools import singledispatch
+from importlib import import_module
+
+from torch import nn
+
+from zoo.errors import ZooError
+
+#: Class of another library -> module that registers a converter for it; imported when such a model is handed over.
+SOURCES = {"timm.models.vision_transformer.VisionTransformer": "zoo.pretrained.from_timm"}
+
+
+@singledispatch
+def convert(model: nn.Module) -> nn.Module:
+    """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
+
+    Logits differ by rounding only (at most 1e-4 in float32; tests/pretrained/test_convert.py). The result has a config,
+    so that `zoo.save` and `zoo.load` work, and preprocessing and class names where the other library tells them. It has
+    the device, dtype and mode of `model`, and shares no tensor with it.
+
+    To add a source: `@convert.register(TheirClass)`, and a line in SOURCES if their library should not be imported.
+
+    Raises: ZooError for a class without a converter, or naming each option of the model that ours does not have.
+    """
+    for kind in type(model).__mro__:
+        where = SOURCES.get(_path(kind))
+        if where and kind not in convert.registry:
+            import_module(where)
+            return convert(model)
+    known = ", ".join(sorted({*SOURCES, *(_path(kind) for kind in convert.registry if kind is not object)}))
+    raise ZooError(f"{_path(type(model))} is another architecture than those that can be converted: {known}.")
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,98 @@
+"""Start from trained weights, whatever they lie in."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from torch import nn
+
+from zoo.models import Preprocess
+from zoo.pretrained import weights
+from zoo.pretrained.adapt import Change, adapt_all
+from zoo.pretrained.folder import build
+from zoo.pretrained.sources import open_source, preprocess_of
+
+__all__ = ["Change", "initialise", "peek"]
+
+FACTS = ("num_classes", "img_size", "in_chans")
+RATES = ("drop_path", "dropout", "attn_dropout", "head_dropout")
+#: Parts that may be swapped on a trained model, with what the command line says where nothing was chosen.
+DEFAULTS = {"score": "zoo.attention.ScaledDot", "pattern": "zoo.attention.Full", "kernel": None}
+
+
+def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any]) -> tuple[nn.Module, list[Change]]:
+    """A model with the weights of `source`, fit for the data.
+
+    Args:
+        config: the model's config of the command line. Where the source has a config of its own, that one is built,
+            with the rates of dropout and stochastic depth of `config`, and its score, pattern, kernel and position
+            where they are not the defaults (what then does not fit the weights is refused); all else is the source's.
+        source: `timm://<name>[.<tag>]` (weights from timm's hub) or `timm://<name>@<file>`; a run or model folder; a
+            .safetensors file (with a config.json beside it, or of the architecture of `config`); a .ckpt of a run.
+        facts: num_classes, img_size, in_chans of the data; what is left out or None stays as in the source.
+
+    Returns: the model, in training mode, with the source's preprocessing at the new size; and each tensor changed: the
+        grid of positions is resampled, the stem summed or repeated over channels, the head reset where classes differ.
+    Raises: ZooError for a source that cannot be had or read, or tensors that do not fit (named).
+    """
+    from zoo.config import plain
+
+    config = plain(config)
+    facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
+    found = open_source(source)
+    wanted = {**(overlay(found.config, config) if found.config else config), **facts}
+    model: Any = build(wanted)
+    # For the grids of its positions. Not on the meta device: that would import torch._dynamo, seconds.
+    resized = found.config and any(found.config.get(key) != wanted.get(key) for key in FACTS)
+    twin = build(found.config) if found.config and resized else None
+    state, changes = adapt_all(found.state, model, twin)
+    weights.fill(model, state, source)
+    same_head = found.classes and len(found.classes) == getattr(model, "num_classes", None)
+    model.classes = found.classes if same_head else None
+    model.preprocess = fit(found.preprocess, wanted)
+    return model, changes
+
+
+def peek(source: str) -> dict[str, Any] | None:
+    """The fields of Preprocess that a source was trained with, if it tells them; reads no weights, needs no network.
+
+    Raises: ZooError for a source that is not there.
+    """
+    preprocess = preprocess_of(source)
+    return asdict(preprocess) if preprocess else None
+
+
+def overlay(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """The source's config with what a command line may change about a trained model."""
+    config = theirs | {key: ours[key] for key in RATES if key in ours}
+    attention = ours.get("attention") or {}
+    swapped = {
+        key: attention[key]
+        for key, default in DEFAULTS.items()
+        if key in attention and _target(attention[key]) != default
+    }
+    if swapped:
+        base = {"_target_": "zoo.attention.Attention", "_partial_": True}
+        config["attention"] = {**base, **(theirs.get("attention") or {}), **swapped}
+    if _target(position := ours.get("position")) not in (None, "zoo.attention.Learned2D"):
+        config["position"] = position
+    return config
+
+
+def fit(preprocess: Preprocess | None, config: Mapping[str, Any]) -> Preprocess | None:
+    """The same preprocessing at a model's size and channels (mean and std averaged over other channels)."""
+    if preprocess is None:
+        return None
+    size, n = config.get("img_size") or preprocess.size, config.get("in_chans") or preprocess.in_chans
+    if not isinstance(size, int):
+        if len(set(size)) > 1:
+            return None  # a Preprocess is square
+        size = size[0]
+    mean, std = preprocess.mean, preprocess.std
+    if n != preprocess.in_chans:
+        mean, std = ((sum(values) / len(values),) * n for values in (mean, std))
+    return replace(preprocess, size=size, in_chans=n, mean=mean, std=std)
+
+
+def _target(node: Any) -> Any:
+    return node.get("_target_") if isinstance(node, Mapping) else node

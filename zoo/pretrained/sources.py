@@ -1,0 +1,106 @@
+"""Where trained weights come from: one function for each kind of source, all of them to the same Source."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import ZooError
+from zoo.models import Preprocess
+from zoo.pretrained import folder, weights
+
+TIMM = "timm://"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Tensors under our names; the config they belong to, where it is known; how images were prepared; class names."""
+
+    state: weights.State
+    config: dict[str, Any] | None = None
+    preprocess: Preprocess | None = None
+    classes: tuple[str, ...] | None = None
+
+
+def open_source(source: str) -> Source:
+    """Read a source; the kinds are those of `zoo.pretrained.initialise`.
+
+    Raises: ZooError for a source that is not there or cannot be read.
+    """
+    if source.startswith(TIMM):
+        return _from_timm(*_timm_name(source))
+    path = Path(source)
+    if path.is_dir():
+        return _from_folder(folder.find(path))
+    if path.suffix == ".safetensors":
+        return _from_folder(path.parent, path) if _beside(path) else _from_file(path)
+    if path.suffix == ".ckpt":
+        return _from_checkpoint(path)
+    raise ZooError(_unknown(source))
+
+
+def preprocess_of(source: str) -> Preprocess | None:
+    """What a source tells about its images, without reading its weights."""
+    if source.startswith(TIMM):
+        from zoo.pretrained import timm_hub
+
+        name, file = _timm_name(source)
+        if file and not file.is_file():
+            raise ZooError(f"There is no file {str(file)!r} for timm's {name}.")
+        if not (cfg := timm_hub.card(name)):
+            return None
+        channels, height, width = cfg["input_size"]
+        return timm_hub.preprocess(cfg, height, channels) if height == width else None
+    path = Path(source)
+    if path.is_dir():
+        return folder.describe(folder.find(path))["preprocess"]
+    if path.suffix not in (".safetensors", ".ckpt") or not path.is_file():
+        raise ZooError(_unknown(source))
+    return folder.describe(path.parent)["preprocess"] if path.suffix == ".safetensors" and _beside(path) else None
+
+
+def _from_timm(name: str, file: Path | None) -> Source:
+    from zoo.pretrained import timm_hub
+    from zoo.pretrained.convert import convert
+
+    model: Any = convert(timm_hub.create(name, file))
+    return Source(weights.tensors(model), model.config, model.preprocess, model.classes)
+
+
+def _from_folder(where: Path, file: Path | None = None) -> Source:
+    content = folder.describe(where)
+    state = weights.read(file or where / folder.WEIGHTS)
+    return Source(state, content["model"], content["preprocess"], content["classes"])
+
+
+def _from_file(path: Path) -> Source:
+    state = weights.clean(weights.read(path))
+    if "blocks.0.attn.qkv.weight" in state:
+        raise ZooError(f"{str(path)!r} holds tensors under timm's names; take timm://<name of the model>@{path}.")
+    return Source(state)
+
+
+def _from_checkpoint(path: Path) -> Source:
+    """Lightning's checkpoint of one of our runs: the task's `model` is the part that is wanted."""
+    content = weights.read(path)
+    state, prefix = content.get("state_dict"), "model."
+    if not isinstance(state, dict):
+        raise ZooError(f"{str(path)!r} is no checkpoint of a run: it holds {', '.join(content) or 'nothing'}.")
+    state = {n.removeprefix(prefix): t for n, t in weights.clean(state).items() if n.startswith(prefix)}
+    return Source(state, content.get("hyper_parameters", {}).get("model"))
+
+
+def _timm_name(source: str) -> tuple[str, Path | None]:
+    """timm://<name>@<file> -> name, file. An '@', since Hydra takes it without quotes."""
+    name, _, file = source.removeprefix(TIMM).partition("@")
+    return name, Path(file).expanduser() if file else None
+
+
+def _beside(path: Path) -> bool:
+    return (path.parent / folder.CONFIG).is_file()
+
+
+def _unknown(source: str) -> str:
+    return (
+        f"init={source} is not there, or nothing to start from: give a run folder, a model folder, a .safetensors or "
+        ".ckpt file, timm://<name> or timm://<name>@<file>."
+    )
