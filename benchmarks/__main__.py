@@ -1,0 +1,33 @@
+"""The developers' door to the measurements: python -m benchmarks {vit,epoch,startup,kernels} --help."""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+BENCHMARKS = {
+    "vit": "our ViTs against timm's: time, GFLOP/s, peak memory",
+    "epoch": "an epoch of the default run against a bare PyTorch loop",
+    "startup": "whole processes: imports, --help, fast_dev_run",
+    "kernels": "the attention kernels against each other over head widths and lengths",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one benchmark: a table on the terminal, JSON under benchmarks/results/."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    for name, help_ in BENCHMARKS.items():
+        command = commands.add_parser(name, help=help_, description=help_)
+        command.add_argument("--out", type=Path, help="JSON file; default: benchmarks/results/<benchmark>_<date>.json")
+        command.add_argument("--resume", action="store_true", help="measure only rows that are not in the file")
+        import_module(f"benchmarks.{name}").add_arguments(command)
+    args = parser.parse_args(argv)
+    if threads := getattr(args, "threads", None):
+        import torch
+
+        torch.set_num_threads(threads)
+    import_module(f"benchmarks.{args.benchmark}").run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Peak resident memory of one call: each model in a process of its own, net of what the imports took."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+BAR = 1.02
+REPEATS = 2  # the smaller of two processes: pages that the allocator kept for its own reasons come and go
+
+
+def measure(row: dict[str, Any], rounds: int | None = None, **sizes: int) -> dict[str, Any]:
+    """One row: megabytes of zoo and timm, and ratio = zoo / timm."""
+    used = {side: min(_in_process(side, row, sizes) for _ in range(REPEATS)) for side in ("zoo", "timm")}
+    ratio = used["zoo"] / used["timm"]
+    return {**used, "ratio": ratio, "ok": ratio <= BAR}
+
+
+def _in_process(side: str, row: dict[str, Any], sizes: dict[str, int]) -> float:
+    import torch
+
+    question = json.dumps({"side": side, "threads": torch.get_num_threads(), "sizes": sizes, **row})
+    command = [sys.executable, "-m", "benchmarks.memory", question]
+    answer = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    if answer.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{answer.stderr}")
+    return float(answer.stdout.split()[-1])
+
+
+def peak(
+    side: str, model: str, mode: str, dtype: str, batch: int, threads: int, sizes: dict[str, int], **_: Any
+) -> float:
+    """Megabytes by which building a model and two calls raise this process above its imports. Same imports for both."""
+    import psutil
+    import timm
+    import torch
+
+    import zoo
+    import zoo.models.vit  # on first use otherwise, and only on our side
+    from benchmarks.contestants import CALLS, CLASSES, DTYPES
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    x = torch.randn(batch, 3, *(2 * (sizes.get("img_size", 224),)))
+    before = psutil.Process().memory_info().rss
+    made = {"zoo": zoo, "timm": timm}[side].create_model(model, num_classes=CLASSES, **sizes)
+    call = CALLS[mode](made, x, DTYPES[dtype])
+    for _ in range(2):  # the second has the optimizer's state beside the activations
+        call()
+    return (_highest() - before) / 1e6
+
+
+def _highest() -> int:
+    """The most bytes this process ever had resident."""
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    print(peak(**json.loads(sys.argv[1])))

@@ -1,0 +1,110 @@
+"""Checkpoint files: whole or not there, under fixed names, and a sentence for what cannot be read."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from tests.tasks.tiny import COSINE, loader, make_task, make_trainer
+from zoo.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
+from zoo.config import instantiate, plain
+from zoo.errors import ZooError
+
+# Lightning's own use of torch
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+
+SAVE_FOREVER = """
+import sys, torch
+from zoo.callbacks.checkpoint import AtomicCheckpointIO
+step = 0
+while True:
+    step += 1
+    AtomicCheckpointIO().save_checkpoint({"step": step, "w": torch.full((2_000_000,), step)}, sys.argv[1])
+    print(step, flush=True)
+"""
+
+
+@pytest.fixture
+def callbacks(root, tmp_path):
+    """The callbacks of a config group, as train.py would build them."""
+
+    def build(name):
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(root / "conf"), version_base=None):
+            config = compose(f"callbacks/{name}", overrides=[f"+paths.run={tmp_path}"])
+        return {key: instantiate(node) for key, node in plain(config)["callbacks"].items()}
+
+    return build
+
+
+def test_best_and_last_have_fixed_names_and_last_is_of_every_epoch(callbacks, tmp_path):
+    parts = callbacks("default")
+    parts.pop("figures")
+    parts["best"].monitor = "lr"  # falls in each epoch, so the first is the best
+    trainer = make_trainer(3, callbacks=list(parts.values()), plugins=[AtomicCheckpointIO()])
+    trainer.fit(make_task(schedule={**COSINE, "warmup": 0.0}), loader(), loader(13))
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    best, last = (torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["epoch"] == 0 and last["epoch"] == 2
+    assert trainer.checkpoint_callback.best_model_path.endswith("best.ckpt")
+
+
+def test_of_equally_good_epochs_the_latest_is_the_best(tmp_path):
+    best = Checkpoint(tmp_path, "best", monitor="lr", mode="max")  # constant
+    make_trainer(3, callbacks=[best]).fit(make_task(), loader(), loader(13))
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] == 2
+
+
+@pytest.mark.parametrize("name", ["default", "ema", "none"])
+def test_every_config_builds(callbacks, name):
+    assert ("ema" in callbacks(name)) == (name == "ema")
+
+
+def test_saves_and_loads_without_leaving_parts(tmp_path):
+    io, path = AtomicCheckpointIO(), tmp_path / "deep" / "a.ckpt"
+    io.save_checkpoint({"w": torch.ones(3)}, path)
+    io.save_checkpoint({"w": torch.zeros(3)}, path)
+    assert [p.name for p in path.parent.iterdir()] == ["a.ckpt"]
+    assert torch.equal(io.load_checkpoint(path)["w"], torch.zeros(3))
+
+
+def test_a_failed_save_keeps_the_old_file(tmp_path):
+    io, path = AtomicCheckpointIO(), tmp_path / "a.ckpt"
+    io.save_checkpoint({"w": 1}, path)
+    with pytest.raises(Exception, match="pickle"):
+        io.save_checkpoint({"w": lambda: None}, path)
+    assert io.load_checkpoint(path) == {"w": 1} and [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+@pytest.mark.faults
+def test_kill_while_saving_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "last.ckpt"
+    for delay in (0.002, 0.007):
+        process = subprocess.Popen([sys.executable, "-c", SAVE_FOREVER, path], stdout=subprocess.PIPE)
+        for _ in range(2):
+            process.stdout.readline()
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        saved = AtomicCheckpointIO().load_checkpoint(path)
+        assert saved["step"] >= 2 and (saved["w"] == saved["step"]).all()
+
+
+def test_unreadable_files_are_named(tmp_path):
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(ZooError, match=r"no checkpoint.*last.ckpt"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    AtomicCheckpointIO().save_checkpoint({"w": torch.ones(1000)}, path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ZooError, match=r"last.ckpt' \(2000 bytes\) cannot be read: it is truncated"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    trainer = make_trainer(plugins=[AtomicCheckpointIO()])
+    with pytest.raises(ZooError, match="truncated"):
+        trainer.test(make_task(), loader(13), ckpt_path=path)

@@ -1,0 +1,102 @@
+"""The figures of a run exist, and say what was measured."""
+
+import logging
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule
+
+import zoo
+from tests.tasks.tiny import data, loader, make_task, make_trainer
+from zoo.callbacks.figures import Figures
+from zoo.errors import ZooError
+from zoo.inspect.maps import attention_maps, patch_attention
+from zoo.inspect.plots import confusion_matrix, learning_curves, read_metric
+
+# Lightning's own use of torch
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+
+VIT = {"_target_": "zoo.models.vit.ViT", "img_size": 4, "patch_size": 2, "in_chans": 1, "num_classes": 3}
+VIT |= {"dim": 8, "depth": 2, "num_heads": 2}
+PNG = b"\x89PNG"
+METRICS = """epoch,step,train/loss,val/loss,train/accuracy,val/accuracy
+0,1,,2.0,,.5
+0,1,2.5,,.4,
+1,3,,1.0,,.7
+1,3,1.5,,.8,
+1,3,1.4,,.9,
+"""
+
+
+class Data(LightningDataModule):
+    classes = ("one", "two", "three")
+    preprocess = {"mean": (0.5,), "std": (0.25,)}  # noqa: RUF012
+
+    def test_dataloader(self):
+        return loader(13)
+
+    def test_images(self, n):
+        return data(n).tensors
+
+
+def drawn(folder):
+    return {path.name: path.read_bytes()[:4] for path in (folder / "figures").glob("*")}
+
+
+def test_all_three_are_drawn_after_a_test(tmp_path):
+    (tmp_path / "metrics.csv").write_text(METRICS)
+    trainer = make_trainer(callbacks=[Figures(tmp_path, images=3)])
+    trainer.test(make_task(zoo.build(VIT)), datamodule=Data(), verbose=False)
+    names = ("learning_curves.png", "confusion_matrix.png", "attention_maps.png")
+    assert drawn(tmp_path) == dict.fromkeys(names, PNG)
+
+
+def test_what_cannot_be_drawn_is_left_out_with_a_line(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "zoo.callbacks.figures")
+    trainer = make_trainer(callbacks=[Figures(tmp_path)])
+    trainer.test(make_task(), datamodule=Data(), verbose=False)  # no metrics.csv; a model without attention
+    assert set(drawn(tmp_path)) == {"confusion_matrix.png"}
+    assert "learning_curves.png is left out" in caplog.text and "attention_maps.png is left out" in caplog.text
+
+
+def test_nothing_is_drawn_in_a_fast_dev_run(tmp_path):
+    trainer = make_trainer(callbacks=[Figures(tmp_path)], fast_dev_run=True)
+    trainer.test(make_task(), datamodule=Data(), verbose=False)
+    assert not (tmp_path / "figures").exists()
+
+
+def test_drawing_leaves_the_predictions_as_they_were(tmp_path):
+    task = make_task(zoo.build(VIT)).eval()
+    before = task(data(4).tensors[0])
+    make_trainer(callbacks=[Figures(tmp_path)]).test(task, datamodule=Data(), verbose=False)
+    assert torch.equal(task.eval()(data(4).tensors[0]), before)
+
+
+def test_metrics_are_read_by_epoch_and_the_last_value_counts(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text(METRICS)
+    assert read_metric(path, "train/loss") == ([1.0, 2.0], [2.5, 1.4])
+    assert read_metric(path, "test/loss") == ([], [])
+    assert learning_curves(path, tmp_path / "a.png").read_bytes()[:4] == PNG
+
+
+@pytest.mark.parametrize("classes", [2, 30, 100])
+def test_confusion_of_few_and_many_classes(tmp_path, classes):
+    png = confusion_matrix(torch.eye(classes), [f"class {i}" for i in range(classes)], tmp_path / "c.png")
+    assert png.read_bytes()[:4] == PNG
+
+
+def test_patch_attention_by_hand():
+    weights = torch.arange(2 * 25.0).view(1, 2, 5, 5)  # a class token and 2 x 2 patches
+    by_class = patch_attention(weights, (2, 2), 1, class_token=True)
+    assert by_class[0, 0].tolist() == [[1, 2], [3, 4]]
+    assert patch_attention(weights, (2, 2), 1, class_token=False)[0, 0].tolist() == [[13.5, 14.5], [15.5, 16.5]]
+    with pytest.raises(ZooError, match="2 x 3 patches"):
+        patch_attention(weights, (2, 3), 1, True)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_attention_maps_of_grey_and_colour(tmp_path, channels):
+    maps = torch.rand(2, 3, 2, 2)
+    png = attention_maps(torch.rand(2, channels, 8, 8), maps, tmp_path / "m.png", ["a", "b\nnot c"])
+    assert png.read_bytes()[:4] == PNG

@@ -1,0 +1,1 @@
+"""What happens around training: averaging, checkpoints, the watch for NaN, figures."""

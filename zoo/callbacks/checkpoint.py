@@ -1,0 +1,81 @@
+"""Checkpoint files: when they are written, under one name, whole or not at all."""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+
+class Checkpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint for one file of a fixed name, looked at after each whole epoch.
+
+    With a `monitor`, the file is the best epoch's; of equally good ones the latest, because on a small validation set
+    there are many and the first has been trained least (Lightning keeps the first). Without, it is the last epoch's.
+    Lightning's `save_last` is not used: it writes only in epochs in which the best one improved.
+
+    Args:
+        dirpath, filename: the file is `<dirpath>/<filename>.ckpt`.
+        monitor: a logged metric, or None. mode: "max" or "min" of it.
+    """
+
+    def __init__(self, dirpath: str, filename: str, monitor: str | None = None, mode: str = "min"):
+        # After the epoch, not after its validation: a run resumed from here starts the next one, nothing half-done.
+        options: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": True}
+        super().__init__(dirpath, filename, monitor=monitor, mode=mode, **options)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        with warnings.catch_warnings():  # a resumed run's folder is not empty, and that is right
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            super().setup(trainer, pl_module, stage)
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        better = super().check_monitor_top_k(trainer, current)
+        return bool(better or (current is not None and self.best_model_score == current))
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint beside its place, flush it to the disk, then rename it into place; read it without pickle.
+
+    Lightning 2.6 writes to the system's temporary folder and moves. Where that is another file system, as it often is,
+    the move is a copy, and a process killed during it leaves a truncated file where the good one was. It also builds
+    the whole file in memory first. A plugin of the trainer: `Trainer(plugins=[AtomicCheckpointIO()])`.
+
+    Raises: ZooError on a file that is missing, truncated or no checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(beside, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        path = Path(path)
+        if not path.is_file():
+            raise ZooError(f"There is no checkpoint {str(path)!r}; give the path of a .ckpt file.")
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=weights_only is not False)
+        except Exception as error:  # torch raises a different type for each way in which a file can be broken
+            size = path.stat().st_size
+            raise ZooError(
+                f"The checkpoint {str(path)!r} ({size} bytes) cannot be read: it is truncated, or not written by this "
+                f"project ({str(error).splitlines()[0]}). Use another one, say best.ckpt or last.ckpt of its folder."
+            ) from error

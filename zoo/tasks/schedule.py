@@ -1,0 +1,66 @@
+"""How the learning rate moves: a closed form of the step, so a resumed run is on the curve by construction.
+
+torch's LambdaLR carries it. LinearLR and CosineAnnealingLR under SequentialLR compute each rate from the one before it,
+so the curve depends on how one got there, and timm's scheduler costs 3.6 s of import.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from zoo.errors import ZooError
+
+
+class WarmupCosine:
+    """Linear warm-up over w steps, then half a cosine to a floor over the rest, as a factor of each group's own rate.
+
+        f(t) = (t + 1) / w                                        t < w
+        f(t) = floor + (1 - floor) (1 + cos(pi (t - w) / (T - w))) / 2     w <= t < T;   floor from T on
+
+    Step t = 0 is the first one. Source: SGDR, Loshchilov & Hutter 2017 (one period); warm-up: Goyal et al. 2017.
+
+    Args:
+        steps: T, optimizer steps in the whole training.
+        epochs: epochs in the whole training; only to read `warmup` with.
+        warmup: a share of the training if below 1, else a number of epochs (5 epochs of a 3-epoch run: all of it).
+        floor: the last factor, in [0, 1].
+    """
+
+    def __init__(self, steps: int, epochs: float, warmup: float = 0.0, floor: float = 0.0):
+        if warmup < 0 or not 0 <= floor <= 1:
+            raise ZooError(f"warmup={warmup} must be 0 or more and floor={floor} within [0, 1].")
+        share = warmup if warmup < 1 else warmup / epochs
+        self.steps = steps
+        self.warmup = min(round(share * steps), steps)
+        self.floor = floor
+
+    def __call__(self, step: int) -> float:
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        if step >= self.steps:
+            return self.floor
+        progress = (step - self.warmup) / (self.steps - self.warmup)
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def build_schedule(optimizer: Optimizer, config: Mapping[str, Any], steps: float, epochs: int | None) -> LambdaLR:
+    """A scheduler to step after every optimizer step.
+
+    Args:
+        config: of a class taking (steps, epochs, ...) whose instances map a step to a factor, e.g. `WarmupCosine`. Its
+            attributes are what the checkpoint keeps of it, so they are numbers.
+        steps: optimizer steps in the whole training, as the trainer estimates them.
+    """
+    from zoo.config import instantiate
+
+    if not math.isfinite(steps):
+        raise ZooError("The schedule needs to know where training ends; set trainer.max_epochs, or task.schedule=null.")
+    # A trainer limited by max_steps alone has max_epochs -1 or None: there "epochs" cannot be read, "share" can.
+    epochs = epochs if epochs and epochs > 0 else None
+    if epochs is None and config.get("warmup", 0) >= 1:
+        raise ZooError(f"warmup={config['warmup']} epochs of a training given in steps; give a share below 1 instead.")
+    factory = instantiate({**config, "_partial_": True})
+    return LambdaLR(optimizer, factory(steps=int(steps), epochs=epochs or 1))
