@@ -1,4 +1,4 @@
-"""The attention kernels against each other over head widths and lengths: where `TINY_HEAD` belongs on this machine."""
+"""The attention kernels against each other over head widths and lengths: where `NARROW` and `SHORT` (kernels/reference.py) belong on this machine."""
 
 import argparse
 from collections.abc import Callable

@@ -63,6 +63,11 @@ class AttentionCall:
         """How many query heads read one key/value head (1 unless GQA or MQA)."""
         return self.q.shape[1] // self.k.shape[1]
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every query may see every key."""
+        return isinstance(self.pattern, Full) and self.bias is None and self.k_pos is None
+
     def places(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(b, h, q, k): index tensors that broadcast to [B, H, Q, K], as `Pattern.allowed` takes them."""
         (B, H, Q, _), K, device = self.q.shape, self.k.shape[2], self.q.device
@@ -73,6 +78,8 @@ class AttentionCall:
 
     def mask(self) -> Tensor | None:
         """True where a query may see a key, broadcastable to [B, H, Q, K]; None where all may see all."""
+        if self.sees_all:
+            return None
         terms = []
         if not isinstance(self.pattern, Full):
             terms.append(self.pattern.allowed(*self.places()))
@@ -80,8 +87,6 @@ class AttentionCall:
             terms.append((self.k_pos >= 0).view(1, 1, 1, -1))
         if self.bias is not None:
             terms.append(self.bias != -torch.inf)
-        if not terms:
-            return None
         mask = terms[0]
         for term in terms[1:]:
             mask = mask & term
@@ -123,12 +128,14 @@ def choose_kernel(call: AttentionCall, pinned: str | None = None) -> Kernel:
     from zoo.attention.kernels import KERNELS
 
     if pinned is None:
-        able = [kernel for kernel in KERNELS if not kernel.why_not(call)]
-        for kernel in able:
-            if not kernel.why_slow(call):
-                return kernel
-        if able:
-            return able[0]
+        able = None
+        for kernel in KERNELS:
+            if not kernel.why_not(call):
+                if not kernel.why_slow(call):
+                    return kernel
+                able = able or kernel
+        if able is not None:
+            return able
         raise ZooError(f"No kernel can compute this attention.\n{_reasons(KERNELS, call)}")
     for kernel in KERNELS:
         if kernel.name == pinned:

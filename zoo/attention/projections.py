@@ -17,7 +17,8 @@ class FusedQKV(nn.Module):
         """[B, N, dim] -> q [B, H, N, D], k and v [B, H_kv, N, D]."""
         if context is not None:
             raise ZooError("FusedQKV projects one sequence; for cross-attention give projection=SeparateQKV.")
-        return self.qkv(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2).split(self.heads, 1)
+        qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)  # [B, H + 2 H_kv, N, D]
+        return qkv.split(self.heads, 1)
 
 
 class SeparateQKV(nn.Module):

@@ -41,8 +41,10 @@ class Score(nn.Module):
 
     def normalize(self, logits: Tensor, call: AttentionCall) -> Tensor:
         """Logits [B, H, Q, K] (-inf = forbidden) to weights. Softmax in float32 or wider; an empty row gives 0."""
-        empty = (logits == -torch.inf).all(-1, keepdim=True)
         wide = torch.promote_types(logits.dtype, torch.float32)
+        if call.sees_all:
+            return torch.softmax(logits, dim=-1, dtype=wide).to(logits.dtype)
+        empty = (logits == -torch.inf).all(-1, keepdim=True)
         weights = torch.softmax(logits.masked_fill(empty, 0), dim=-1, dtype=wide)
         return weights.masked_fill(empty, 0).to(logits.dtype)
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from zoo.attention.core import AttentionCall, AttentionOutput
-from zoo.attention.kernels.reference import TINY_HEAD
+from zoo.attention.kernels.reference import is_tiny
 from zoo.attention.patterns import Causal, Full, Pattern
 
 
@@ -18,8 +18,8 @@ class SDPA:
         return reasons
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
-        if call.q.device.type == "cpu" and call.q.shape[-1] < TINY_HEAD:
-            return (f"heads {call.q.shape[-1]} wide are faster as two matrix products on a CPU",)
+        if is_tiny(call):
+            return (f"heads {call.q.shape[-1]} wide on rows of {call.k.shape[2]} are faster as two matrix products",)
         if call.q.device.type == "cuda" and not (isinstance(call.pattern, Full) or aligned_causal(call)):
             return ("needs a dense mask here, where FlexAttention skips empty blocks",)
         return ()
