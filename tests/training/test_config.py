@@ -1,0 +1,133 @@
+"""Every key is read by something, or refused with the nearest one (A6); what may be instantiated (A8)."""
+
+import pytest
+from hydra.errors import HydraException
+
+from tests.training.compose import compose
+from zoo.config import check, instantiate, locate, plain
+from zoo.errors import ZooError
+from zoo.training.identity import config_hash, essence, flatten
+from zoo.training.parts import check_config, fill
+from zoo.training.sentences import explain
+
+
+@pytest.mark.parametrize("trainer", ["default", "ddp"])
+@pytest.mark.parametrize("model", ["vit", "cnn"])
+def test_what_ships_is_accepted(model, trainer):
+    check_config(plain(compose(f"model={model}", f"trainer={trainer}")))
+
+
+@pytest.mark.parametrize("debug", ["fast_dev_run", "fdr", "overfit", "profile"])
+def test_debug_configs_are_accepted(debug):
+    check_config(plain(compose(f"debug={debug}")))
+
+
+@pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
+def test_each_logger_keeps_the_csv(logger):
+    config = plain(compose(f"logger={logger}"))
+    assert set(config["logger"]) == {"csv", logger}
+
+
+@pytest.mark.parametrize(
+    "override, expected",
+    [
+        ("+model.dpeth=3", "model.dpeth=3 is no setting of zoo.models.vit.ViT; did you mean 'depth'?"),
+        ("+trainer.limit_train_batchs=.1", "did you mean 'limit_train_batches'?"),
+        ("+model.attention.dropuot=.1", "did you mean 'dropout'?"),
+        ("+sede=3", "sede is no key of this config; did you mean 'seed'?"),
+        ("+paths.rns=3", "paths.rns is no key of this config; did you mean 'runs'?"),
+        ("trainer.max_epochs=abc", "trainer.max_epochs='abc' is no number"),
+        ("seed=-1", "seed=-1 is no whole number"),
+        ("train=maybe", "train=maybe is neither true nor false"),
+        ("model.attention._target_=zoo.attention.Atention", "did you mean 'Attention'?"),
+    ],
+)
+def test_a6_keys_that_nothing_reads_are_refused(override, expected):
+    with pytest.raises(ZooError) as error:
+        check_config(plain(compose(override)))
+    assert expected in str(error.value)
+
+
+def test_a6_keys_that_the_target_accepts_are_not():
+    check_config(plain(compose("+trainer.limit_train_batches=.1", "+model.head_dropout=.1")))
+
+
+@pytest.mark.parametrize(
+    "override, expected",
+    [
+        ("model=vitt", "model=vitt is unknown; did you mean 'vit'?"),
+        ("data=digit", "data=digit is unknown; did you mean 'digits'?"),
+        ("model.dpeth=3", "model.dpeth is no key of this config; did you mean 'depth'?"),
+        ("task.optimizer.lrr=3", "did you mean 'lr'?"),
+        ("moddel=vit", "did you mean 'model'?"),
+        ("model.depth=2}", "cannot be read as key=value"),
+    ],
+)
+def test_hydras_refusals_become_sentences(override, expected):
+    with pytest.raises(HydraException) as error:
+        compose(override)
+    sentence = explain(error.value)
+    assert expected in sentence
+    assert "\n" not in sentence
+
+
+def test_a_model_without_a_score_refuses_one():
+    with pytest.raises(HydraException) as error:
+        compose("model=cnn", "score=additive")
+    assert "score= is nothing that this model lets you choose" in explain(error.value)
+
+
+def test_score_is_replaced_whole_from_the_command_line():
+    score = plain(compose("score=additive"))["model"]["attention"]["score"]
+    assert score == {"_target_": "zoo.attention.Additive", "_partial_": True}
+    with pytest.raises(HydraException) as error:
+        compose("score=addditive")
+    assert "score=addditive is unknown; did you mean 'additive'?" in explain(error.value)
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "zoo.config.importlib.import_module", "torch.load"])
+def test_a8_other_targets_are_refused(target):
+    with pytest.raises(ZooError, match="may not be instantiated"):
+        instantiate({"_target_": "zoo.errors.nearest", "name": {"_target_": target}})
+
+
+def test_a8_a_target_that_does_not_exist_is_named():
+    with pytest.raises(ZooError, match="did you mean 'AdamW'"):
+        locate("torch.optim.AdanW")
+    with pytest.raises(ZooError, match="does not exist"):
+        locate("zoo.nowhere.Thing")
+
+
+def test_check_looks_into_lists():
+    with pytest.raises(ZooError, match=r"parts\[1\].nme='x' is no setting"):
+        check({"parts": [{"_target_": "zoo.errors.nearest"}, {"_target_": "zoo.errors.nearest", "nme": "x"}]})
+
+
+def test_objects_are_handed_over_as_they_are():
+    options = [object()]
+    made = instantiate({"_target_": "zoo.training.callbacks.Begin", "function": None}, function=options)
+    assert made.function is options
+
+
+def test_missing_values_are_named():
+    with pytest.raises(ZooError, match=r"a\.b has no default; give one, as a\.b="):
+        plain({"a": {"b": "???"}})
+
+
+def test_the_hash_knows_what_matters():
+    def digits(*overrides, run="here"):
+        return config_hash(compose(*overrides, run=run))
+
+    assert digits() == digits("ckpt_path=last") == digits("paths.runs=there") == digits(run="there")
+    assert digits() != digits("seed=1")
+    assert "ckpt_path" not in essence(compose())
+    assert flatten({"a": {"b": 1, "c": [2]}, "d": {}}) == {"a.b": 1, "a.c": [2], "d": {}}
+
+
+def test_fill_takes_only_what_is_null():
+    facts = {"num_classes": 10, "img_size": 8}
+    assert fill({"num_classes": None, "img_size": 4, "score": None}, facts) == {
+        "num_classes": 10,
+        "img_size": 4,
+        "score": None,
+    }

@@ -1,0 +1,68 @@
+"""Two processes on a CPU train as one (A1, A2, A12)."""
+
+import csv
+import json
+import socket
+import subprocess
+
+import pytest
+
+from tests.training.conftest import TINY, command, environment, train
+
+pytestmark = pytest.mark.slow
+
+
+def curve(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def test_two_processes_follow_the_curve_of_one(tmp_path):
+    """In float64, with nothing random, to 1e-6; one folder, one log, each test sample once."""
+    settings = (*TINY, "trainer.precision=64-true", "trainer.max_epochs=2", "++trainer.limit_train_batches=4")
+    one = train(*settings, f"paths.runs={tmp_path / 'one'}")
+    two = train(*settings, f"paths.runs={tmp_path / 'two'}", "trainer=ddp", "trainer.devices=2")
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    (first,), (second,) = (list((tmp_path / name).iterdir()) for name in ("one", "two"))
+    for ours, theirs in zip(curve(first), curve(second), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
+    assert {path.name for path in first.rglob("*")} == {path.name for path in second.rglob("*")}
+    assert json.loads((second / "summary.json").read_text())["metrics"]["test/samples"] == 360
+    assert two.stdout.count("1077 training") == 1
+
+
+def test_a2_ranks_with_different_configs_stop(tmp_path):
+    """Started by hand, as torchrun or a sweep gone wrong would, with another seed on rank 1."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ranks = []
+    for rank in (0, 1):
+        variables = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+        variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        arguments = (*TINY, "trainer=ddp", f"seed={rank}", f"hydra.run.dir={tmp_path / 'run'}")
+        arguments += ("hydra.output_subdir=null",) * rank
+        ranks.append(
+            subprocess.Popen(command(*arguments), env={**environment(), **variables}, stderr=subprocess.PIPE, text=True)
+        )
+    for process in ranks:
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 2, error
+        assert "have different configs" in error
+
+
+def test_a2_a_sweep_job_is_one_group_of_processes(tmp_path):
+    sweep = tmp_path / "sweep"
+    done = train("-m", "seed=0,1", *TINY, "trainer=ddp", "trainer.devices=2", f"hydra.sweep.dir={sweep}")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml", "sweep.csv"]
+    for number in (0, 1):
+        assert json.loads((sweep / str(number) / "summary.json").read_text())["seed"] == number
+        logs = [path.name for path in (sweep / str(number)).glob("*.log")]
+        assert logs == ["train.log"]
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+    done = train(*TINY, "trainer=ddp", "trainer.devices=2", "data.batch_size=63", f"paths.runs={tmp_path / 'runs'}")
+    assert done.returncode != 0
+    assert "data.batch_size=63" in done.stderr

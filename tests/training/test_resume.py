@@ -1,0 +1,118 @@
+"""A resumed run is the uninterrupted one (A11), and ckpt_path=last finds it."""
+
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from omegaconf import OmegaConf
+
+from tests.training.compose import compose, fit
+from tests.training.conftest import TINY, command, environment, train
+from zoo.errors import ZooError
+from zoo.training.resume import newest_unfinished, run_to_continue
+
+
+class Spy(Callback):
+    """What each step saw: samples, weights, learning rate, and the random numbers it is about to draw."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        weights = sum(parameter.double().sum().item() for parameter in pl_module.parameters())
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        seen = (batch[0].sum().item(), batch[1].tolist(), weights, rate, torch.initial_seed())
+        self.steps.append((trainer.current_epoch, batch_idx, seen))
+
+
+class Stop(Callback):
+    """Save a checkpoint after a step and fall over."""
+
+    def __init__(self, step, file):
+        self.step, self.file = step, file
+
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.file)
+            raise KeyError(self.step)
+
+
+@pytest.mark.parametrize("step", [4, 6])  # the end of an epoch; within one
+def test_a11_same_steps_after_a_resume(tmp_path, step):
+    settings = ("trainer.max_epochs=2", "trainer.limit_train_batches=4", "model.dropout=0.1", "data.augment.crop=1")
+    settings = tuple(s.replace("trainer.limit", "++trainer.limit") for s in settings)
+    whole, rest = Spy(), Spy()
+    fit(tmp_path / "whole", *settings, extra=[whole])
+    fit(tmp_path / "cut", *settings, extra=[Stop(step, tmp_path / "x.ckpt")], stop_with=KeyError)
+    fit(tmp_path / "cut", *settings, extra=[rest], checkpoint=tmp_path / "x.ckpt")
+    assert len(whole.steps) == 8
+    assert rest.steps == whole.steps[step:]
+
+
+def fake_run(folder, *overrides, checkpoint=True, finished=False):
+    (folder / ".hydra").mkdir(parents=True)
+    OmegaConf.save(compose(*overrides, run="${hydra:runtime.output_dir}"), folder / ".hydra" / "config.yaml")
+    if checkpoint:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "last.ckpt").touch()
+    if finished:
+        (folder / "summary.json").touch()
+
+
+def test_last_finds_the_newest_unfinished_run_of_the_config(tmp_path):
+    runs = tmp_path / "runs"
+    config = compose("ckpt_path=last", f"paths.runs={runs}")
+    with pytest.raises(ZooError, match="there are no runs"):
+        run_to_continue(config)
+    fake_run(runs / "other", "seed=1")
+    fake_run(runs / "early", checkpoint=False)
+    fake_run(runs / "done", finished=True)
+    with pytest.raises(ZooError) as error:
+        newest_unfinished(config)
+    for reason in ("other: data.seed is 1, here 0, seed is 1, here 0", "early: has no checkpoint", "done: finished"):
+        assert reason in str(error.value)
+    fake_run(runs / "first")
+    fake_run(runs / "second")
+    assert newest_unfinished(config) == runs / "second"
+    assert run_to_continue(compose(f"ckpt_path={runs / 'done'}")) == runs / "done"
+    assert run_to_continue(compose(f"ckpt_path={runs / 'done/checkpoints/last.ckpt'}")) == runs / "done"
+    assert run_to_continue(compose(f"ckpt_path={runs / 'done'}", "train=false")) is None
+    assert run_to_continue(compose("ckpt_path=elsewhere/x.ckpt")) is None
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_trained_on_in_its_folder(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "runs" / "run")
+    done = train(*TINY, "model.dropout=0.1", "trainer.max_epochs=2", f"ckpt_path={run}", f"paths.runs={run.parent}")
+    assert done.returncode == 0, done.stderr
+    assert list(run.parent.iterdir()) == [run]
+    assert len((run / "metrics.csv").read_text().splitlines()) > len(
+        (finished[0] / "metrics.csv").read_text().splitlines()
+    )
+
+
+@pytest.mark.faults
+def test_a11_killed_and_continued(tmp_path):
+    """kill -9 in the middle loses no more than one checkpoint interval, and the curve is the uninterrupted one's."""
+    settings = (*TINY, "trainer.max_epochs=5", "model.dropout=0.1", "++trainer.limit_train_batches=16")
+    whole = train(*settings, f"paths.runs={tmp_path / 'whole'}")
+    assert whole.returncode == 0, whole.stderr
+    runs = tmp_path / "cut"
+    process = subprocess.Popen(command(*settings, f"paths.runs={runs}"), env=environment(), stdout=subprocess.DEVNULL)
+    times = set()
+    while len(times) < 2 and process.poll() is None:  # two epochs are done
+        times |= {file.stat().st_mtime_ns for file in runs.glob("*/checkpoints/last.ckpt")}
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (folder,) = runs.iterdir()
+    assert not (folder / "summary.json").exists()
+    done = train(*settings, f"paths.runs={runs}", "ckpt_path=last")
+    assert done.returncode == 0, done.stderr
+    assert list(runs.iterdir()) == [folder]
+    (other,) = (tmp_path / "whole").iterdir()
+    assert (folder / "metrics.csv").read_text() == (other / "metrics.csv").read_text()

@@ -1,0 +1,125 @@
+"""From the config to the parts that train.py puts together, each refusal a sentence."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import Checkpoint
+from omegaconf import OmegaConf
+
+from zoo.config import check, instantiate
+from zoo.errors import ZooError, nearest
+from zoo.training.callbacks import Begin, ExactResume, SameConfig, Stopwatch
+from zoo.training.files import rank, write_text
+from zoo.training.folders import summary
+from zoo.training.quiet import quiet
+from zoo.training.sentences import CONF
+
+log = logging.getLogger(__name__)
+EXTRAS = ("wandb", "tensorboard")  # loggers that an extra of pyproject.toml brings
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse keys that nothing reads (CRITERIA.md, A6), a seed that is none, an accelerator that is not there."""
+    ours = OmegaConf.load(CONF / "train.yaml")
+    groups = {str(key) for entry in ours.defaults if not isinstance(entry, str) for key in entry if " " not in str(key)}
+    top = groups | set(ours) - {"defaults", "hydra"}
+    # Where no `_target_` has a signature to judge by.
+    for path, node, known in (("", config, top), ("paths.", config["paths"], set(ours.paths))):
+        for key in node.keys() - known:
+            raise ZooError(f"{path}{key} is no key of this config; {nearest(key, known)}")
+    check(config)
+    if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or config["seed"] < 0:
+        raise ZooError(f"seed={config['seed']} is no whole number from 0 on; give one, as seed=0.")
+    for key in ("train", "test", "compile"):
+        if not isinstance(config[key], bool):
+            raise ZooError(f"{key}={config[key]} is neither true nor false.")
+    if not (config["train"] or config["test"]):
+        raise ZooError("train=false test=false leaves nothing to do; set one of them to true.")
+    if not (config["train"] or config["ckpt_path"] or config["init"]):
+        log.warning("train=false tests untrained weights; give ckpt_path=<run folder> or init=<weights> to test others")
+    _check_accelerator(config["trainer"])
+
+
+def prepare_process(config: Mapping[str, Any]) -> None:
+    """Hide others' irrelevant messages, let rank 0 alone tell what goes on, and seed what draws the initial weights."""
+    quiet()
+    if rank():
+        logging.getLogger().setLevel(logging.WARNING)
+    seed_everything(config["seed"], workers=True, verbose=False)
+
+
+def fill(model: Mapping[str, Any], facts: Mapping[str, int]) -> dict[str, Any]:
+    """The model's config with what the data decide (number of classes, image size, channels) in place of its nulls."""
+    return {key: facts[key] if value is None and key in facts else value for key, value in model.items()}
+
+
+def label(model: torch.nn.Module, data: Any) -> None:
+    """Let the model know how its inputs were prepared and what its outputs are called; both are saved with it."""
+    from zoo.models import Preprocess
+
+    model.preprocess, model.classes = Preprocess(**data.preprocess), tuple(data.classes)
+
+
+def make_callbacks(
+    config: Mapping[str, Any], digits: str, folder: Path, batch_size: int
+) -> tuple[list[Callback], Stopwatch]:
+    """Every run's own callbacks, then those of conf/callbacks; and the stopwatch among them."""
+
+    def begin() -> None:
+        """All that can be refused has been accepted: from here on the folder is a run."""
+        summary(folder).unlink(missing_ok=True)  # of a finished run that is trained on
+        write_config(config, digits, folder)
+
+    stopwatch = Stopwatch(batch_size)
+    own = [SameConfig(digits), ExactResume(config["seed"]), Begin(begin), stopwatch]
+    return own + make_each("callbacks", config["callbacks"]), stopwatch
+
+
+def write_config(config: Mapping[str, Any], digits: str, folder: Path) -> None:
+    """config.yaml: resolved and plain, the model's nulls filled; its first line is the hash that a sweep looks at."""
+    task = {key: value for key, value in config["task"].items() if key != "model"}  # a copy of config["model"]
+    text = OmegaConf.to_yaml(OmegaConf.create({**config, "task": task}))
+    write_text(folder / "config.yaml", f"# config_hash: {digits}\n{text}")
+
+
+def make_trainer(config: Mapping[str, Any], callbacks: list[Callback], logger: list[Any]) -> Trainer:
+    """Lightning's trainer; without a checkpoint callback it would add one of its own."""
+    saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    return instantiate(config, callbacks=callbacks, logger=logger or False, enable_checkpointing=saves)
+
+
+def best(trainer: Trainer) -> str | None:
+    """The checkpoint chosen on validation data; None (the last weights) where nothing was chosen."""
+    return getattr(trainer.checkpoint_callback, "best_model_path", None) or None
+
+
+def make_each(group: str, configs: Mapping[str, Any]) -> list[Any]:
+    """Instantiate the named entries of a group, such as callbacks; an entry set to null is left out."""
+    made = []
+    for name, config in configs.items():
+        if config is None:
+            continue
+        try:
+            made.append(instantiate(config))
+        except Exception as error:
+            if not isinstance(error.__cause__ or error, ImportError):
+                raise
+            how = f'pip install -e ".[{name}]"' if name in EXTRAS else f"pip install {name}"
+            raise ZooError(f"{group}={name} needs a package that is not installed; {how}") from error
+    return made
+
+
+def _check_accelerator(trainer: Mapping[str, Any]) -> None:
+    wanted, devices = trainer.get("accelerator"), trainer.get("devices")
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    there["gpu"] = there["cuda"] or there["mps"]
+    if wanted not in there:
+        return
+    if not there[wanted]:
+        raise ZooError(f"trainer.accelerator={wanted}, but torch finds none here; use trainer.accelerator=auto or cpu.")
+    if isinstance(devices, int) and devices > there[wanted]:
+        raise ZooError(f"trainer.devices={devices}, but this machine has {there[wanted]}; use at most that many.")

@@ -1,0 +1,101 @@
+"""Which run `ckpt_path=` means, and which of its checkpoints."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from zoo.errors import ZooError
+from zoo.training.identity import config_hash, essence, flatten
+
+SHOWN = 8
+
+
+def run_to_continue(config: DictConfig) -> Path | None:
+    """The folder of the run whose training `ckpt_path` continues; None where a new one begins."""
+    if config.ckpt_path is None or not config.train:
+        return None
+    if config.ckpt_path == "last":
+        return newest_unfinished(config)
+    path = Path(config.ckpt_path).absolute()
+    folder = path if path.is_dir() else path.parent.parent
+    return folder if (folder / ".hydra").is_dir() else None
+
+
+def checkpoint(ckpt_path: str | None, train: bool, folder: Path) -> Path | None:
+    """The file to load: a run's last state to train on from, its best one to test.
+
+    Args:
+        ckpt_path: as the user gave it: None, `last`, a run folder or a file.
+        folder: of this run, which is the continued one after `last`.
+    Raises: ZooError if there is no such file.
+    """
+    if ckpt_path is None:
+        return None
+    if ckpt_path == "last" and not train:
+        raise ZooError("ckpt_path=last continues a training; with train=false name the run: ckpt_path=<run folder>.")
+    path = folder if ckpt_path == "last" else Path(ckpt_path).absolute()
+    if path.is_file():
+        return path
+    kept = path / "checkpoints"
+    for name in ("last.ckpt",) if train else ("best.ckpt", "last.ckpt"):
+        if (kept / name).is_file():
+            return kept / name
+    found = ", ".join(sorted(file.name for file in kept.glob("*.ckpt"))) or "no checkpoint"
+    what = f"has {found} in {kept}" if path.is_dir() else "is no file and no folder"
+    raise ZooError(f"ckpt_path={ckpt_path} {what}; give a run folder, a .ckpt file, or last.")
+
+
+def newest_unfinished(config: DictConfig) -> Path:
+    """The run of the same config that was last written to among those without a summary.json.
+
+    Raises: ZooError that lists the runs there are, and why each of them is not meant.
+    """
+    runs = Path(config.paths.runs).absolute()
+    folders = [folder.parent for folder in runs.glob("*/.hydra")]
+    folders.sort(key=lambda folder: _time(folder), reverse=True)
+    reasons = {}
+    for folder in folders:
+        reasons[folder] = _why_not(folder, config)
+        if reasons[folder] is None:
+            return folder
+    lines = [f"{folder.name}: {why}" for folder, why in reasons.items()]
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    found = "; ".join(lines[:SHOWN] + more) or "there are no runs"
+    raise ZooError(
+        f"ckpt_path=last finds no unfinished run of this config in {runs} ({found}). "
+        "Name one with ckpt_path=<run folder>, or leave ckpt_path out to start anew."
+    )
+
+
+def _why_not(folder: Path, config: DictConfig) -> str | None:
+    if (folder / "summary.json").exists():
+        return "finished"
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        return "has no checkpoint yet"
+    configs = list(folder.glob(".hydra/**/config.yaml"))  # the first, and those it was continued with
+    if not configs:
+        return "has no config"
+    try:
+        theirs = [OmegaConf.load(path) for path in sorted(configs, key=lambda path: path.stat().st_mtime, reverse=True)]
+        if config_hash(_task_part(config)) in map(config_hash, theirs):
+            return None
+        return _difference(essence(theirs[0]), essence(_task_part(config)))
+    except ZooError as error:
+        return str(error)
+
+
+def _difference(theirs: dict, ours: dict) -> str:
+    theirs, ours = flatten(theirs), flatten(ours)
+    differ = [key for key in sorted(theirs.keys() | ours.keys()) if theirs.get(key) != ours.get(key)]
+    named = [f"{key} is {theirs.get(key, 'not there')}, here {ours.get(key, 'not there')}" for key in differ[:3]]
+    return ", ".join(named) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
+
+
+def _task_part(config: DictConfig) -> DictConfig:
+    """The config without Hydra's own branch, which is there only while Hydra composes."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def _time(folder: Path) -> float:
+    last = folder / "checkpoints" / "last.ckpt"
+    return (last if last.exists() else folder).stat().st_mtime

@@ -1,0 +1,106 @@
+"""What a run leaves behind: summary.json, and a short account on the terminal."""
+
+import json
+import platform
+import resource
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from zoo.training.files import write_text
+from zoo.training.folders import summary
+
+SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference")
+PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "hydra-core")
+
+
+def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """The model folder, which `zoo.load` reads back without pickle."""
+    import zoo
+
+    zoo.save(model, folder / "model", metrics=_plain(metrics), command=_command(overrides), versions=_versions())
+
+
+def write_summary(
+    folder: Path, metrics: Mapping[str, Any], model: Any, stopwatch: Any, seed: int, digits: str
+) -> dict[str, Any]:
+    """Write summary.json, the last file of a finished run, and return its content."""
+    content = {
+        "metrics": _plain(metrics),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "wall_time_s": round(stopwatch.fit_seconds, 3),
+        "samples_per_second": round(stopwatch.samples_per_second, 1),
+        **_peak_memory(),
+        "seed": seed,
+        "versions": _versions(),
+        "config_hash": digits,
+    }
+    write_text(summary(folder), json.dumps(content, indent=2) + "\n")
+    return content
+
+
+def print_summary(folder: Path, content: dict, overrides: Sequence[str], choices: Mapping[str, str]) -> None:
+    """Metrics, where everything lies, and three commands worth trying next."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in sorted(content["metrics"].items()):
+        table.add_row(name, f"{value:.6g}")
+    table.add_row("parameters", f"{content['parameters']:,}")
+    if content["wall_time_s"]:
+        table.add_row("training", f"{content['wall_time_s']:.1f} s, {content['samples_per_second']:,.0f} samples/s")
+    console.print(table)
+
+    console.print(f"\nEverything is in {_short(folder)}", soft_wrap=True)
+    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+        inside = ": " + ", ".join(sorted(p.name for p in path.iterdir())) if path.is_dir() else ""
+        console.print(f"  {path.name}{inside}", soft_wrap=True)
+
+    kept = [o for o in overrides if not o.startswith(("seed=", "ckpt_path=", "train="))]
+    again = _command(kept)
+    open_groups = choices.keys() - {override.split("=")[0] for override in kept}
+    swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "model=vit")
+    console.print("\nWorth trying next:")
+    for command in (f"python -m zoo predict {_short(folder)} <image>", f"{again} {swap}", f"{again} -m seed=0,1,2"):
+        console.print(f"  {command}", soft_wrap=True, markup=False)
+
+
+def _command(overrides: Sequence[str]) -> str:
+    return " ".join(["python train.py", *map(shlex.quote, overrides)])
+
+
+def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _short(folder: Path) -> str:
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _peak_memory() -> dict[str, float]:
+    import torch
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes on Linux
+    found = {"peak_memory_mb": round(peak * unit / 2**20, 1)}
+    if torch.cuda.is_available():
+        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return found
+
+
+def _versions() -> dict[str, str]:
+    import zoo
+
+    found = {"python": platform.python_version(), "attention-zoo": zoo.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
