@@ -21,7 +21,12 @@ def main() -> None:
         ("score", "how is a query compared\nwith a key?", scores, "RdBu_r"),
         ("+ position", "how does where enter?", bias[0, 0], "Purples_r"),
         ("pattern", "which keys may it see?", _mask(pattern), "Greens"),
-        ("= weights", "softmax of what is left;\nthen the mean of the values", _weights(q, k, v, pattern, bias), "Blues"),
+        (
+            "= weights",
+            "softmax of what is left;\nthen the mean of the values",
+            _weights(q, k, v, pattern, bias),
+            "Blues",
+        ),
     ]
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     for axes, (title, question, picture, colours) in zip(figure.subplots(1, 4), panels, strict=True):

@@ -74,7 +74,9 @@ def naive(q, k, v, score, pattern, bias=None):
                     seen = [j for j in seen if bias[b, h, i, j] > -torch.inf]
                 if not seen:
                     continue
-                x = torch.stack([score.pairs(q[b, h, i][None, None, None], k[b, group, j][None, None, None])[0, 0, 0] for j in seen])
+                x = torch.stack(
+                    [score.pairs(q[b, h, i][None, None, None], k[b, group, j][None, None, None])[0, 0, 0] for j in seen]
+                )
                 if bias is not None:
                     x = x + bias[b, h, i, seen]
                 w = (x - x.max()).exp()

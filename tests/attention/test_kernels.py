@@ -171,7 +171,9 @@ def test_padding_invariance(kernel):
     right = [torch.cat([x, junk], 2) for x in (q, k, v)]
     left = [torch.cat([junk, x], 2) for x in (q, k, v)]
     mask = torch.tensor([[False] * 3 + [True] * N])
-    torch.testing.assert_close(attend(*right, score=score, pattern=Padding(torch.tensor([N])), kernel=kernel).out[:, :, :N], alone)
+    torch.testing.assert_close(
+        attend(*right, score=score, pattern=Padding(torch.tensor([N])), kernel=kernel).out[:, :, :N], alone
+    )
     torch.testing.assert_close(attend(*left, score=score, pattern=Padding(mask), kernel=kernel).out[:, :, 3:], alone)
 
 
@@ -227,7 +229,10 @@ def test_flex_lowering(pattern, monkeypatch):
     for q_part, bias in ((q, None), (q[:, :, 4:], None), (q, with_bias)):
         call = AttentionCall(q_part, k, v, pattern=PATTERNS[pattern](), bias=bias)
         with torch.no_grad():
-            got, want = flex.Flex().run(call).out, attend(q_part, k, v, pattern=call.pattern, bias=bias, kernel="reference").out
+            got, want = (
+                flex.Flex().run(call).out,
+                attend(q_part, k, v, pattern=call.pattern, bias=bias, kernel="reference").out,
+            )
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 

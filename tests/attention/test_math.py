@@ -79,7 +79,9 @@ def test_softmax_gradient_is_bounded():
     call = AttentionCall(*tensors())
     for size in (0.1, 1.0, 30.0):
         x = torch.randn(N, dtype=torch.float64) * size
-        jacobian = torch.autograd.functional.jacobian(lambda y: ScaledDot().normalize(y[None, None, None], call)[0, 0, 0], x)
+        jacobian = torch.autograd.functional.jacobian(
+            lambda y: ScaledDot().normalize(y[None, None, None], call)[0, 0, 0], x
+        )
         assert jacobian.abs().max() <= 0.25 + 1e-12
 
 

@@ -8,7 +8,17 @@ from torch import nn
 
 from tests.attention.examples import PATTERNS, POSITIONS, B, D, H, N, make
 from zoo.attention import (
-    ALiBi, Attention, Causal, Documents, KVCache, MeanHeads, Padding, Prefix, RoPE, SeparateQKV, Window,
+    ALiBi,
+    Attention,
+    Causal,
+    Documents,
+    KVCache,
+    MeanHeads,
+    Padding,
+    Prefix,
+    RoPE,
+    SeparateQKV,
+    Window,
 )  # fmt: skip
 from zoo.errors import ZooError
 
@@ -27,8 +37,14 @@ def attention(**how):
 @pytest.mark.parametrize("causal", [False, True])
 def test_parity_with_torch_multihead_attention(causal):
     """C14, bug 26: same weights, same outputs, gradients and attention weights; torch's mask has the other polarity."""
-    ours, theirs = attention(pattern=Causal() if causal else None), nn.MultiheadAttention(DIM, H, batch_first=True).double()
-    theirs.in_proj_weight.data, theirs.in_proj_bias.data = ours.projection.qkv.weight.data, ours.projection.qkv.bias.data
+    ours, theirs = (
+        attention(pattern=Causal() if causal else None),
+        nn.MultiheadAttention(DIM, H, batch_first=True).double(),
+    )
+    theirs.in_proj_weight.data, theirs.in_proj_bias.data = (
+        ours.projection.qkv.weight.data,
+        ours.projection.qkv.bias.data,
+    )
     theirs.out_proj.load_state_dict(ours.output.proj.state_dict())
     x, length = tokens(), torch.tensor([N, 4])
     hidden = torch.arange(N) >= length[:, None]
@@ -46,7 +62,9 @@ def test_grouped_heads_read_their_group(kv):
     wide = [w.view(kv, D, DIM).repeat_interleave(H // kv, 0).flatten(0, 1) for w in (k, v)]
     full.projection.qkv.weight.data = torch.cat([q, *wide])
     q, k, v = grouped.projection.qkv.bias.data.split([DIM, kv * D, kv * D])
-    full.projection.qkv.bias.data = torch.cat([q, *(b.view(kv, D).repeat_interleave(H // kv, 0).flatten() for b in (k, v))])
+    full.projection.qkv.bias.data = torch.cat(
+        [q, *(b.view(kv, D).repeat_interleave(H // kv, 0).flatten() for b in (k, v))]
+    )
     full.output.load_state_dict(grouped.output.state_dict())
     x = tokens()
     torch.testing.assert_close(grouped(x), full(x))

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from tests.attention.examples import PATTERNS, B, N, tensors
 from zoo.attention import (
-    AttentionCall, Causal, Documents, Full, Global, Padding, Pattern, Prefix, Window, attend,
+    AttentionCall,
+    Causal,
+    Documents,
+    Full,
+    Global,
+    Padding,
+    Pattern,
+    Prefix,
+    Window,
+    attend,
 )  # fmt: skip
 from zoo.errors import ZooError
 
@@ -70,14 +79,18 @@ def test_documents_of_one_row_and_in_any_order():
     assert torch.equal(dense(Documents(ids))[0], ids[:, None] == ids)
 
 
-@pytest.mark.parametrize("pattern", [Causal(), Window(2), Global(1), Causal() & Window(2), Documents(torch.zeros(3).long())])
+@pytest.mark.parametrize(
+    "pattern", [Causal(), Window(2), Global(1), Causal() & Window(2), Documents(torch.zeros(3).long())]
+)
 def test_more_queries_than_keys_is_refused_where_places_matter(pattern):
     q, k, v = tensors(q=5, k=3)
     with pytest.raises(ZooError, match="5 queries on 3 keys"):
         attend(q, k, v, pattern=pattern)
 
 
-@pytest.mark.parametrize("pattern", [Full(), Prefix(2), Padding(torch.tensor([1, 3])), Prefix(2) & Padding(torch.tensor([1, 3]))])
+@pytest.mark.parametrize(
+    "pattern", [Full(), Prefix(2), Padding(torch.tensor([1, 3])), Prefix(2) & Padding(torch.tensor([1, 3]))]
+)
 def test_more_queries_than_keys_is_cross_attention_otherwise(pattern):
     q, k, v = tensors(q=5, k=3)
     assert attend(q, k, v, pattern=pattern).out.shape[2] == 5
@@ -98,7 +111,11 @@ def test_algebra():
 def test_patterns_are_values(name):
     """They pickle, move and cross a batch transfer."""
     pattern = PATTERNS[name]()
-    for copy in (pickle.loads(pickle.dumps(pattern)), pattern.to("cpu"), pattern.to(torch.device("cpu"), non_blocking=True)):
+    for copy in (
+        pickle.loads(pickle.dumps(pattern)),
+        pattern.to("cpu"),
+        pattern.to(torch.device("cpu"), non_blocking=True),
+    ):
         assert torch.equal(dense(copy), dense(pattern))
     moved = pattern.to("meta")
     assert moved.is_static or any(t.device.type == "meta" for t in _tensors(moved))

@@ -7,7 +7,18 @@ import torch
 
 from tests.attention.examples import POSITIONS, B, D, H, N, make
 from zoo.attention import (
-    ALiBi, Attention, AxialRoPE, Causal, Learned, Learned2D, Position, RelativeBias, RoPE, SinCos2D, Sinusoidal, SkipPrefix,
+    ALiBi,
+    Attention,
+    AxialRoPE,
+    Causal,
+    Learned,
+    Learned2D,
+    Position,
+    RelativeBias,
+    RoPE,
+    SinCos2D,
+    Sinusoidal,
+    SkipPrefix,
 )  # fmt: skip
 from zoo.attention.positions.grids import resample_grid
 from zoo.errors import ZooError
@@ -96,9 +107,13 @@ def test_relative_buckets_by_hand(bidirectional):
         half = buckets // 2
         want = distance
         if distance >= half:
-            want = min(buckets - 1, half + int(math.log(distance / half) / math.log(128 / half) * (buckets - half) + 1e-6))
+            want = min(
+                buckets - 1, half + int(math.log(distance / half) / math.log(128 / half) * (buckets - half) + 1e-6)
+            )
         got = position.bucket(torch.tensor(offset)).item()
-        assert abs(got - (start + want)) == 0 or (distance >= half and abs(got - start - want) <= 1 and distance in (16, 128))
+        assert abs(got - (start + want)) == 0 or (
+            distance >= half and abs(got - start - want) <= 1 and distance in (16, 128)
+        )
     table = position.table.detach()
     bias = position.bias(torch.tensor([2]), torch.arange(4))
     torch.testing.assert_close(bias[0, :, 0].detach(), table[position.bucket(torch.arange(4) - 2)].T)

@@ -61,11 +61,15 @@ def test_recorded_weights_are_those_of_the_output(position):
 
 def test_only():
     model = Two()
-    for only, paths in (("layers.1", ["layers.1"]), ("layers.*", ["layers.0", "layers.1"]), (["layers.0"], ["layers.0"])):
+    for only, paths in (
+        ("layers.1", ["layers.1"]),
+        ("layers.*", ["layers.0", "layers.1"]),
+        (["layers.0"], ["layers.0"]),
+    ):
         with record_attention(model, only=only) as maps:
             model(torch.randn(B, N, DIM))
         assert list(maps) == paths
-    with pytest.raises(ZooError, match="layers.0"), record_attention(model, only="layer.0"):
+    with pytest.raises(ZooError, match=r"layers\.0"), record_attention(model, only="layer.0"):
         pass
     with pytest.raises(ZooError, match="no Attention"), record_attention(nn.Linear(2, 2)):
         pass

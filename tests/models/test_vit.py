@@ -8,7 +8,17 @@ from torch import nn
 
 import zoo
 from zoo.attention import (
-    KERNELS, Additive, Attention, AxialRoPE, Causal, LinearFeatures, RelativeBias, RoPE, SinCos2D, Window, record_attention,
+    KERNELS,
+    Additive,
+    Attention,
+    AxialRoPE,
+    Causal,
+    LinearFeatures,
+    RelativeBias,
+    RoPE,
+    SinCos2D,
+    Window,
+    record_attention,
 )  # fmt: skip
 from zoo.errors import ZooError
 from zoo.models.vit import ViT
@@ -109,13 +119,15 @@ def test_groups_hold_every_parameter_once(name):
         model = zoo.create_model(name, reg_tokens=2)
     names = sorted(n for n, _ in model.named_parameters())
     groups = model.layer_groups()
-    assert sorted(sum(groups, [])) == names and len(groups) == len(model.blocks) + 2
+    assert sorted(name for group in groups for name in group) == names and len(groups) == len(model.blocks) + 2
     assert model.no_weight_decay() == {"cls_token", "reg_token", "position.table"}
 
 
 def test_no_decay_covers_positions_inside_the_attention():
     model = ViT(**SMALL, position=RelativeBias)
-    assert {n for n in model.no_weight_decay() if "attn" in n} == {f"blocks.{i}.attn.position.position.table" for i in (0, 1)}
+    assert {n for n in model.no_weight_decay() if "attn" in n} == {
+        f"blocks.{i}.attn.position.position.table" for i in (0, 1)
+    }
 
 
 def test_export_keeps_the_batch_dynamic():

@@ -1,7 +1,7 @@
 """The attention core: a score, a pattern, a position, a kernel.
 
-    from zoo.attention import Causal, Window, attend
-    out = attend(q, k, v, pattern=Causal() & Window(128)).out
+from zoo.attention import Causal, Window, attend
+out = attend(q, k, v, pattern=Causal() & Window(128)).out
 """
 
 from zoo.attention.cache import KVCache

@@ -14,6 +14,11 @@ class KVCache(nn.Module):
     beyond the end raises ZooError.
     """
 
+    k: Tensor
+    v: Tensor
+    places: Tensor
+    end: Tensor
+
     def __init__(
         self,
         batch: int,

@@ -236,7 +236,9 @@ class Explanation:
         return "\n".join(f"{name}: {verdict}" for name, verdict in self.lines)
 
 
-def explain(q: Tensor, k: Tensor, v: Tensor, *, kernel: str | None = None, score: Score | None = None, **how) -> Explanation:
+def explain(
+    q: Tensor, k: Tensor, v: Tensor, *, kernel: str | None = None, score: Score | None = None, **how
+) -> Explanation:
     """Which kernels can compute this call, which would be slower here, and why not the others.
 
     Takes `attend`'s arguments. `print(explain(q, k, v, ...))` has one line a kernel: "runs", "slower here: ..." or its

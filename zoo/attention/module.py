@@ -125,7 +125,7 @@ class Attention(nn.Module):
         Q, K = q.shape[2], k.shape[2]
         if Q > K:
             raise ZooError(f"{Q} queries on {K} keys have no places: {type(self.position).__name__} needs Q <= K.")
-        k_pos = pos if same and pos is not None else torch.arange(K, device=q.device)
+        k_pos: Tensor = pos if same and pos is not None else torch.arange(K, device=q.device)
         q_pos = pos if pos is not None else k_pos[K - Q :]
         return self.position.rotate(q, q_pos), self.position.rotate(k, k_pos), self.position.bias(q_pos, k_pos)
 

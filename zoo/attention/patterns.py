@@ -137,16 +137,19 @@ class Padding(Pattern):
         if (self.lengths is None) == (self.mask is None):
             raise ZooError("Padding takes lengths [B] or a mask [B, K]: one of them.")
         if self.mask is not None and self.mask.dtype != torch.bool:
-            raise ZooError(f"Padding's mask is boolean, True = may be attended; got {self.mask.dtype}: use mask.bool().")
+            raise ZooError(
+                f"Padding's mask is boolean, True = may be attended; got {self.mask.dtype}: use mask.bool()."
+            )
 
     def allowed(self, b, h, q, k):
-        if self.mask is None:
+        if self.lengths is not None:
             return k < self.lengths[b]
+        assert self.mask is not None  # one of the two, by __post_init__
         return self.mask[b, k.clamp(max=self.mask.shape[1] - 1)]  # places beyond are empty cache slots, hidden anyway
 
     def check(self, call):
         B, K = call.q.shape[0], call.k.shape[2]
-        if self.mask is None and self.lengths.shape != (B,):
+        if self.lengths is not None and self.lengths.shape != (B,):
             raise ZooError(f"Padding(lengths) needs one length a sample, [{B}]; got {list(self.lengths.shape)}.")
         if self.mask is not None and (self.mask.shape[0] != B or (call.k_pos is None and self.mask.shape[1] != K)):
             raise ZooError(f"Padding(mask) needs [B, K] = [{B}, {K}]; got {list(self.mask.shape)}.")

@@ -64,7 +64,9 @@ def _recorder(weights: dict[str, Tensor], path: str) -> Callable[[AttentionCall]
 @torch.no_grad()
 def attention_weights(call: AttentionCall) -> Tensor:
     """The weights [B, H, Q, K] of a call, before dropout, detached."""
-    return Reference().run(replace(call, need_weights=True, need_logits=False, dropout=0.0)).weights.detach()
+    weights = Reference().run(replace(call, need_weights=True, need_logits=False, dropout=0.0)).weights
+    assert weights is not None  # asked for
+    return weights.detach()
 
 
 def _strip(path: str) -> str:

@@ -1,8 +1,8 @@
 """One transformer block, in both orders of the literature.
 
-    pre-norm     Y = X + MHA(LN X);    Z = Y + FFN(LN Y)                      Xiong et al. 2020, figure 1b
-    post-norm    T2 = X + MHA(X);      T3 = LN T2
-                 T5 = T3 + FFN(T3);    H = LN T5                              Vaswani et al. 2017, section 3.1
+pre-norm     Y = X + MHA(LN X);    Z = Y + FFN(LN Y)                      Xiong et al. 2020, figure 1b
+post-norm    T2 = X + MHA(X);      T3 = LN T2
+             T5 = T3 + FFN(T3);    H = LN T5                              Vaswani et al. 2017, section 3.1
 """
 
 from collections.abc import Callable

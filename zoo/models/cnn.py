@@ -1,6 +1,5 @@
 """A small convolutional net: the yardstick beside the transformers, with the same outward interface."""
 
-
 from torch import Tensor, nn
 
 

@@ -44,11 +44,14 @@ def create_model(name: str, *, pretrained: bool | str = False, **changes: Any) -
     from zoo.pretrained import initialise
 
     source = f"timm://{name}" if pretrained is True else pretrained
-    facts = {key: config[key] for key in ("num_classes", "img_size", "in_chans") if key in changes}
+    facts = {key: value for key, value in changes.items() if key in ("num_classes", "img_size", "in_chans")}
     model, _ = initialise(config, source, facts)
-    stuck = {key: value for key, value in changes.items() if model.config.get(key, value) != value}
+    made: Any = model.config
+    stuck = {key: value for key, value in changes.items() if made.get(key, value) != value}
     if stuck:
-        raise ZooError(f"{source} comes with its own architecture: {stuck} cannot be changed. Leave it out, or train anew.")
+        raise ZooError(
+            f"{source} comes with its own architecture: {stuck} cannot be changed. Leave it out, or train anew."
+        )
     return model
 
 

@@ -82,13 +82,13 @@ class ViT(nn.Module):
         super().__init__()
         if pool not in ("token", "mean") or (pool == "token" and not class_token):
             raise ZooError(f"pool={pool!r} with class_token={class_token}: pool is 'token' (needs one) or 'mean'.")
-        img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         norm, act = norm or LAYER_NORM, act or nn.GELU
         self.dim, self.num_classes, self.pool = dim, num_classes, pool
         self.num_prefix_tokens = n_prefix = int(class_token) + reg_tokens
         self.grad_checkpointing = False
 
-        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans, dim, bias=not pre_block_norm)
+        self.patch_embed = PatchEmbed((height, width), patch_size, in_chans, dim, bias=not pre_block_norm)
         self.grid = self.patch_embed.grid
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.empty(1, reg_tokens, dim)) if reg_tokens else None
@@ -96,15 +96,14 @@ class ViT(nn.Module):
             build, position or Learned2D, dim=dim, num_heads=num_heads, head_dim=dim // num_heads, grid=self.grid,
             length=self.grid[0] * self.grid[1], prefix=n_prefix if prefix_position else 0,
         )  # fmt: skip
-        position = place()
-        inside, embeds = position.acts_inside, type(position).embed is not Position.embed
-        self.position = position if embeds else Position()
+        start: Position = place()
+        self.position = start if type(start).embed is not Position.embed else Position()
         self.norm_pre = norm(dim) if pre_block_norm else None
 
         def make_attention() -> nn.Module:
             attn = build(
                 attention or Attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
-                position=SkipPrefix(place(), n_prefix) if inside else None,
+                position=SkipPrefix(place(), n_prefix) if start.acts_inside else None,
                 output=partial(ConcatHeads, bias=True, dropout=dropout),
             )  # fmt: skip
             attn.pattern = attn.pattern | Global(n_prefix)

@@ -41,7 +41,7 @@ class Flex:
         bias = None if call.bias is None else call.bias.expand(*call.q.shape[:3], call.k.shape[2])
 
         def score_mod(score, b, h, i, j):
-            return score + bias[b, h, i, j]
+            return score if bias is None else score + bias[b, h, i, j]
 
         out = flex_attention()(
             q.contiguous(), k.contiguous(), v.contiguous(),

@@ -18,7 +18,7 @@ class Linear:
     name = "linear"
 
     def why_not(self, call: AttentionCall) -> tuple[str, ...]:
-        reasons = ()
+        reasons: tuple[str, ...] = ()
         if not call.score.has("as_features"):
             reasons += (f"{type(call.score).__name__} has no feature map (no as_features)",)
         if call.score.has("normalize"):
@@ -39,7 +39,9 @@ class Linear:
         return ()
 
     def run(self, call: AttentionCall) -> AttentionOutput:
-        causal, keys = split(call.pattern)
+        form = split(call.pattern)
+        assert form is not None, "why_not refuses other patterns"
+        causal, keys = form
         k, v, seen = call.k, call.v, None
         if not isinstance(keys, Full):
             seen = keys.allowed(*call.places()).transpose(-2, -1)  # [b, h, K, 1]
@@ -77,8 +79,7 @@ def split(pattern: Pattern) -> tuple[bool, Pattern] | None:
     if not pattern.uses_query:
         return False, pattern
     if isinstance(pattern, And):
-        parts = split(pattern.left), split(pattern.right)
-        if None not in parts:
-            (left, a), (right, b) = parts
-            return left or right, a & b
+        left, right = split(pattern.left), split(pattern.right)
+        if left and right:
+            return left[0] or right[0], left[1] & right[1]
     return None

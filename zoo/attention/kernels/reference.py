@@ -30,6 +30,4 @@ class Reference:
         logits = call.pattern.edit(logits, call)
         weights = call.score.normalize(logits, call)
         kept = F.dropout(weights, call.dropout) if call.dropout else weights
-        return AttentionOutput(
-            kept @ v, weights if call.need_weights else None, logits if call.need_logits else None
-        )
+        return AttentionOutput(kept @ v, weights if call.need_weights else None, logits if call.need_logits else None)

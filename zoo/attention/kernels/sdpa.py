@@ -55,7 +55,8 @@ def aligned_causal(call: AttentionCall) -> bool:
 
 def not_a_dot_softmax(call: AttentionCall) -> tuple[str, ...]:
     """Reasons shared by the fused kernels: they compute softmax(scale q.k + bias) v and nothing else."""
-    name, reasons = type(call.score).__name__, ()
+    name = type(call.score).__name__
+    reasons: tuple[str, ...] = ()
     if not call.score.has("as_dot"):
         reasons += (f"{name} is not a dot product (no as_dot)",)
     if call.score.has("normalize"):

@@ -15,6 +15,8 @@ class ALiBi(Position):
     (as in the authors' code). The distance is symmetric, so that it serves encoders too; under Causal() it is the paper's.
     """
 
+    slopes: Tensor
+
     def __init__(self, num_heads: int):
         super().__init__()
         self.register_buffer("slopes", torch.tensor(slopes(num_heads), dtype=torch.float32), persistent=False)
@@ -50,13 +52,11 @@ class RelativeBias(Position):
 
     def bucket(self, offset: Tensor) -> Tensor:
         """Signed distances (key - query) to bucket numbers 0..num_buckets-1."""
-        buckets, start = self.num_buckets, 0
+        buckets, start = self.num_buckets, torch.zeros_like(offset)
+        distance = (-offset).clamp(min=0)
         if self.bidirectional:
             buckets //= 2
-            start = buckets * (offset > 0)
-            distance = offset.abs()
-        else:
-            distance = (-offset).clamp(min=0)
+            start, distance = buckets * (offset > 0), offset.abs()
         exact = buckets // 2
         ratio = (distance.clamp(min=1).float() / exact).log() / math.log(self.max_distance / exact)
         far = (exact + (ratio * (buckets - exact)).long()).clamp(max=buckets - 1)

@@ -16,7 +16,7 @@ class Learned2D(Position):
 
     def __init__(self, dim: int, grid: tuple[int, int], prefix: int = 0, std: float = 0.02):
         super().__init__()
-        self.grid, self.prefix = tuple(grid), prefix
+        self.grid, self.prefix = (grid[0], grid[1]), prefix
         self.table = nn.Parameter(torch.empty(prefix + grid[0] * grid[1], dim))
         nn.init.trunc_normal_(self.table, std=std)
 
@@ -48,7 +48,9 @@ class SinCos2D(Position):
     def __init__(self, dim: int, grid: tuple[int, int], base: float = 10000.0):
         super().__init__()
         if dim % 4:
-            raise ZooError(f"SinCos2D gives a quarter of the width to each of sin, cos x row, col; dim = {dim} % 4 != 0.")
+            raise ZooError(
+                f"SinCos2D gives a quarter of the width to each of sin, cos x row, col; dim = {dim} % 4 != 0."
+            )
         self.dim, self.grid, self.base = dim, tuple(grid), base
 
     def embed(self, x, pos):

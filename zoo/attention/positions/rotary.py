@@ -30,7 +30,9 @@ def turn(x: Tensor, angle: Tensor, halves: bool = False) -> Tensor:
     if angle.ndim == 3:
         angle = angle.unsqueeze(1)  # a place for each sample, the same for all heads
     cos, sin = angle.cos(), angle.sin()
-    split = (lambda y: y.unflatten(-1, (2, -1)).unbind(-2)) if halves else (lambda y: y.unflatten(-1, (-1, 2)).unbind(-1))
+    split = (
+        (lambda y: y.unflatten(-1, (2, -1)).unbind(-2)) if halves else (lambda y: y.unflatten(-1, (-1, 2)).unbind(-1))
+    )
     a, b = split(x.to(cos.dtype))
     turned = torch.stack([a * cos - b * sin, a * sin + b * cos], -2 if halves else -1)
     return turned.flatten(-2).to(x.dtype)

@@ -1,0 +1,65 @@
+"""The shape of the project: one core, arrows that point one way, files one can read, yamls that compose."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted([*ROOT.glob("zoo/**/*.py"), *ROOT.glob("datamodules/**/*.py"), ROOT / "train.py"])
+
+#: what each package of zoo may import from the project
+ARROWS = {
+    "attention": {"attention", "errors"},
+    "layers": {"attention", "layers", "errors"},
+    "models": {"attention", "layers", "models", "errors", "config", "pretrained"},  # pretrained: create_model(pretrained=)
+    "tasks": {"attention", "layers", "models", "tasks", "errors", "config"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_attention_is_computed_in_one_place():
+    """No softmax over scores and no scaled_dot_product_attention outside zoo/attention."""
+    forbidden = re.compile(r"scaled_dot_product_attention|softmax\((scores|logits|attn|e_|sim|dots)")
+    outside = [p for p in SOURCES if "zoo/attention" not in p.as_posix()]
+    assert not [p for p in outside if forbidden.search(p.read_text())]
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_arrows_point_one_way(package):
+    for path in (ROOT / "zoo" / package).rglob("*.py"):
+        parts = {name.split(".")[1] for name in imports(path) if name.startswith("zoo.")}
+        assert parts <= ARROWS[package] | {"ZooError", "build"}, path
+        assert not any(name.startswith("datamodules") for name in imports(path)), path
+
+
+def test_data_modules_know_no_model():
+    for path in (ROOT / "datamodules").rglob("*.py"):
+        known = {name.split(".")[1] for name in imports(path) if name.startswith("zoo.")}
+        assert known <= {"errors"}, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_files_can_be_read(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= (150 if path.name == "train.py" else 400)
+    assert ast.get_docstring(ast.parse(path.read_text())), "a file says what it is for"
+
+
+def test_nothing_of_this_machine_stays():
+    """No path of a machine and no registry's host in the project."""
+    pattern = re.compile(r"/(wor[k]|roo[t]|farm)/[a-z.]|py[p]i\.org|python[h]osted|npm[j]s")
+    for path in ROOT.rglob("*"):
+        hidden = any(part.startswith(".") or part in ("runs", "multirun") or part.endswith("egg-info") for part in path.parts)
+        if path.is_file() and not hidden and path.suffix in {".py", ".md", ".yaml", ".toml", ".txt", ".ipynb", ".json"}:
+            assert not pattern.search(path.read_text(errors="ignore")), path
