@@ -1,4 +1,7 @@
-"""The attention kernels against each other over head widths and lengths: where `NARROW` and `SHORT` (kernels/reference.py) belong on this machine."""
+"""The attention kernels against each other over head widths and lengths.
+
+It shows where `NARROW` and `SHORT` (zoo/attention/kernels/reference.py) belong on this machine.
+"""
 
 import argparse
 from collections.abc import Callable

@@ -16,9 +16,6 @@ from zoo.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from zoo.config import instantiate, plain
 from zoo.errors import ZooError
 
-# Lightning's own use of torch
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 SAVE_FOREVER = """
 import sys, torch
 from zoo.callbacks.checkpoint import AtomicCheckpointIO

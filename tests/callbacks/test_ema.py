@@ -10,9 +10,6 @@ from zoo.callbacks.ema import EMA
 from zoo.errors import ZooError
 from zoo.tasks.image_classification import ImageClassification
 
-# Lightning's own use of torch
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 
 class Weights(Callback):
     """The live weights after each optimizer step, and those that validation saw."""

@@ -13,9 +13,6 @@ from zoo.errors import ZooError
 from zoo.inspect.maps import attention_maps, patch_attention
 from zoo.inspect.plots import confusion_matrix, learning_curves, read_metric
 
-# Lightning's own use of torch
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 VIT = {"_target_": "zoo.models.vit.ViT", "img_size": 4, "patch_size": 2, "in_chans": 1, "num_classes": 3}
 VIT |= {"dim": 8, "depth": 2, "num_heads": 2}
 PNG = b"\x89PNG"

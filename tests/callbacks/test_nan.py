@@ -10,9 +10,6 @@ from zoo.callbacks.checkpoint import Checkpoint
 from zoo.callbacks.nan import StopOnNaN
 from zoo.errors import ZooError
 
-# Lightning's own use of torch
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 
 class Break(Callback):
     """Make the weights NaN before, or after, one step (counted from 1)."""

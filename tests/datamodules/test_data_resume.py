@@ -8,10 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from datamodules.augment import Augment
 from datamodules.images import Digits
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),  # Lightning's own use of torch
-    pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*"),  # none is needed here
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")  # none is needed here
 
 
 class Recorder(LightningModule):

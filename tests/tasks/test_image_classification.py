@@ -12,9 +12,6 @@ from zoo.callbacks.checkpoint import Checkpoint
 from zoo.errors import ZooError
 from zoo.tasks.image_classification import ImageClassification
 
-# Lightning's own use of torch
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 SGD = {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1}
 VIT = {"_target_": "zoo.models.vit.ViT", "img_size": 4, "patch_size": 2, "in_chans": 1, "num_classes": 3}
 VIT |= {"dim": 8, "depth": 2, "num_heads": 2}

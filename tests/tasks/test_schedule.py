@@ -11,9 +11,6 @@ from zoo.callbacks.checkpoint import Checkpoint
 from zoo.errors import ZooError
 from zoo.tasks.schedule import WarmupCosine, build_schedule
 
-# Lightning's own use of torch
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 
 class Rates(Callback):
     def __init__(self):

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     choices = parser.add_subparsers(metavar="VERB", required=True)
     for name in verbs():
         verb = import_module(f"zoo.cli.{name}")
-        words = cleandoc(verb.__doc__)
+        words = cleandoc(verb.__doc__ or "")
         one = choices.add_parser(
             name, help=words.splitlines()[0], description=words, formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -9,9 +9,11 @@ from zoo.cli._table import table
 
 def describe_model(name: str, config: Mapping[str, Any]) -> None:
     """Sizes, as given and as they come out."""
-    from zoo.config import flatten, locate
+    from zoo.config import locate
     from zoo.inspect.size import measure, sketch
     from zoo.inspect.words import sentence
+    from zoo.models.protocol import OfPatches
+    from zoo.training.identity import flatten
 
     # The target's own defaults too: a name of the registry says only what differs.
     parameters = inspect.signature(locate(config["_target_"])).parameters.values()
@@ -28,7 +30,7 @@ def describe_model(name: str, config: Mapping[str, Any]) -> None:
         rows.append(("parameters", f"{size.parameters:,}"))
         if size.flops:
             rows.append(("operations", f"{_count(size.flops)}FLOPs for one image (2 a multiply-add)"))
-    if hasattr(model, "grid"):
+    if isinstance(model, OfPatches):
         rows.append(("tokens", f"{model.grid[0]} x {model.grid[1]} patches + {model.num_prefix_tokens} before them"))
     told = ("attention.", "position.")  # in the sentence above; what is off or null says nothing
     leaves = {key: value for key, value in flatten(whole).items() if value and not key.endswith("_")}

@@ -9,16 +9,16 @@ from rich.text import Text
 PIPED = 400  # no line is broken there, so that grep finds it
 
 
-def table(rows: Iterable[Sequence[str]], title: str = "", header: Sequence[str] = ()) -> None:
-    """Print rows of strings in columns; the first never wraps. A row shorter than the header is filled up."""
-    rows = [list(map(str, row)) for row in rows]
-    columns = max([len(header), *map(len, rows)])
+def table(rows: Iterable[Sequence[object]], title: str = "", header: Sequence[str] = ()) -> None:
+    """Print rows in columns; the first never wraps. A row shorter than the header is filled up."""
+    lines = [list(map(str, row)) for row in rows]
+    columns = max([len(header), *map(len, lines)])
     drawn = Table(box=None, show_header=bool(header), pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for i in range(columns):
         # Indented under its title, and never coloured by markup: a name may hold [brackets].
         drawn.add_column(header[i] if i < len(header) else "", no_wrap=i == 0, style="cyan" if i == 0 else "")
-    for row in rows:
-        drawn.add_row(*(Text(("  " if title and i == 0 else "") + cell) for i, cell in enumerate(row)))
+    for line in lines:
+        drawn.add_row(*(Text(("  " if title and i == 0 else "") + cell) for i, cell in enumerate(line)))
     out = console()
     if title:
         out.print(Text(title, style="bold"))

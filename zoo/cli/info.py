@@ -3,6 +3,8 @@
     python -m zoo info vit_tiny_patch16_224          sizes, parameters, FLOPs, score x pattern x position
     python -m zoo info vit model.depth=6             a model of conf/model, at the size of data=digits
     python -m zoo info runs/<a run>                  what came out, how it was made, what lies there
+
+Sizes are counted on shapes alone: no weights are made, so the largest model is there at once.
 """
 
 import argparse
@@ -66,14 +68,14 @@ def describe_run(folder: Path) -> None:
     """Metrics, how it was made, the model, the files, and what to do with it."""
     from omegaconf import OmegaConf
 
-    from zoo.config import flatten
     from zoo.pretrained.folder import describe, find
+    from zoo.training.identity import flatten
 
     summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
     if not whole.is_file():
         describe_model(str(folder), describe(find(folder))["model"])  # raises for what is neither a run nor a model
         return
-    config = OmegaConf.to_container(OmegaConf.load(whole))
+    config: Any = OmegaConf.to_container(OmegaConf.load(whole))
     if summary.is_file():
         known = json.loads(summary.read_text(encoding="utf-8"))
         rows = [(name, f"{value:.6g}") for name, value in sorted(known.get("metrics", {}).items())]
@@ -96,7 +98,7 @@ def describe_run(folder: Path) -> None:
 def _words(overrides: Path) -> list[str]:
     from omegaconf import OmegaConf
 
-    return [shlex.quote(word) for word in OmegaConf.load(overrides)] if overrides.is_file() else []
+    return [shlex.quote(str(word)) for word in OmegaConf.load(overrides)] if overrides.is_file() else []
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
     python -m zoo list                     everything
     python -m zoo list positions           one kind
     python -m zoo list models "vit*"       names that match; also: list rope
+
+Each says of itself what it is: in the first line of its yaml, or of the docstring of what that builds.
 """
 
 import argparse
@@ -26,7 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print a table a kind."""
     words = list(options.words)
-    kinds = [_kind(words.pop(0))] if words and _kind(words[0]) else list(KINDS)
+    kind = _kind(words[0]) if words else None
+    kinds = [kind] if kind else list(KINDS)
+    words = words[1:] if kind else words
     if len(words) > 1:
         raise ZooError(f"{' '.join(options.words)!r} is more than a kind and a name; quote a pattern: 'vit*'.")
     wanted = words[0] if words else "*"
@@ -50,10 +54,8 @@ def _models() -> Rows:
 
     for name, config in sorted(CONFIGS.items(), key=lambda item: _natural(item[0])):
         side = config["img_size"]
-        yield name, (
-            f"{config['dim']} wide, {config['depth']} blocks, {config['num_heads']} heads, "
-            f"patches of {config['patch_size']} on {side}x{side}; zoo.create_model"
-        )
+        sizes = f"{config['dim']} wide, {config['depth']} blocks, {config['num_heads']} heads"
+        yield name, f"{sizes}, patches of {config['patch_size']} on {side}x{side}; zoo.create_model"
 
 
 def _natural(name: str) -> tuple:

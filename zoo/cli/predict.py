@@ -3,6 +3,8 @@
     python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
     python -m zoo predict runs/<a run> photos --top 2      every image in a folder
     python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
+
+The figure shows each image, and what every head of the last layer makes of it.
 """
 
 import argparse
@@ -14,7 +16,9 @@ from zoo.cli._table import console, table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from zoo.models.protocol import Model
 
 BATCH = 32
 DRAWN = 12  # images of a folder that the figure shows
@@ -50,15 +54,15 @@ def run(options: argparse.Namespace) -> None:
         table(best[0], names[0])
     else:
         table([(name, *(f"{said}  {share}" for said, share in row)) for name, row in zip(names, best, strict=True)])
-    if answers[0].maps is None:
+    maps = [answer.maps for answer in answers if answer.maps is not None]
+    if not maps:
         console().print(f"{type(model).__name__} has no attention to draw.", markup=False)
         return
     titles = [f"{Path(name).name[:18]}\n{said} {share}" for name, ((said, share), *_) in zip(names, best, strict=True)]
-    maps = torch.cat([answer.maps for answer in answers])[:DRAWN]
-    print(_draw(torch.cat(inputs[:DRAWN]), maps, model, png, titles[:DRAWN]))
+    print(_draw(torch.cat(inputs[:DRAWN]), torch.cat(maps)[:DRAWN], model, png, titles[:DRAWN]))
 
 
-def images(model: "nn.Module", run: str, source: str) -> Iterator[tuple[str, "Tensor"]]:
+def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor"]]:
     """Names, and inputs [1, C, H, W] of the model."""
     from datamodules.datasets import decode
     from zoo.inspect import to_input
@@ -106,7 +110,7 @@ def _best(row: "Tensor", classes: tuple[str, ...], top: int) -> list[tuple[str, 
     return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
 
 
-def _draw(inputs: "Tensor", maps: "Tensor", model: "nn.Module", png: Path, titles: list[str]) -> Path:
+def _draw(inputs: "Tensor", maps: "Tensor", model: "Model", png: Path, titles: list[str]) -> Path:
     from zoo.inspect.maps import attention_maps
     from zoo.inspect.preprocess import to_pixels
 

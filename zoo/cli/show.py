@@ -61,7 +61,9 @@ def draw(axis: str, config: dict[str, Any], settings: dict[str, int], png: Path)
 
 def read(words: Sequence[str]) -> tuple[dict[str, str], list[str], dict[str, Any]]:
     """The parts chosen (axis -> name), changes to them for Hydra, settings of the example."""
-    chosen, changes, settings = {}, [], {}
+    chosen: dict[str, str] = {}
+    changes: list[str] = []
+    settings: dict[str, Any] = {}
     numbers = ("n", "heads", "head_dim", "prefix", "seed")
     for word in words:
         key, equals, value = word.partition("=")

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from zoo.attention import Attention, record_attention
 from zoo.inspect.maps import patch_attention
+from zoo.models.protocol import OfPatches
 
 
 class Prediction(NamedTuple):
-    """probabilities: [B, classes]. maps: [B, H, rows, cols] of the last layer, None for a model without attention."""
+    """probabilities: [B, classes]. maps: [B, H, rows, cols] of the last layer; None without attention to patches."""
 
     probabilities: Tensor
     maps: Tensor | None
@@ -22,9 +23,10 @@ def predict(model: nn.Module, inputs: Tensor) -> Prediction:
     like = next(model.parameters())
     inputs = inputs.to(like)
     model.eval()
-    if not any(isinstance(module, Attention) for module in model.modules()):
+    layers = [name for name, module in model.named_modules() if isinstance(module, Attention)]
+    if not layers or not isinstance(model, OfPatches):
         return Prediction(model(inputs).float().softmax(-1), None)
-    last = [name for name, module in model.named_modules() if isinstance(module, Attention)][-1]
+    last = layers[-1]
     with record_attention(model, only=last) as recorded:
         logits = model(inputs)
     class_token = getattr(model, "cls_token", None) is not None

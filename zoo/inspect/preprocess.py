@@ -29,17 +29,24 @@ def to_input(image: Image | Tensor, preprocess: Preprocess | None) -> Tensor:
     """
     from datamodules.prepare import normalise, resize
 
-    if preprocess is None:
-        raise ZooError("The model carries no preprocessing; set model.preprocess = zoo.models.Preprocess(size=...).")
-    if not torch.is_tensor(image):
+    spec = asdict(_given(preprocess))
+    if isinstance(image, Tensor):
+        pixels = image
+    else:
         from torchvision.transforms.v2.functional import pil_to_tensor
 
-        image = pil_to_tensor(image.convert("RGB"))
-    spec = asdict(preprocess)
-    return normalise(resize(image, spec).unsqueeze(0), spec)
+        pixels = pil_to_tensor(image.convert("RGB"))
+    return normalise(resize(pixels, spec).unsqueeze(0), spec)
 
 
-def to_pixels(inputs: Tensor, preprocess: Preprocess) -> Tensor:
-    """The inverse of the normalisation: [B, C, H, W] back to values in [0, 1], for figures."""
-    mean, std = (torch.tensor(getattr(preprocess, name)).view(-1, 1, 1) for name in ("mean", "std"))
+def to_pixels(inputs: Tensor, preprocess: Preprocess | None) -> Tensor:
+    """The inverse of the normalisation: [B, C, H, W] back to values in [0, 1], for figures. Raises as `to_input`."""
+    spec = _given(preprocess)
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (spec.mean, spec.std))
     return (inputs * std + mean).clamp(0, 1)
+
+
+def _given(preprocess: Preprocess | None) -> Preprocess:
+    if preprocess is None:
+        raise ZooError("The model carries no preprocessing; set model.preprocess = zoo.models.Preprocess(size=...).")
+    return preprocess

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -15,7 +15,7 @@ from zoo.config import locate
 HANDED = ("prefix",)  # settings with a default that a model decides, not a user
 
 
-def first_line(kind: type) -> str:
+def first_line(kind: Callable[..., Any]) -> str:
     """The first sentence of a class's own docstring, else of its module's: where its equation stands."""
     words = vars(kind).get("__doc__") or sys.modules[kind.__module__].__doc__ or ""
     paragraph = " ".join(inspect.cleandoc(words).split("\n\n")[0].split()).replace("`", "")

@@ -71,8 +71,10 @@ def _(module: Learned2D, twin: nn.Module | None, state: State) -> Found:
     new = (module.grid[0], module.grid[1])
     if isinstance(twin, Learned2D):
         old = (twin.grid[0], twin.grid[1])
-    else:  # nothing tells the grid: the same if that can be, else a square
-        old = new if cells == math.prod(new) else (side, side)
+    elif cells == math.prod(new):  # nothing tells the grid: the same if that can be
+        old = new
+    else:  # else a square
+        old = (side, side)
     if old == new or cells != math.prod(old):
         return {}
     how = f"positions resampled from a grid of {old} to {new}"

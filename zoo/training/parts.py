@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 
 from zoo.config import check, instantiate
 from zoo.errors import ZooError, nearest
+from zoo.models.preprocess import Preprocess
+from zoo.models.protocol import Model
 from zoo.training.callbacks import Begin, ExactResume, SameConfig, Stopwatch
 from zoo.training.files import rank, write_text
 from zoo.training.folders import summary
@@ -57,10 +59,8 @@ def fill(model: Mapping[str, Any], facts: Mapping[str, int]) -> dict[str, Any]:
     return {key: facts[key] if value is None and key in facts else value for key, value in model.items()}
 
 
-def label(model: torch.nn.Module, data: Any) -> None:
+def label(model: Model, data: Any) -> None:
     """Let the model know how its inputs were prepared and what its outputs are called; both are saved with it."""
-    from zoo.models import Preprocess
-
     model.preprocess, model.classes = Preprocess(**data.preprocess), tuple(data.classes)
 
 

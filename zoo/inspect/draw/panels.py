@@ -22,7 +22,7 @@ def titled(width: float, height: float, title: str, words: str = "") -> Figure:
     lines = textwrap.wrap(words, int(width * 12.5)) if words else []
     figure = new_figure(width, height + 0.45 + 0.2 * len(lines))
     # One text in two sizes does not exist in matplotlib; a constrained layout keeps room for the suptitle only.
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
     figure.suptitle("\n".join([title, *lines]), fontsize=10.5, color=INK, linespacing=1.35)
     return figure
 
@@ -44,8 +44,7 @@ def matrix(axes: Axes, values: Tensor, *, x: str, y: str, title: str = "", bar: 
 
 def cells(axes: Axes, rows: int, cols: int) -> None:
     """Whole numbers on the axes, white lines between the cells where there are few."""
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    axes.locator_params(integer=True)
     axes.tick_params(labelsize=8, length=0)
     axes.spines[:].set_visible(False)
     if max(rows, cols) <= GRIDDED:

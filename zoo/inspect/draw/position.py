@@ -59,8 +59,8 @@ def _alike(middle: Axes, right: Axes, alike: Tensor, position: Position, sizes: 
     """All pairs of places; then the view from one place: over the grid, or over the distance."""
     how = colours(alike)
     matrix(middle, alike, x="place", y="place", title=f"{name} of any two places", bar=name, **how)
-    if hasattr(position, "grid"):
-        rows, cols = position.grid
+    if (grid := getattr(position, "grid", None)) is not None:
+        rows, cols = grid
         centre = (rows // 2) * cols + cols // 2
         view = alike[position.prefix + centre, position.prefix :].reshape(rows, cols)
         matrix(right, view, x="column", y="row", title=f"{name} with the cell at the dot", bar=name, **how)
@@ -72,8 +72,9 @@ def _alike(middle: Axes, right: Axes, alike: Tensor, position: Position, sizes: 
 def _bias(figure: Figure, position: Position, sizes: Sizes) -> None:
     """A matrix a head, then each head's bias over the distance."""
     places = torch.arange(sizes.n)
-    bias = position.bias(places, places).expand(1, -1, sizes.n, sizes.n)[0]
-    shown = bias[:4]
+    bias = position.bias(places, places)
+    assert bias is not None  # this hook is drawn where there is one
+    shown = bias.expand(1, -1, sizes.n, sizes.n)[0, :4]
     *panels, last = figure.subplots(1, len(shown) + 1, width_ratios=[*[1] * len(shown), 1.3])
     for head, (axes, one) in enumerate(zip(panels, shown, strict=True)):
         # Colours of its own: ALiBi's heads differ by powers, one scale for all would show the first alone.

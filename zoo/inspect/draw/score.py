@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo.attention import AttentionOutput, ScaledDot, Score, attend
+from zoo.attention import ScaledDot, Score, attend
 from zoo.inspect.draw.panels import RISING, colours, matrix, titled
 from zoo.inspect.draw.sizes import Sizes
 from zoo.inspect.words import equation, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+class Measured(NamedTuple):
+    """logits and weights: [1, 1, n, n]."""
+
+    logits: Tensor
+    weights: Tensor
 
 
 def example(sizes: Sizes) -> tuple[Tensor, Tensor]:
@@ -28,10 +35,12 @@ def example(sizes: Sizes) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def measured(score: Score, sizes: Sizes) -> AttentionOutput:
-    """The reference kernel's logits and weights [1, 1, n, n] on the example."""
+def measured(score: Score, sizes: Sizes) -> Measured:
+    """What the reference kernel computes on the example."""
     q, k = example(sizes)
-    return attend(q, k, k, score=score, kernel="reference", need_weights=True, need_logits=True)
+    output = attend(q, k, k, score=score, kernel="reference", need_weights=True, need_logits=True)
+    assert output.logits is not None and output.weights is not None  # both were asked for
+    return Measured(output.logits, output.weights)
 
 
 def draw(score: Score, sizes: Sizes) -> Figure:
