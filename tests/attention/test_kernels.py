@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.attention.examples import PATTERNS, SCORES, B, D, H, N, make, naive, tensors
-from zoo.attention import KERNELS, AttentionCall, Causal, Dot, Full, Padding, ScaledDot, Window, attend
+from zoo.attention import KERNELS, AttentionCall, Causal, Dot, Full, LinearFeatures, Padding, ScaledDot, Window, attend
 from zoo.errors import ZooError
 
 NAMES = [kernel.name for kernel in KERNELS]
@@ -213,6 +213,16 @@ def test_half_precision_is_stable(kernel, dtype):
     q, k, v = (x.detach().to(dtype) for x in tensors())
     out = attend(q * 30, k * 30, v, kernel=kernel).out
     assert out.dtype == dtype and out.isfinite().all()
+
+
+@pytest.mark.parametrize("pattern", [Full(), Causal()])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_linear_sums_in_float32(dtype, pattern):
+    """Sums over thousands of keys leave float16's range and bfloat16's precision."""
+    q, k, v = (torch.randn(1, 1, 3000, 32) for _ in range(3))
+    want = attend(q, k, v, score=LinearFeatures(), pattern=pattern).out
+    got = attend(*(x.to(dtype) for x in (q, k, v)), score=LinearFeatures(), pattern=pattern)
+    torch.testing.assert_close(got.out.float(), want, rtol=0, atol=0.02)
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")  # unfused on purpose: it runs on any device

@@ -18,6 +18,7 @@ from zoo.attention import (
     Prefix,
     RoPE,
     SeparateQKV,
+    SkipPrefix,
     Window,
 )  # fmt: skip
 from zoo.errors import ZooError
@@ -119,6 +120,26 @@ def test_ring_cache_is_exact_for_a_window():
     torch.testing.assert_close(torch.cat(steps, 1), layer(x))
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_ring_cache_takes_chunks_with_room_for_them(step):
+    """length >= size + n - 1: the first of n new tokens still looks back size - 1."""
+    layer, x = attention(pattern=Causal() & Window(4), position=RoPE), tokens(18)
+    cache = KVCache(B, H, 4 + step - 1, D, dtype=torch.float64, ring=True)
+    with torch.no_grad():
+        chunks = [layer(piece, cache=cache) for piece in x.split(step, dim=1)]
+    torch.testing.assert_close(torch.cat(chunks, 1), layer(x))
+
+
+@pytest.mark.parametrize("kind", [RoPE, ALiBi])
+def test_tokens_without_a_place_decode(kind):
+    """A prefix without places (class and register tokens) goes by place, not by index: cached steps are right."""
+    layer, x = attention(pattern=Causal(), position=SkipPrefix(make(kind), 2)), tokens()
+    cache = KVCache(B, H, N, D, dtype=torch.float64)
+    with torch.no_grad():
+        pieces = [layer(piece, cache=cache) for piece in x.split([1, 3, 1, 1, 1], dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, 1), layer(x))
+
+
 def test_left_padded_generation():
     """C5, C6: a left-padded row decodes as its batch of one does."""
     layer, x = attention(pattern=Causal(), position=ALiBi), tokens()
@@ -146,6 +167,10 @@ def test_cross_attention_caches_its_keys_once():
         again = layer(x, torch.zeros_like(context), cache=cache)  # not projected again
     torch.testing.assert_close(first, layer(x, context))
     torch.testing.assert_close(again, first)
+    with pytest.raises(ZooError, match="holds a context of 5, but this one has 4"):
+        layer(x, context[:, :4], cache=cache)
+    with pytest.raises(ZooError, match="SeparateQKV"):
+        attention()(x, context, cache=KVCache(B, H, 5, D, dtype=torch.float64))
 
 
 def test_a_full_cache_says_so_and_a_reset_one_is_new():
@@ -177,6 +202,8 @@ def test_prefix_lm_prefill():
     [
         (lambda: Attention(10, 4), "dim=10 is not divisible by num_heads=4"),
         (lambda: Attention(16, 4, num_kv_heads=3), "num_kv_heads=3"),
+        (lambda: Attention(16, 0), "positive"),
+        (lambda: Attention(16, 4, num_kv_heads=0), "positive"),
         (lambda: attention(position=RoPE, projection=SeparateQKV)(tokens(5), tokens(3)), "5 queries on 3 keys"),
         (lambda: attention(kernel="flex")(tokens()), "CUDA"),
         (lambda: KVCache(1, 1, 0, 4), "positive"),

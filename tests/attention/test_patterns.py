@@ -20,6 +20,7 @@ from zoo.attention import (
     Prefix,
     Window,
     attend,
+    explain,
 )  # fmt: skip
 from zoo.errors import ZooError
 
@@ -145,11 +146,47 @@ def test_a_pattern_of_ones_own():
         torch.testing.assert_close(got, want)
 
 
+@dataclass(frozen=True)
+class Best(Pattern):
+    """A toy choice by content: each query keeps its n best keys, as ProbSparse and LSH will in their ways."""
+
+    n: int
+
+    def allowed(self, b, h, q, k):
+        return Full().allowed(b, h, q, k)
+
+    def edit(self, logits, call):
+        kept = logits >= logits.topk(min(self.n, logits.shape[-1]), -1).values[..., -1:]
+        return logits.masked_fill(~kept, -torch.inf)
+
+
+def test_a_choice_by_content():
+    """Only the reference computes it; among what the rest of a conjunction allows, in either order; `|` refuses it."""
+    q, k, v = tensors()
+    assert (attend(q, k, v, pattern=Best(2), need_weights=True).weights > 0).sum(-1).unique().tolist() == [2]
+    for pattern in (Best(2) & Causal(), Causal() & Best(2)):
+        weights = attend(q, k, v, pattern=pattern, need_weights=True).weights
+        assert (weights.triu(1) == 0).all() and (weights[:, :, 1:] > 0).sum(-1).unique().tolist() == [2]
+        said = explain(q, k, v, pattern=pattern)
+        assert said.chosen == "reference" and "by their content" in dict(said.lines)["sdpa"]
+    with pytest.raises(ZooError, match="by `&`"):
+        Best(2) | Causal()
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: Window(0), "size >= 1; got 0"),
+        (lambda: Window(0), "at least 1; got 0"),
         (lambda: Padding(), "one of them"),
+        (lambda: Padding([3, 4]), r"takes a tensor.*\[3, 4\]"),
+        (lambda: Padding(torch.ones(2).bool()), "holds integers; got torch.bool"),
+        (lambda: Documents([0, 1]), "takes a tensor of ids"),
+        (lambda: Documents(torch.zeros(3)), "holds integers; got torch.float32"),
+        (lambda: Prefix(-1), "at least 0; got -1"),
+        (lambda: Global(1.5), "whole number"),
+        (lambda: attend(*tensors(), pattern=Causal), "pattern is an object"),
+        (lambda: attend(*tensors(), score="dot"), "score is an object"),
+        (lambda: attend(*tensors(), bias=torch.ones(7).bool()), "bias is added to the logits"),
         (lambda: Padding(mask=torch.ones(2, 7)), "boolean"),
         (lambda: attend(*tensors(), pattern=Padding(torch.tensor([1, 2, 3]))), r"\[2\]; got \[3\]"),
         (lambda: attend(*tensors(), pattern=Padding(torch.ones(2, 5).bool())), r"\[2, 7\]; got \[2, 5\]"),

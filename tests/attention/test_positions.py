@@ -90,10 +90,12 @@ def test_axial_rope_turns_halves_by_row_and_column():
 
 def test_alibi_slopes():
     """Press et al. 2022, section 3: 8 heads have 1/2 .. 1/256; others as in the authors' code."""
-    torch.testing.assert_close(ALiBi(8).slopes, 2.0 ** -torch.arange(1.0, 9))
-    torch.testing.assert_close(ALiBi(6).slopes, torch.tensor([2.0**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]))
+    torch.testing.assert_close(torch.tensor(ALiBi(8).slopes), 2.0 ** -torch.arange(1.0, 9))
+    torch.testing.assert_close(
+        torch.tensor(ALiBi(6).slopes), torch.tensor([2.0**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3])
+    )
     bias = ALiBi(2).bias(torch.tensor([4]), torch.arange(5))
-    torch.testing.assert_close(bias, -ALiBi(2).slopes.view(1, 2, 1, 1) * torch.tensor([4.0, 3, 2, 1, 0]))
+    torch.testing.assert_close(bias, -torch.tensor(ALiBi(2).slopes).view(1, 2, 1, 1) * torch.tensor([4.0, 3, 2, 1, 0]))
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])

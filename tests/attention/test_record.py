@@ -6,6 +6,7 @@ from torch import nn
 
 from tests.attention.examples import POSITIONS, SCORES, B, D, H, N, make
 from zoo.attention import KERNELS, Attention, Causal, record_attention
+from zoo.attention.record import strip_wrappers
 from zoo.errors import ZooError
 
 DIM = H * D
@@ -77,17 +78,23 @@ def test_only():
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo's own look at .grad at a graph break
 def test_paths_of_wrapped_models():
-    """`module.` and `_orig_mod.` are stripped."""
+    """`module.` and `_orig_mod.` are stripped; a compiled model records, bit for bit, and goes on after it."""
     model = Two().eval()
-    compiled = torch.compile(model, backend="eager")
     x = torch.randn(B, N, DIM)
-    with record_attention(compiled) as maps:
-        out = compiled(x)
-    assert list(maps) == ["layers.0", "layers.1"]
-    torch.testing.assert_close(out, model(x))
+    for fullgraph in (False, True):
+        torch.compiler.reset()
+        compiled = torch.compile(model, backend="eager", fullgraph=fullgraph)
+        plain = compiled(x)
+        for _ in range(2):
+            with record_attention(compiled) as maps:
+                assert torch.equal(compiled(x), plain)
+            assert torch.equal(compiled(x), plain)
+            assert list(maps) == ["layers.0", "layers.1"]
+            torch.testing.assert_close(maps["layers.1"].sum(-1), torch.ones(B, H, N))
     with record_attention(nn.ModuleDict({"module": model})) as maps:
         model(x)
     assert list(maps) == ["layers.0", "layers.1"]
+    assert strip_wrappers("module._orig_mod.my_module.attn") == "my_module.attn"
 
 
 def test_an_error_inside_leaves_no_recorder():

@@ -9,9 +9,10 @@ from zoo.errors import ZooError
 class KVCache(nn.Module):
     """Keys and values of one Attention, [batch, num_kv_heads, length, head_dim], and the place of each slot.
 
-    Slots not yet written have place -1, which hides them. `ring=True` overwrites the oldest slot when it is full: for
-    patterns that look back less than `length` (a window), where nothing that may be seen is lost. Without it, a write
-    beyond the end raises ZooError.
+    Slots not yet written have place -1, which hides them. `ring=True` overwrites the oldest slots when it is full: for
+    patterns that look back a bounded way. With Window(size) and n tokens at a time nothing that may be seen is lost
+    where length >= size + n - 1 (the first of the n still looks back size - 1). Without it, a write beyond the end
+    raises ZooError.
     """
 
     k: Tensor
@@ -39,13 +40,13 @@ class KVCache(nn.Module):
         self.register_buffer("v", torch.zeros(shape, dtype=dtype, device=device), persistent=False)
         self.register_buffer("places", torch.full((length,), -1, device=device), persistent=False)
         self.register_buffer("end", torch.zeros((), dtype=torch.long, device=device), persistent=False)
-        self.holds_context = False
+        self.context_length: int | None = None  # of a cross-attention: the context is projected once
 
     def reset(self) -> None:
         """Forget everything."""
         self.places.fill_(-1)
         self.end.zero_()
-        self.holds_context = False
+        self.context_length = None
 
     def next_places(self, n: int) -> Tensor:
         """The places [n] of the next n tokens."""

@@ -198,6 +198,9 @@ def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
 def check(call: AttentionCall) -> None:
     """Raise ZooError where shapes, dtypes or places do not fit together."""
     q, k, v = call.q, call.k, call.v
+    for name, part, kind in (("pattern", call.pattern, Pattern), ("score", call.score, Score)):
+        if not isinstance(part, kind):
+            raise ZooError(f"{name} is an object such as {kind.__name__}'s subclasses make, not {part!r}.")
     if not (q.ndim == k.ndim == v.ndim == 4):
         raise ZooError(f"q, k, v are [batch, heads, length, width]; got {_shapes(call)}.")
     if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
@@ -218,6 +221,11 @@ def check(call: AttentionCall) -> None:
             "has no meaning here. Give fewer queries, or a pattern that looks at keys only (Full, Padding, Prefix)."
         )
     if call.bias is not None:
+        if not call.bias.is_floating_point():
+            raise ZooError(
+                f"bias is added to the logits: a float tensor; got {call.bias.dtype}. "
+                "Which keys may be seen is a pattern, such as Padding(mask)."
+            )
         target = (*q.shape[:3], k.shape[2])
         sizes = call.bias.shape
         if len(sizes) > 4 or any(n not in (1, m) for n, m in zip(sizes[::-1], target[::-1], strict=False)):
@@ -248,6 +256,8 @@ def explain(
 
     call = AttentionCall(q, k, v, score=SCALED_DOT if score is None else score, **how)
     check(call)
+    if kernel is not None and kernel not in (names := [each.name for each in KERNELS]):
+        raise ZooError(f"Unknown kernel {kernel!r}: {nearest(kernel, names)}")
     try:
         chosen = choose_kernel(call, kernel).name
     except ZooError:

@@ -54,7 +54,9 @@ class Attention(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
-        num_kv_heads = num_kv_heads or num_heads
+        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        if min(dim, num_heads, num_kv_heads, 1 if head_dim is None else head_dim) < 1:
+            raise ZooError(f"Sizes must be positive; got {dim=}, {num_heads=}, {num_kv_heads=}, {head_dim=}.")
         if head_dim is None and dim % num_heads:
             raise ZooError(f"dim={dim} is not divisible by num_heads={num_heads}: change one, or give head_dim.")
         if num_heads % num_kv_heads:
@@ -96,7 +98,7 @@ class Attention(nn.Module):
             cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once.
         """
         q_place = k_place = None
-        if context is not None and cache is not None:
+        if context is not None and cache is not None and not isinstance(self.projection, FusedQKV):
             q, (k, v) = self.projection.queries(x), self._cached_context(context, cache)
             q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
         else:
@@ -131,12 +133,15 @@ class Attention(nn.Module):
 
     def _cached_context(self, context: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
         """Keys and values of a context that does not change: projected once, then read from the cache."""
-        if not cache.holds_context:
-            k, v = self.projection.keys_values(context)
-            cache.append(k, v)
-            cache.holds_context = True
         length = context.shape[1]
-        return cache.k[:, :, :length], cache.v[:, :, :length]
+        if cache.context_length is None:
+            cache.append(*self.projection.keys_values(context))
+            cache.context_length = length
+        if cache.context_length != length:
+            raise ZooError(
+                f"The cache holds a context of {cache.context_length}, but this one has {length}: cache.reset() first."
+            )
+        return cache.k[:, :, :length].to(context.dtype), cache.v[:, :, :length].to(context.dtype)
 
     @staticmethod
     def _normed(x: Tensor, norm: nn.Module | None) -> Tensor:

@@ -7,7 +7,7 @@ definition becomes the dense mask, SDPA's is_causal and FlexAttention's mask_mod
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -31,9 +31,15 @@ class Pattern:
         raise NotImplementedError(f"{type(self).__name__} is a pattern without `allowed`: define it.")
 
     def edit(self, logits: Tensor, call: AttentionCall) -> Tensor:
-        """Logits [B, H, Q, K] with -inf where forbidden: what the reference kernel does."""
+        """Logits [B, H, Q, K] with -inf where forbidden: what the reference kernel does. A pattern that chooses keys by
+        their content overrides it; its `allowed` then says which keys it may choose from."""
         mask = call.mask()
         return logits if mask is None else logits.masked_fill(~mask, -torch.inf)
+
+    @property
+    def by_content(self) -> bool:
+        """Whether it looks at the logits to choose keys; such a pattern has no mask for the fused kernels."""
+        return type(self).edit is not Pattern.edit
 
     def check(self, call: AttentionCall) -> None:
         """Raise ZooError if the pattern's own tensors do not fit the call's shapes."""
@@ -88,8 +94,7 @@ class Window(Pattern):
     size: int
 
     def __post_init__(self):
-        if self.size < 1:
-            raise ZooError(f"Window(size) sees itself at least: size >= 1; got {self.size}.")
+        _whole("Window(size)", self.size, least=1)
 
     def allowed(self, b, h, q, k):
         return (q - k < self.size) & (k - q < self.size)
@@ -101,6 +106,9 @@ class Prefix(Pattern):
 
     n: int | Tensor
     uses_query: ClassVar[bool] = False
+
+    def __post_init__(self):
+        _whole("Prefix(n)", self.n)
 
     def allowed(self, b, h, q, k):
         return k < (self.n[b] if isinstance(self.n, Tensor) else self.n)
@@ -116,6 +124,9 @@ class Global(Pattern):
 
     n: int
 
+    def __post_init__(self):
+        _whole("Global(n)", self.n)
+
     def allowed(self, b, h, q, k):
         return (q < self.n) | (k < self.n)
 
@@ -130,12 +141,17 @@ class Padding(Pattern):
     uses_query: ClassVar[bool] = False
 
     def __post_init__(self):
+        for given in (self.lengths, self.mask):
+            if given is not None and not isinstance(given, Tensor):
+                raise ZooError(f"Padding takes a tensor, lengths [B] or a mask [B, K]; got {given!r}.")
         if self.lengths is not None and self.lengths.ndim == 2:  # given by position: a mask
             lengths, mask = self.mask, self.lengths
             object.__setattr__(self, "lengths", lengths)
             object.__setattr__(self, "mask", mask)
         if (self.lengths is None) == (self.mask is None):
             raise ZooError("Padding takes lengths [B] or a mask [B, K]: one of them.")
+        if self.lengths is not None:
+            _whole("Padding(lengths)", self.lengths)
         if self.mask is not None and self.mask.dtype != torch.bool:
             raise ZooError(
                 f"Padding's mask is boolean, True = may be attended; got {self.mask.dtype}: use mask.bool()."
@@ -161,6 +177,11 @@ class Documents(Pattern):
 
     ids: Tensor
 
+    def __post_init__(self):
+        if not isinstance(self.ids, Tensor):
+            raise ZooError(f"Documents takes a tensor of ids, [N] or [B, N]; got {self.ids!r}.")
+        _whole("Documents(ids)", self.ids)
+
     def allowed(self, b, h, q, k):
         last = self.ids.shape[-1] - 1
         q, k = q.clamp(max=last), k.clamp(max=last)
@@ -169,7 +190,8 @@ class Documents(Pattern):
     def check(self, call):
         B, K = call.q.shape[0], call.k.shape[2]
         sizes = [[K], [B, K], [1, K]] if B == 1 else [[K], [B, K]]
-        if call.k_pos is None and list(self.ids.shape) not in sizes:
+        with_cache = call.k_pos is not None and (self.ids.ndim == 1 or self.ids.shape[0] == B)
+        if not with_cache and list(self.ids.shape) not in sizes:
             raise ZooError(f"Documents(ids) needs one id a key, [{K}] or [{B}, {K}]; got {list(self.ids.shape)}.")
 
 
@@ -182,13 +204,23 @@ class _Pair(Pattern):
     def uses_query(self) -> bool:
         return self.left.uses_query or self.right.uses_query
 
+    @property
+    def by_content(self) -> bool:
+        return self.left.by_content or self.right.by_content
+
     def check(self, call):
         self.left.check(call)
         self.right.check(call)
 
 
 class And(_Pair):
-    """Both allow it. Written `left & right`."""
+    """Both allow it. Written `left & right`. A choice by content is made among the keys that the rest allows."""
+
+    def edit(self, logits, call):
+        logits = Pattern.edit(self, logits, call)
+        for side in (self.left, self.right):
+            logits = side.edit(logits, replace(call, pattern=side)) if side.by_content else logits
+        return logits
 
     def allowed(self, b, h, q, k):
         return self.left.allowed(b, h, q, k) & self.right.allowed(b, h, q, k)
@@ -197,5 +229,18 @@ class And(_Pair):
 class Or(_Pair):
     """At least one allows it. Written `left | right`."""
 
+    def __post_init__(self):
+        if self.by_content:
+            raise ZooError(f"{self.left} | {self.right}: a choice by content joins others by `&`, not by `|`.")
+
     def allowed(self, b, h, q, k):
         return self.left.allowed(b, h, q, k) | self.right.allowed(b, h, q, k)
+
+
+def _whole(name: str, value: int | Tensor, least: int = 0) -> None:
+    """Sizes and ids are whole numbers; the values of a tensor are not looked at (that would wait for a GPU)."""
+    if isinstance(value, Tensor):
+        if value.is_floating_point() or value.dtype == torch.bool:
+            raise ZooError(f"{name} holds integers; got {value.dtype}.")
+    elif isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ZooError(f"{name} is a whole number, at least {least}; got {value!r}.")

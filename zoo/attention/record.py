@@ -14,7 +14,7 @@ from zoo.attention.core import AttentionCall
 from zoo.attention.kernels.reference import Reference
 from zoo.errors import ZooError, nearest
 
-WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel, torch.compile
+WRAPPERS = ("module", "_orig_mod")  # DistributedDataParallel, torch.compile
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def record_attention(model: nn.Module, only: str | list[str] | None = None) -> I
     Raises:
         ZooError: nothing in the model records, or `only` matches nothing.
     """
-    named = {_strip(path): module for path, module in model.named_modules() if hasattr(module, "recorder")}
+    named = {strip_wrappers(path): module for path, module in model.named_modules() if hasattr(module, "recorder")}
     if not named:
         raise ZooError(f"{type(model).__name__} holds no Attention: there is nothing to record.")
     wanted = [only] if isinstance(only, str) else only
@@ -54,7 +54,6 @@ def record_attention(model: nn.Module, only: str | list[str] | None = None) -> I
 
 
 def _recorder(weights: dict[str, Tensor], path: str) -> Callable[[AttentionCall], None]:
-    @torch.compiler.disable
     def record(call: AttentionCall) -> None:
         weights[path] = attention_weights(call)
 
@@ -69,7 +68,6 @@ def attention_weights(call: AttentionCall) -> Tensor:
     return weights.detach()
 
 
-def _strip(path: str) -> str:
-    for wrapper in WRAPPERS:
-        path = path.replace(wrapper, "")
-    return path
+def strip_wrappers(path: str) -> str:
+    """`_orig_mod.blocks.0.attn` -> `blocks.0.attn`: a module's path without what wraps the model."""
+    return ".".join(name for name in path.split(".") if name not in WRAPPERS)

@@ -36,7 +36,7 @@ class Score(nn.Module):
         raise NotImplementedError
 
     def as_features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        """Non-negative features with exp(score) = f(q).f(k), if there are any: unlocks the linear kernel."""
+        """Positive features with exp(score) = f(q).f(k), if there are any: unlocks the linear kernel."""
         raise NotImplementedError
 
     def normalize(self, logits: Tensor, call: AttentionCall) -> Tensor:
@@ -130,7 +130,7 @@ def elu_features(x: Tensor) -> Tensor:
 class LinearFeatures(Score):
     """log(f(q).f(k)): its softmax is linear attention, sum_j f(q).f(k_j) v_j / sum_j f(q).f(k_j).
 
-    Katharopoulos et al. 2020, section 3.2. `features` maps [..., D] to non-negative [..., F]; default elu(x) + 1.
+    Katharopoulos et al. 2020, section 3.2. `features` maps [..., D] to positive [..., F]; default elu(x) + 1.
     """
 
     def __init__(self, features: Callable[[Tensor], Tensor] = elu_features):

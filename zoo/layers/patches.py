@@ -13,6 +13,8 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, img_size: tuple[int, int], patch_size: int, in_chans: int, dim: int, bias: bool = True):
         super().__init__()
+        if min(*img_size, patch_size, in_chans) < 1:
+            raise ZooError(f"Sizes must be positive; got {img_size=}, {patch_size=}, {in_chans=}.")
         if img_size[0] % patch_size or img_size[1] % patch_size:
             raise ZooError(
                 f"img_size={img_size} is not divisible by patch_size={patch_size}: choose a patch that divides it."

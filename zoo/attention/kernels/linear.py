@@ -23,7 +23,7 @@ class Linear:
             reasons += (f"{type(call.score).__name__} has no feature map (no as_features)",)
         if call.score.has("normalize"):
             reasons += (f"{type(call.score).__name__} does not normalise by softmax",)
-        if split(call.pattern) is None:
+        if call.pattern.by_content or split(call.pattern) is None:
             reasons += ("its pattern is neither causal nor a choice of keys alone",)
         if call.bias is not None:
             reasons += ("a bias on each pair has no linear form",)
@@ -52,11 +52,19 @@ class Linear:
         if seen is not None:
             f_k = torch.where(seen, f_k, 0)
         f_k, v = (x if x.shape[1] == f_q.shape[1] else call.spread(x) for x in (f_k, v))
-        v1 = torch.cat([v, torch.ones_like(v[..., :1])], -1)  # the last column sums the weights: z beside S
-        summed = scan(f_q, f_k, v1) if causal else f_q @ (f_k.transpose(-2, -1) @ v1)
+        wide = torch.promote_types(v.dtype, torch.float32)  # sums over thousands of keys leave float16's range
+        with torch.autocast(v.device.type, enabled=False):
+            summed = self._sum(f_q.to(wide), f_k.to(wide), v.to(wide), causal)
         total = summed[..., -1:]
         empty = total == 0
-        return AttentionOutput((summed[..., :-1] / total.masked_fill(empty, 1)).masked_fill(empty, 0))
+        out = (summed[..., :-1] / total.masked_fill(empty, 1)).masked_fill(empty, 0)
+        return AttentionOutput(out.to(v.dtype))
+
+    @staticmethod
+    def _sum(f_q: Tensor, f_k: Tensor, v: Tensor, causal: bool) -> Tensor:
+        """[f(q) S, f(q) z]: the last column sums the weights, z beside S."""
+        v1 = torch.cat([v, torch.ones_like(v[..., :1])], -1)
+        return scan(f_q, f_k, v1) if causal else f_q @ (f_k.transpose(-2, -1) @ v1)
 
 
 def scan(f_q: Tensor, f_k: Tensor, v: Tensor) -> Tensor:

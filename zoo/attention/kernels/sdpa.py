@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from zoo.attention.core import AttentionCall, AttentionOutput
 from zoo.attention.kernels.reference import is_tiny
-from zoo.attention.patterns import Causal, Full, Pattern
+from zoo.attention.patterns import Causal, Full
 
 
 class SDPA:
@@ -61,6 +61,6 @@ def not_a_dot_softmax(call: AttentionCall) -> tuple[str, ...]:
         reasons += (f"{name} is not a dot product (no as_dot)",)
     if call.score.has("normalize"):
         reasons += (f"{name} does not normalise by softmax",)
-    if type(call.pattern).edit is not Pattern.edit:
-        reasons += (f"{type(call.pattern).__name__} chooses keys by their content",)
+    if call.pattern.by_content:
+        reasons += ("its pattern chooses keys by their content",)
     return reasons

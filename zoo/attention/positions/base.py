@@ -1,7 +1,6 @@
 """The three places where position can enter, and a wrapper for sequences that begin with tokens without a place."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -41,11 +40,15 @@ class SkipPrefix(Position):
     def rotate(self, x, pos):
         if type(self.position).rotate is Position.rotate:
             return x
-        return torch.cat([x[:, :, : self.n], self.position.rotate(x[:, :, self.n :], pos[..., self.n :] - self.n)], 2)
+        has = (places(pos) >= self.n).unsqueeze(1).unsqueeze(-1)  # [b, 1, N, 1]
+        return torch.where(has, self.position.rotate(x, (pos - self.n).clamp(min=0)), x)
 
     def bias(self, q_pos, k_pos):
-        bias = self.position.bias(q_pos[..., self.n :] - self.n, k_pos[..., self.n :] - self.n)
-        return None if bias is None else F.pad(bias, (self.n, 0, self.n, 0))
+        bias = self.position.bias((q_pos - self.n).clamp(min=0), (k_pos - self.n).clamp(min=0))
+        if bias is None:
+            return None
+        has = (places(q_pos) >= self.n).unsqueeze(-1) & (places(k_pos) >= self.n).unsqueeze(-2)  # [b, Q, K]
+        return torch.where(has.unsqueeze(1), bias, 0.0)
 
 
 def places(pos: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.positions.base import Position, places
+from zoo.errors import ZooError
 
 
 class ALiBi(Position):
@@ -15,15 +16,17 @@ class ALiBi(Position):
     (as in the authors' code). The distance is symmetric, so that it serves encoders too; under Causal() it is the paper's.
     """
 
-    slopes: Tensor
-
     def __init__(self, num_heads: int):
         super().__init__()
-        self.register_buffer("slopes", torch.tensor(slopes(num_heads), dtype=torch.float32), persistent=False)
+        if num_heads < 1:
+            raise ZooError(f"ALiBi needs a slope a head: num_heads >= 1; got {num_heads}.")
+        self.slopes = slopes(num_heads)
 
     def bias(self, q_pos, k_pos):
         distance = (places(q_pos).unsqueeze(-1) - places(k_pos).unsqueeze(-2)).abs()  # [b, Q, K]
-        return -self.slopes.view(-1, 1, 1) * distance.unsqueeze(1)
+        # In float32 whatever the model's dtype: bfloat16 cannot tell places 129 and 130 apart.
+        slope = torch.tensor(self.slopes, dtype=torch.float32, device=distance.device)
+        return -slope.view(-1, 1, 1) * distance.unsqueeze(1)
 
 
 def slopes(num_heads: int) -> list[float]:
@@ -42,6 +45,8 @@ class RelativeBias(Position):
 
     def __init__(self, num_heads: int, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True):
         super().__init__()
+        if num_buckets < 4 or max_distance <= num_buckets:
+            raise ZooError(f"RelativeBias needs 4 buckets and a longer distance; got {num_buckets}, {max_distance}.")
         self.num_buckets, self.max_distance, self.bidirectional = num_buckets, max_distance, bidirectional
         self.table = nn.Parameter(torch.empty(num_buckets, num_heads))
         nn.init.trunc_normal_(self.table, std=0.02)
