@@ -30,12 +30,12 @@ def main(cfg: DictConfig) -> None:
         run(plain(cfg), config_hash(cfg), folder)
 
 
-def run(config: dict[str, Any], digits: str, folder: Path) -> None:
+def run(config: dict[str, Any], fingerprint: str, folder: Path) -> None:
     """Train, test, write down.
 
     Args:
         config: resolved, plain containers.
-        digits: the config's hash.
+        fingerprint: the config's hash.
         folder: where everything of this run goes.
     """
     from zoo.training import parts  # here and below: torch and lightning, only once there is something to run
@@ -54,25 +54,27 @@ def run(config: dict[str, Any], digits: str, folder: Path) -> None:
     data.setup()
     log.info(data.describe())
 
-    config["model"] = model = parts.fill(config["model"], data.facts)
+    config["model"] = parts.fill(config["model"], data.facts)
+    given: Any = config["model"]  # what the task is given: a config to build, or a model with its weights
     if config["init"]:
-        model, changed = pretrained.initialise(config["model"], config["init"], data.facts)
+        given, changed = pretrained.initialise(config["model"], config["init"], data.facts)
         log.info(f"weights from {config['init']}; {len(changed)} tensors changed to fit")
         for line in changed:
             log.info(f"  {line}")
-        config["model"] = model.config  # what is trained, not what the command line would have built
-    task = instantiate(config["task"], model=model)
+        config["model"] = given.config  # what is trained, not what the command line would have built
+    task = instantiate(config["task"], model=given)
     parts.label(task.model, data)
 
     # the trainer, and what watches it
-    callbacks, stopwatch = parts.make_callbacks(config, digits, folder, data.batch_size)
-    trainer = parts.make_trainer(config["trainer"], callbacks, parts.make_each("logger", config["logger"]))
+    callbacks, stopwatch = parts.make_callbacks(config, fingerprint, folder, data.batch_size)
+    trainer = parts.make_trainer(config["trainer"], callbacks, parts.make_each("logger", config.get("logger")))
 
     # fit -> test
-    metrics = {}
+    metrics: dict[str, Any] = {}
     if config["train"]:
         trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         metrics |= trainer.callback_metrics
+        parts.check_trained(trainer)
         checkpoint = parts.best(trainer)
     if config["test"]:
         trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
@@ -81,10 +83,10 @@ def run(config: dict[str, Any], digits: str, folder: Path) -> None:
     if trainer.is_global_zero and not trainer.fast_dev_run:
         from zoo.training.summary import print_summary, save_model, write_summary
 
-        parts.write_config(config, digits, folder)
+        parts.write_config(config, fingerprint, folder)
         overrides, choices = HydraConfig.get().overrides.task, HydraConfig.get().runtime.choices
         save_model(folder, task.model, metrics, overrides)
-        content = write_summary(folder, metrics, task.model, stopwatch, config["seed"], digits)
+        content = write_summary(folder, metrics, task.model, stopwatch, config["seed"], fingerprint)
         print_summary(folder, content, overrides, choices)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.timing import load
+from zoo.files import write_text
 
 FOLDER = Path(__file__).parent / "results"
 
@@ -55,10 +56,7 @@ class Results:
 
     def write(self) -> None:
         """Replace the file in one step: it is always whole."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.data, indent=1) + "\n")
-        part.replace(self.path)
+        write_text(self.path, json.dumps(self.data, indent=1) + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -3,13 +3,15 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from zoo.errors import ZooError
+from zoo.files import replacing
 
 
 def find(name: str, folders: Iterable[Path]) -> Path | None:
@@ -19,34 +21,35 @@ def find(name: str, folders: Iterable[Path]) -> Path | None:
 
 def verify(path: Path, md5: str) -> Path:
     """The path, if the file is the expected one."""
-    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != md5:
+    if (found := _md5(path)) != md5:
         raise ZooError(f"{path} is damaged or another file: its md5 is {found}, not {md5}; remove or replace it.")
     return path
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary path that becomes `target` when the block ends well: nobody ever sees half a file."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+def caching(target: Path) -> Iterator[Path]:
+    """`zoo.files.replacing` within the cache: a path that becomes `target` when the block ends well."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, target)
+        with replacing(target) as beside:
+            yield beside
     except OSError as error:
         raise ZooError(f"{target} cannot be written ({error}); set paths.cache to a folder that can be.") from error
-    finally:
-        with suppress(OSError):  # renamed by now, or its folder cannot be written
-            temporary.unlink()
 
 
-def download(
-    name: str, urls: Iterable[str], folders: Iterable[Path], check: Callable[[Path], object] | None = None
-) -> Path:
-    """Fetch `name` into the last of `folders`, the cache, from the first of `urls` that has it, and check it."""
+def unpack(archive: Path, folder: str, cache: Path) -> None:
+    """Take one folder out of an archive into the cache, whole or not at all."""
+    from torchvision.datasets.utils import extract_archive
+
+    with caching(cache / folder) as beside, TemporaryDirectory(dir=cache, prefix=".unpack-") as everything:
+        extract_archive(archive, everything)
+        os.replace(Path(everything, folder), beside)
+
+
+def download(name: str, urls: Iterable[str], folders: Iterable[Path], md5: str | None = None) -> Path:
+    """Fetch `name` into the last of `folders`, the cache, from the first of `urls` that has it, and compare its md5."""
     folders = list(folders)
     target, failures = folders[-1] / name, []
-    with replacing(target) as temporary:
+    with caching(target) as temporary:
         for url in urls:
             try:
                 torch.hub.download_url_to_file(url, str(temporary))
@@ -59,8 +62,11 @@ def download(
                 f"{name} is not in {' or '.join(dict.fromkeys(map(str, folders)))} and cannot be downloaded "
                 f"({'; '.join(failures)}); put it at {places}, or set ZOO_DATA (paths.data) to a folder that has it."
             )
-        if check:
-            check(temporary)
+        if md5 and (found := _md5(temporary)) != md5:
+            raise ZooError(
+                f"{url} sent something else than {name}: its md5 is {found}, not {md5}; "
+                f"try again, or put the right file at {target}."
+            )
     return target
 
 
@@ -68,7 +74,11 @@ def cached(target: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array kept at `target`, made there the first time. Mapped, so that it is read as needed."""
     if not target.is_file():
         array = make()
-        with replacing(target) as temporary, open(temporary, "wb") as file:
+        with caching(target) as temporary, open(temporary, "wb") as file:
             np.save(file, array)
     # "c": writable to torch, which warns of read-only memory, and never written to the file.
     return np.load(target, mmap_mode="c")
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import tarfile
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from datamodules.datasets import decode
-from datamodules.files import cached, download, find, verify
+from datamodules.files import cached, download, find, unpack, verify
 from zoo.errors import ZooError
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -70,7 +69,7 @@ def idx(name: str, folder: Path, cache: Path) -> Pictures:
             verify(path, md5)
         else:
             urls = [mirror + file for mirror in known.mirrors]
-            path = download(file_name, urls, (folder, cache), partial(verify, md5=md5))
+            path = download(file_name, urls, (folder, cache), md5)
         # The md5 fixes the header: 16 bytes before images, 8 before labels.
         start = 16 if "images" in file else 8
         parts.append(np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=start))
@@ -83,7 +82,6 @@ def idx(name: str, folder: Path, cache: Path) -> Pictures:
 def cifar10(folder: Path, cache: Path) -> Pictures:
     """CIFAR-10 as torchvision reads and verifies it; unpacked in the cache unless the folder has it unpacked."""
     from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import extract_archive
 
     unpacked = [root for root in (folder, cache) if (root / CIFAR10.base_folder).is_dir()]
     if not unpacked:
@@ -91,9 +89,8 @@ def cifar10(folder: Path, cache: Path) -> Pictures:
         if archive:
             verify(archive, CIFAR10.tgz_md5)
         else:
-            archive = download(CIFAR10.filename, [CIFAR10.url], (folder, cache), partial(verify, md5=CIFAR10.tgz_md5))
-        cache.mkdir(parents=True, exist_ok=True)
-        extract_archive(archive, cache)
+            archive = download(CIFAR10.filename, [CIFAR10.url], (folder, cache), CIFAR10.tgz_md5)
+        unpack(archive, CIFAR10.base_folder, cache)
         unpacked = [cache]
     try:
         train, test = (CIFAR10(unpacked[0], train=part) for part in (True, False))
@@ -141,11 +138,8 @@ def _jpegs(archive: Path) -> dict[str, bytes]:
     """`train/cat/0000.jpg` and so on -> the file's bytes, whatever folder the archive wraps them in."""
     try:
         with tarfile.open(archive) as tar:
-            return {
-                "/".join(member.name.split("/")[-3:]): tar.extractfile(member).read()  # type: ignore[union-attr]
-                for member in tar
-                if member.isfile() and member.name.endswith(".jpg")
-            }
+            files = ((member.name, tar.extractfile(member)) for member in tar if member.name.endswith(".jpg"))
+            return {"/".join(name.split("/")[-3:]): file.read() for name, file in files if file}
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ZooError(f"{archive} cannot be read ({error}); remove or replace it.") from error
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision import datasets
 
 from datamodules import sources
-from datamodules.files import cached, replacing
+from datamodules.files import cached, caching
 from zoo.errors import ZooError
 
 
@@ -87,8 +87,11 @@ def test_missing_files_are_downloaded_once_into_the_cache(places, mnist):
 
 def test_damaged_download_is_refused_and_not_kept(places, mnist, monkeypatch):
     monkeypatch.setattr(datasets.MNIST, "resources", [("train-images-idx3-ubyte.gz", "0" * 32)])
-    with pytest.raises(ZooError, match="md5"):
+    with pytest.raises(
+        ZooError, match=r"http\S+gz sent something else.* md5 .* put the right file at \S+gz\.$"
+    ) as error:
         sources.idx("MNIST", *places)
+    assert ".part" not in str(error.value) and str(places[1] / "MNIST" / "raw") in str(error.value)
     assert not [path for path in places[1].rglob("*") if path.is_file()]
 
 
@@ -122,12 +125,23 @@ def test_cifar10_archive_is_unpacked_in_the_cache(places, monkeypatch):
     monkeypatch.setattr(known, "meta", {**known.meta, "md5": md5(files["batches.meta"])})
     monkeypatch.setattr(known, "tgz_md5", md5(archive.read_bytes()))
     before = snapshot(places[0])
+
+    def killed(source, target):
+        with tarfile.open(source) as opened:
+            opened.extract(f"{known.base_folder}/data_batch_1", target, filter="data")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("torchvision.datasets.utils.extract_archive", killed)
+        sources.cifar10(*places)
+    assert not (places[1] / known.base_folder).exists()  # half of it would be refused from then on
     for _ in range(2):
         found = sources.cifar10(*places)
         assert found.images.shape == (12, 3, 32, 32) and found.labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9, 5, 9]
         assert found.images[0].flatten().tolist() == pixels[0].tolist()
         assert found.test.tolist() == [10, 11]
     assert snapshot(places[0]) == before
+    assert [path.name for path in places[1].iterdir()] == [known.base_folder]
     (places[1] / known.base_folder / "test_batch").write_bytes(b"cut")
     with pytest.raises(ZooError, match="is not CIFAR-10"):
         sources.cifar10(*places)
@@ -186,7 +200,7 @@ def test_cache_is_written_once_and_whole(tmp_path):
 
 
 def test_interrupted_write_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "file") as temporary:
+    with pytest.raises(KeyboardInterrupt), caching(tmp_path / "file") as temporary:
         temporary.write_bytes(b"half")
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
@@ -194,5 +208,5 @@ def test_interrupted_write_leaves_nothing(tmp_path):
 
 def test_unwritable_cache_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"not a folder")
-    with pytest.raises(ZooError, match=r"cannot be written .*set paths.cache"), replacing(tmp_path / "file" / "array"):
+    with pytest.raises(ZooError, match=r"cannot be written .*set paths.cache"), caching(tmp_path / "file" / "array"):
         pass

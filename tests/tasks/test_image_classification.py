@@ -194,6 +194,33 @@ def test_bfloat16_clips_with_a_fused_optimizer():
     assert torch.cat(moved).norm().item() == pytest.approx(1e-3, rel=1e-2)  # one step of rate 1 moves by the gradient
 
 
+def test_recomputed_activations_change_nothing_but_memory():
+    def trained(**kwargs):
+        task = make_task(VIT, optimizer=SGD, **kwargs)
+        make_trainer().fit(task, loader(), loader(13))
+        return task
+
+    kept, recomputed = trained(), trained(grad_checkpointing=True)
+    assert recomputed.model.grad_checkpointing and not kept.model.grad_checkpointing
+    for name, value in kept.state_dict().items():
+        torch.testing.assert_close(recomputed.state_dict()[name], value)
+    with pytest.raises(ZooError, match="Tiny has no set_grad_checkpointing"):
+        make_task(grad_checkpointing=True)
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"label_smoothing": 2}, r"task.label_smoothing=2 is not within \[0, 1\)"),
+        ({"layer_decay": 0}, "task.layer_decay=0 is not within"),
+        ({"optimizer": None}, "task.optimizer=None has no _target_"),
+    ],
+)
+def test_values_out_of_range(options, sentence):
+    with pytest.raises(ZooError, match=sentence):
+        make_task(**options)
+
+
 def test_refusals():
     with pytest.raises(ZooError, match="did you mean 'linear_probe'"):
         make_task(finetune="linear-probe")

@@ -29,7 +29,9 @@ def fit(folder: Path, *overrides: str, extra=(), checkpoint=None, stop_with=()):
     data.setup()
     task = instantiate(config["task"], model=parts.fill(config["model"], data.facts))
     callbacks, _ = parts.make_callbacks(config, "0" * 12, folder, data.batch_size)
-    trainer = parts.make_trainer(config["trainer"], [*callbacks, *extra], parts.make_each("logger", config["logger"]))
+    trainer = parts.make_trainer(
+        config["trainer"], [*callbacks, *extra], parts.make_each("logger", config.get("logger"))
+    )
     with suppress(stop_with):
         trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     torch.set_grad_enabled(True)

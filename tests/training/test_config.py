@@ -40,12 +40,29 @@ def test_each_logger_keeps_the_csv(logger):
         ("seed=-1", "seed=-1 is no whole number"),
         ("train=maybe", "train=maybe is neither true nor false"),
         ("model.attention._target_=zoo.attention.Atention", "did you mean 'Attention'?"),
+        ("+callbacks.foo=1", "callbacks.foo=1 has no _target_, so nothing can be built of it; There are: best"),
+        ("+callbacks.figurs.images=1", "did you mean 'figures'?"),
+        ("+logger.csw.folder=1", "did you mean 'csv'?"),
+        ("~data", "data=None is nothing to build; choose one of cifar10,"),
+        ("train=false", "train=false has no weights to test"),
     ],
 )
 def test_a6_keys_that_nothing_reads_are_refused(override, expected):
     with pytest.raises(ZooError) as error:
         check_config(plain(compose(override)))
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("choice", ["~logger", "~callbacks", "callbacks=none", "callbacks.nan=null"])
+def test_callbacks_and_loggers_may_be_left_out(choice):
+    check_config(plain(compose(choice)))
+
+
+def test_a_probe_of_random_features_is_warned_of(caplog):
+    check_config(plain(compose("finetune=linear_probe", "init=somewhere")))
+    assert not caplog.text
+    check_config(plain(compose("finetune=linear_probe")))
+    assert "keeps the backbone at random; init=<weights>" in caplog.text
 
 
 def test_a6_keys_that_the_target_accepts_are_not():
@@ -61,10 +78,11 @@ def test_a6_keys_that_the_target_accepts_are_not():
         ("task.optimizer.lrr=3", "did you mean 'lr'?"),
         ("moddel=vit", "did you mean 'model'?"),
         ("model.depth=2}", "cannot be read as key=value"),
+        ("logger=null", "to leave a group out, delete it: ~logger"),
     ],
 )
 def test_hydras_refusals_become_sentences(override, expected):
-    with pytest.raises(HydraException) as error:
+    with pytest.raises((HydraException, ValueError)) as error:
         compose(override)
     sentence = explain(error.value)
     assert expected in sentence
@@ -115,11 +133,11 @@ def test_missing_values_are_named():
 
 
 def test_the_hash_knows_what_matters():
-    def digits(*overrides, run="here"):
+    def fingerprint(*overrides, run="here"):
         return config_hash(compose(*overrides, run=run))
 
-    assert digits() == digits("ckpt_path=last") == digits("paths.runs=there") == digits(run="there")
-    assert digits() != digits("seed=1")
+    assert fingerprint() == fingerprint("ckpt_path=last") == fingerprint("paths.runs=there") == fingerprint(run="there")
+    assert fingerprint() != fingerprint("seed=1")
     assert "ckpt_path" not in essence(compose())
     assert flatten({"a": {"b": 1, "c": [2]}, "d": {}}) == {"a.b": 1, "a.c": [2], "d": {}}
 

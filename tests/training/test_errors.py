@@ -9,7 +9,7 @@ from tests.training.compose import compose, fit
 from tests.training.conftest import TINY, train
 from zoo.config import plain
 from zoo.errors import ZooError
-from zoo.training.parts import check_config
+from zoo.training.parts import check_config, check_trained
 from zoo.training.resume import checkpoint
 
 
@@ -46,6 +46,20 @@ def test_a_kernel_that_cannot_is_refused_before_training(tmp_path):
 def test_no_gpu_where_one_is_asked_for():
     with pytest.raises(ZooError, match=r"trainer\.accelerator=gpu, but torch finds none"):
         check_config(plain(compose("trainer=gpu")))
+
+
+@pytest.mark.parametrize("none", ["trainer.max_epochs=0", "+trainer.max_steps=0", "++trainer.limit_train_batches=0"])
+def test_a_training_without_a_step_is_none(tmp_path, none):
+    trainer = fit(tmp_path, none)
+    with pytest.raises(ZooError, match=r"Nothing was trained.*train=false"):
+        check_trained(trainer)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("lr", ["abc", "-1"])
+def test_an_optimizer_that_refuses_its_values(tmp_path, lr):
+    with pytest.raises(ZooError, match=rf"task.optimizer: torch.optim.AdamW does not take lr='?{lr}'?, "):
+        fit(tmp_path, f"task.optimizer.lr={lr}")
 
 
 def test_the_traceback_on_request(tmp_path):

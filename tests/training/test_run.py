@@ -39,7 +39,8 @@ def test_summary(finished):
     assert summary["versions"]["torch"] == torch.__version__.partition("+")[0]
     for name in ("parameters", "wall_time_s", "samples_per_second", "peak_memory_mb"):
         assert summary[name] > 0
-    for said in ("test/accuracy", str(folder), "python -m zoo predict", "-m seed=0,1,2"):
+    again = "python train.py -m trainer.max_epochs=1"
+    for said in ("test/accuracy", str(folder), "python -m zoo predict", again, " seed=0,1,2"):
         assert said in done.stdout.replace("\n", "")
 
 

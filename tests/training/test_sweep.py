@@ -4,14 +4,16 @@ import csv
 import json
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.training.conftest import TINY, train
-from zoo.training.table import as_csv, over_seeds, read_jobs
+from zoo.training.table import SweepTable, as_csv, over_seeds, read_jobs
 
 
-def job(sweep, number, overrides, accuracy=None):
-    folder = sweep / str(number)
+def job(sweep, number, overrides, accuracy=None, name="{}"):
+    folder = sweep / name.format(number)
     (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  job:\n    num: {number}\n")
     (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {override}\n" for override in overrides))
     if accuracy is not None:
         metrics = {"val/accuracy": 0.0, "test/accuracy": accuracy, "test/samples": 360.0}
@@ -31,6 +33,31 @@ def test_table(tmp_path):
     assert float(mean["test/accuracy"]) == pytest.approx(0.6)
     assert float(std["test/accuracy"]) == pytest.approx(0.02**0.5)
     assert "test/samples" not in rows[0]
+
+
+def end(sweep):
+    """How a sweep in this folder ends: the exit code."""
+    with pytest.raises(SystemExit) as error:
+        SweepTable().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(sweep)}}}))
+    return error.value.code
+
+
+def test_jobs_are_known_by_their_number_whatever_their_folders_are_called(tmp_path, capsys):
+    for number in (0, 2, 10):
+        job(tmp_path, number, [f"seed={number}"], 0.5 if number else None, name="j_{}/deep")
+    assert [row["job"] for row in read_jobs(tmp_path)] == ["j_0/deep", "j_2/deep", "j_10/deep"]
+    assert end(tmp_path) == 1
+    assert "1 of 3 jobs failed: j_0/deep (seed=0)" in capsys.readouterr().err
+    assert (tmp_path / "sweep.csv").exists()
+
+
+def test_a_table_that_cannot_be_made_is_a_failure(tmp_path, capsys):
+    assert end(tmp_path / "empty") == 1
+    assert "holds no job" in capsys.readouterr().err
+    job(tmp_path, 0, ["seed=0"], 0.5)
+    (tmp_path / "0" / "summary.json").write_text("{")
+    assert end(tmp_path) == 1
+    assert "JSONDecodeError" in capsys.readouterr().err
 
 
 @pytest.mark.slow

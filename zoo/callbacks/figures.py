@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoo.errors import ZooError
@@ -52,26 +51,21 @@ class Figures(Callback):
             raise ZooError(f"{type(task).__name__} counts no confusion matrix.")
         confusion_matrix(counts, _classes(trainer, len(counts)), png)
 
-    @torch.no_grad()
     def attention_maps(self, trainer: Any, task: Any, png: Path) -> None:
-        from zoo.attention import record_attention
-        from zoo.inspect.maps import attention_maps, patch_attention
+        from zoo.inspect.maps import attention_maps
+        from zoo.inspect.predictions import predict
+        from zoo.inspect.preprocess import to_pixels
+        from zoo.models.preprocess import Preprocess
 
-        model, data = task.model, trainer.datamodule
+        data = trainer.datamodule
         images, labels = data.test_images(self.images)
-        with record_attention(model) as recorded:
-            # forward, not a call: it is the plain model even where the call is compiled.
-            logits = model.eval().forward(images.to(task.device))
-        if not recorded:
-            raise ZooError("no attention was recorded.")
-        last = list(recorded.values())[-1]
-        class_token = getattr(model, "cls_token", None) is not None
-        maps = patch_attention(last, model.grid, model.num_prefix_tokens, class_token)
-        names = _classes(trainer, logits.shape[-1])
-        pairs = zip(labels.tolist(), logits.argmax(-1).tolist(), strict=True)
+        probabilities, maps = predict(task.model, images)
+        if maps is None:
+            raise ZooError(f"{type(task.model).__name__} has no attention to patches.")
+        names = _classes(trainer, probabilities.shape[-1])
+        pairs = zip(labels.tolist(), probabilities.argmax(-1).tolist(), strict=True)
         titles = [names[true] if true == said else f"{names[true]}\nnot {names[said]}" for true, said in pairs]
-        mean, std = (torch.tensor(data.preprocess[key]).view(-1, 1, 1) for key in ("mean", "std"))
-        attention_maps(images.cpu() * std + mean, maps, png, titles)
+        attention_maps(to_pixels(images, Preprocess(**data.preprocess)), maps, png, titles)
 
 
 def _classes(trainer: Any, n: int) -> list[str]:

@@ -7,10 +7,11 @@ matplotlib costs half a second of import, so it is imported where something is d
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from zoo.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +33,8 @@ def new_figure(width: float, height: float) -> Figure:
 def save(figure: Figure, png: str | Path) -> Path:
     """Write a figure whole or not at all."""
     png = Path(png)
-    png.parent.mkdir(parents=True, exist_ok=True)
-    beside = png.with_name(f".{png.name}.{os.getpid()}.part")
-    try:
+    with replacing(png) as beside:
         figure.savefig(beside, format="png", dpi=150)
-        os.replace(beside, png)
-    finally:
-        beside.unlink(missing_ok=True)
     return png
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from zoo.attention.record import WRAPPERS
+from zoo.attention.record import strip_wrappers
 from zoo.errors import ZooError
 from zoo.layers.block import Block, post_norm, pre_norm
 
@@ -34,7 +34,7 @@ def record_residual(model: nn.Module) -> Iterator[dict[str, dict[str, Tensor]]]:
 
     Raises: ZooError if the model holds no Block.
     """
-    blocks = {_strip(path): module for path, module in model.named_modules() if isinstance(module, Block)}
+    blocks = {strip_wrappers(path): module for path, module in model.named_modules() if isinstance(module, Block)}
     if not blocks:
         raise ZooError(f"{type(model).__name__} holds no zoo.layers.Block: it has no residual stream to read.")
     stream: dict[str, dict[str, Tensor]] = {}
@@ -68,9 +68,3 @@ def _listen(block: Block, path: str, stream: dict[str, dict[str, Tensor]]) -> li
     parts = {name: module for name in PARTS if (module := getattr(block, name)) is not None}
     hooks = [module.register_forward_hook(part(name)) for name, module in parts.items()]
     return [block.register_forward_pre_hook(begin), *hooks, block.register_forward_hook(end)]
-
-
-def _strip(path: str) -> str:
-    for wrapper in WRAPPERS:
-        path = path.replace(wrapper, "")
-    return path

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
+
 
 class CNN(nn.Module):
     """Stages of [3x3 convolution, batch norm, ReLU] x 2 and a 2x2 max pool, then mean pooling and a linear head.
@@ -26,8 +28,8 @@ class CNN(nn.Module):
             previous = width
         self.features = nn.Sequential(*stages)
         self.drop = nn.Dropout(dropout)
-        self.num_classes = num_classes
-        self.head = nn.Linear(previous, num_classes)
+        self.num_classes, self.width = num_classes, previous
+        self.head = nn.Linear(previous, num_classes) if num_classes else nn.Identity()
 
     def forward_features(self, x: Tensor) -> Tensor:
         return self.features(x)
@@ -40,9 +42,13 @@ class CNN(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def reset_classifier(self, num_classes: int) -> None:
+        """A new head for `num_classes` classes (0: none), on the device and in the dtype of the model."""
         self.num_classes, self.classes = num_classes, None
-        like = self.head.weight
-        self.head = nn.Linear(like.shape[1], num_classes, device=like.device, dtype=like.dtype)
+        self.head = nn.Linear(self.width, num_classes) if num_classes else nn.Identity()
+        like = next(self.features.parameters())
+        self.head.to(device=like.device, dtype=like.dtype)
+        if config := getattr(self, "config", None):
+            self.config = {**config, "num_classes": num_classes}
 
     def no_weight_decay(self) -> set[str]:
         return set()
@@ -57,4 +63,6 @@ class CNN(nn.Module):
         return [groups[number] for number in sorted(groups)]
 
     def set_grad_checkpointing(self, on: bool = True) -> None:
-        """Nothing to do: the net is small."""
+        """Refused: the net is small, and recomputing a batch norm would count its batch twice."""
+        if on:
+            raise ZooError("A CNN recomputes no activations; set task.grad_checkpointing=false.")

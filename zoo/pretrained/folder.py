@@ -5,8 +5,6 @@ config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} 
 """
 
 import json
-import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from zoo.errors import ZooError, nearest
+from zoo.files import replacing
 from zoo.models import Preprocess, build_model
 from zoo.pretrained import card, weights
 
@@ -51,19 +50,11 @@ def save(model: nn.Module, folder: str | Path, **facts: Any) -> Path:
         raise ZooError(f"The model's config is not plain ({error}); {how}.") from None
 
     folder = Path(folder)
-    stage = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    stage.mkdir(parents=True)
-    try:
+    with replacing(folder) as stage:
+        stage.mkdir()
         save_file(weights.tensors(model), stage / WEIGHTS, metadata={"format": "pt"})
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
         (stage / README).write_text(card.write(model, facts), encoding="utf-8")
-        if not folder.exists():
-            os.replace(stage, folder)
-        else:
-            for file in (WEIGHTS, CONFIG, README):
-                os.replace(stage / file, folder / file)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return folder
 
 

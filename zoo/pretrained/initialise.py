@@ -1,7 +1,7 @@
 """Start from trained weights, whatever they lie in."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from torch import nn
@@ -88,10 +88,7 @@ def fit(preprocess: Preprocess | None, config: Mapping[str, Any]) -> Preprocess 
         if len(set(size)) > 1:
             return None  # a Preprocess is square
         size = size[0]
-    mean, std = preprocess.mean, preprocess.std
-    if n != preprocess.in_chans:
-        mean, std = ((sum(values) / len(values),) * n for values in (mean, std))
-    return replace(preprocess, size=size, in_chans=n, mean=mean, std=std)
+    return preprocess.at(size, n)
 
 
 def _target(node: Any) -> Any:

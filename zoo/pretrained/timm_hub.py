@@ -72,9 +72,8 @@ def preprocess_of(model: Any) -> Preprocess | None:
 def preprocess(cfg: dict[str, Any], size: int, in_chans: int) -> Preprocess:
     """timm's pretrained_cfg as a Preprocess; over other channels than its own, mean and std are averaged."""
     mean, std = (tuple(map(float, cfg[key])) for key in ("mean", "std"))
-    if len(mean) != in_chans:
-        mean, std = ((sum(values) / len(values),) * in_chans for values in (mean, std))
-    return Preprocess(size, in_chans, mean, std, cfg.get("interpolation", "bicubic"), cfg.get("crop_pct", 1.0))
+    own = Preprocess(size, len(mean), mean, std, cfg.get("interpolation", "bicubic"), cfg.get("crop_pct", 1.0))
+    return own.at(size, in_chans)
 
 
 def classes_of(model: Any) -> tuple[str, ...] | None:

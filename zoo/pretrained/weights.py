@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.attention.record import strip_wrappers
 from zoo.errors import ZooError
 from zoo.tasks.restore import check_fits
 
@@ -35,8 +36,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def clean(state: Mapping[str, Any]) -> State:
     """Names as the plain model has them: what torch.compile and data-parallel wrappers put before them is left out."""
-    names = {name: name.replace("_orig_mod.", "").removeprefix("module.") for name in state}
-    return {names[name]: value for name, value in state.items() if isinstance(value, Tensor)}
+    return {strip_wrappers(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def tensors(model: nn.Module) -> State:

@@ -38,6 +38,7 @@ class ImageClassification(LightningModule):
         layer_decay: the factor of the learning rate from one layer to the one before it; None is 1.
         finetune: `full`, or `linear_probe`: all but `model.head` frozen and in eval mode (no dropout, no drop path,
             batch norm statistics fixed), so the backbone is bit for bit the same afterwards.
+        grad_checkpointing: recompute activations in the backward pass: less memory, about a third more time.
         compile: run the model through torch.compile. In place, so checkpoint names stay those of the plain model.
 
     Shapes: images [B, C, H, W] float, labels [B] long, logits [B, classes].
@@ -55,6 +56,7 @@ class ImageClassification(LightningModule):
         mixing: Mapping[str, Any] | None = None,
         layer_decay: float | None = None,
         finetune: str = "full",
+        grad_checkpointing: bool = False,
         compile: bool = False,
     ):
         super().__init__()
@@ -62,12 +64,19 @@ class ImageClassification(LightningModule):
 
         if finetune not in FINETUNE:
             raise ZooError(f"finetune={finetune!r} is unknown; {nearest(finetune, FINETUNE)}")
+        if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
+            raise ZooError(f"task.optimizer={optimizer} has no _target_; name one, such as torch.optim.AdamW.")
+        if not 0 <= label_smoothing < 1:
+            raise ZooError(f"task.label_smoothing={label_smoothing} is not within [0, 1); 0 smooths nothing.")
+        if layer_decay is not None and not 0 < layer_decay <= 1:
+            raise ZooError(f"task.layer_decay={layer_decay} is not within (0, 1]; null is 1.")
         config = model if isinstance(model, Mapping) else getattr(model, "config", None)
         # Plain containers only: a DictConfig or a module here would make torch's safe loading refuse the checkpoint.
         nodes = {"model": config, "optimizer": optimizer, "schedule": schedule, "mixing": mixing}
         nodes = {key: plain(node) if node is not None else None for key, node in nodes.items()}
-        values = {"label_smoothing": label_smoothing, "layer_decay": layer_decay}
-        self.save_hyperparameters(nodes | values | {"finetune": finetune, "compile": compile}, logger=False)
+        values = {"label_smoothing": label_smoothing, "layer_decay": layer_decay, "finetune": finetune}
+        flags = {"grad_checkpointing": grad_checkpointing, "compile": compile}
+        self.save_hyperparameters(nodes | values | flags, logger=False)
 
         self.model = model if isinstance(model, nn.Module) else _build(self.hparams["model"])
         head = getattr(self.model, "head", None)
@@ -79,6 +88,11 @@ class ImageClassification(LightningModule):
         if finetune == "linear_probe":
             self.model.requires_grad_(False)
             head.requires_grad_(True)
+        if grad_checkpointing:
+            if not (switch := getattr(self.model, "set_grad_checkpointing", None)):
+                kind = type(self.model).__name__
+                raise ZooError(f"{kind} has no set_grad_checkpointing(); set task.grad_checkpointing=false.")
+            switch(True)
         if compile:
             self.model.compile()
 
@@ -92,7 +106,8 @@ class ImageClassification(LightningModule):
         self.test_samples = SumMetric("disable")
         self.test_confusion = MulticlassConfusionMatrix(self.num_classes, validate_args=False)
         self.confusion: Tensor | None = None
-        self._steps: list[tuple[Tensor, Tensor, int]] = []
+        self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, accuracy, samples of each step of this epoch
+        self._resumed: Tensor | None = None  # the same, of the steps before a checkpoint: [processes, steps, 3]
         super().train()  # a loaded model arrives in eval mode, and Lightning keeps the mode it finds
 
     def forward(self, images: Tensor) -> Tensor:
@@ -115,11 +130,15 @@ class ImageClassification(LightningModule):
 
     def on_train_start(self) -> None:
         self.train()  # a probe's backbone to eval mode
-
-    def on_train_epoch_start(self) -> None:
-        self._steps.clear()
+        if self._resumed is not None:  # within an epoch: it is then not started again
+            mine = self._resumed[self.global_rank :: self.trainer.world_size].flatten(0, 1).to(self.device)
+            like = next(self.model.parameters()).dtype
+            self._steps = [(loss.to(like), accuracy.float(), int(size)) for loss, accuracy, size in mine]
+            self._resumed = None
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        if batch_idx == 0:  # Lightning 2.6 calls no on_train_epoch_start after a resume at an epoch's last step
+            self._steps.clear()
         images, labels = batch
         targets = labels
         if self.mixing is not None:
@@ -132,6 +151,8 @@ class ImageClassification(LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
+        if not self._steps:  # resumed where the epoch had been logged already
+            return
         losses, accuracies, sizes = zip(*self._steps, strict=True)
         counts = torch.tensor(sizes, device=self.device)
         self.train_loss.update(torch.stack(losses).repeat_interleave(counts))
@@ -140,6 +161,7 @@ class ImageClassification(LightningModule):
         self.log("train/accuracy", self.train_accuracy, batch_size=1)
         rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         self.log("lr", rate, batch_size=1, sync_dist=True)
+        self._steps.clear()
 
     # ---- evaluation
 
@@ -189,8 +211,20 @@ class ImageClassification(LightningModule):
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._steps:  # within an epoch
+            losses, accuracies, sizes = zip(*self._steps, strict=True)
+            kind = torch.promote_types(losses[0].dtype, torch.float32)  # holds each of the three exactly
+            parts = (torch.stack(losses), torch.stack(accuracies), torch.tensor(sizes, device=self.device))
+            steps = torch.stack([part.to(kind) for part in parts], 1).cpu()
+            everyone = [steps] * self.trainer.world_size
+            if len(everyone) > 1:
+                torch.distributed.all_gather_object(everyone, steps)
+            checkpoint["train_steps"] = torch.stack(everyone)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_fits(self, checkpoint["state_dict"])
+        self._resumed = checkpoint.get("train_steps")
 
 
 def _build(config: dict[str, Any] | None) -> nn.Module:

@@ -23,7 +23,16 @@ def build_optimizer(model: nn.Module, config: Mapping[str, Any], layer_decay: fl
     """
     from zoo.config import instantiate
 
-    optimizer = instantiate({**config, "_partial_": True})(parameter_groups(model, layer_decay))
+    groups = parameter_groups(model, layer_decay)
+    try:
+        optimizer = instantiate({**config, "_partial_": True})(groups)
+    except (TypeError, ValueError, RuntimeError) as error:  # how torch refuses a value; ZooError is a ValueError
+        if isinstance(error, ZooError):
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in config.items() if not key.startswith("_"))
+        raise ZooError(
+            f"task.optimizer: {config['_target_']} does not take {given} ({error}); correct them."
+        ) from error
     for group in optimizer.param_groups:
         group["lr"] *= group["lr_scale"]
     return optimizer

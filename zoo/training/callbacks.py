@@ -59,17 +59,17 @@ class SameConfig(Callback):
     Lightning would train them as one: the gradients of different models or data, averaged, exit code 0.
     """
 
-    def __init__(self, digits: str):
-        self.digits = digits
+    def __init__(self, fingerprint: str):
+        self.fingerprint = fingerprint
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.world_size == 1:
             return
-        digits: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(digits, self.digits)
-        if len(set(digits)) > 1:  # all of them raise, or some would wait for the others forever
+        found: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(found, self.fingerprint)
+        if len(set(found)) > 1:  # all of them raise, or some would wait for the others forever
             raise ZooError(
-                f"The {trainer.world_size} processes have different configs (hashes by rank: {', '.join(digits)}); "
+                f"The {trainer.world_size} processes have different configs (hashes by rank: {', '.join(found)}); "
                 "give each the same command line. For a sweep use train.py's own -m, one group of processes a job."
             )
 
@@ -84,8 +84,8 @@ class Begin(Callback):
         self.function = function
         self._begun = False
 
-    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        if not self._begun and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+    def on_before_backward(self, trainer: Any, pl_module: LightningModule, loss: Tensor) -> None:
+        if not self._begun and trainer.is_global_zero and not trainer.fast_dev_run:
             self.function()
         self._begun = True
 

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from zoo.training.files import write_text
+from zoo.files import write_text
 
 
 class CSVLogger(Logger):

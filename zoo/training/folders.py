@@ -15,7 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from zoo.errors import ZooError
-from zoo.training.files import rank
+from zoo.training.ranks import rank
 from zoo.training.resume import run_to_continue
 
 # What may stand in a folder whose run has not begun: written by Hydra or a logger before the first step.

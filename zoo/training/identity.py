@@ -13,7 +13,7 @@ Config = DictConfig | ListConfig  # what OmegaConf.load returns
 
 
 def config_hash(config: Config) -> str:
-    """Twelve digits that two configs share exactly when they describe the same run.
+    """The fingerprint, twelve digits, that two configs share exactly when they describe the same run.
 
     Where files lie (`paths`, wherever they are interpolated) and what is resumed (`ckpt_path`) do not count.
     """

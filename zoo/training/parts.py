@@ -12,12 +12,13 @@ from omegaconf import OmegaConf
 
 from zoo.config import check, instantiate
 from zoo.errors import ZooError, nearest
+from zoo.files import write_text
 from zoo.models.preprocess import Preprocess
 from zoo.models.protocol import Model
 from zoo.training.callbacks import Begin, ExactResume, SameConfig, Stopwatch
-from zoo.training.files import rank, write_text
 from zoo.training.folders import summary
 from zoo.training.quiet import quiet
+from zoo.training.ranks import rank
 from zoo.training.sentences import CONF
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,11 @@ def check_config(config: Mapping[str, Any]) -> None:
     for path, node, known in (("", config, top), ("paths.", config["paths"], set(ours.paths))):
         for key in node.keys() - known:
             raise ZooError(f"{path}{key} is no key of this config; {nearest(key, known)}")
+    for part in ("data", "model", "task", "trainer"):
+        if not _is_target(config.get(part)):
+            raise ZooError(f"{part}={config.get(part)} is nothing to build; choose one of {_options(part)}.")
+    for group in ("callbacks", "logger"):
+        _check_entries(group, config.get(group) or {})
     check(config)
     if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or config["seed"] < 0:
         raise ZooError(f"seed={config['seed']} is no whole number from 0 on; give one, as seed=0.")
@@ -41,8 +47,13 @@ def check_config(config: Mapping[str, Any]) -> None:
             raise ZooError(f"{key}={config[key]} is neither true nor false.")
     if not (config["train"] or config["test"]):
         raise ZooError("train=false test=false leaves nothing to do; set one of them to true.")
-    if not (config["train"] or config["ckpt_path"] or config["init"]):
-        log.warning("train=false tests untrained weights; give ckpt_path=<run folder> or init=<weights> to test others")
+    if not (config["ckpt_path"] or config["init"]):
+        if not config["train"]:
+            raise ZooError("train=false has no weights to test; give ckpt_path=<run folder> or init=<weights>.")
+        if config["finetune"] == "linear_probe":
+            log.warning(
+                "finetune=linear_probe keeps the backbone at random; init=<weights> gives it something to know."
+            )
     _check_accelerator(config["trainer"])
 
 
@@ -65,42 +76,55 @@ def label(model: Model, data: Any) -> None:
 
 
 def make_callbacks(
-    config: Mapping[str, Any], digits: str, folder: Path, batch_size: int
+    config: Mapping[str, Any], fingerprint: str, folder: Path, batch_size: int
 ) -> tuple[list[Callback], Stopwatch]:
     """Every run's own callbacks, then those of conf/callbacks; and the stopwatch among them."""
 
     def begin() -> None:
         """All that can be refused has been accepted: from here on the folder is a run."""
         summary(folder).unlink(missing_ok=True)  # of a finished run that is trained on
-        write_config(config, digits, folder)
+        write_config(config, fingerprint, folder)
 
     stopwatch = Stopwatch(batch_size)
-    own = [SameConfig(digits), ExactResume(config["seed"]), Begin(begin), stopwatch]
-    return own + make_each("callbacks", config["callbacks"]), stopwatch
+    own = [SameConfig(fingerprint), ExactResume(config["seed"]), Begin(begin), stopwatch]
+    return own + make_each("callbacks", config.get("callbacks")), stopwatch
 
 
-def write_config(config: Mapping[str, Any], digits: str, folder: Path) -> None:
+def write_config(config: Mapping[str, Any], fingerprint: str, folder: Path) -> None:
     """config.yaml: resolved and plain, the model's nulls filled; its first line is the hash that a sweep looks at."""
     task = {key: value for key, value in config["task"].items() if key != "model"}  # a copy of config["model"]
     text = OmegaConf.to_yaml(OmegaConf.create({**config, "task": task}))
-    write_text(folder / "config.yaml", f"# config_hash: {digits}\n{text}")
+    write_text(folder / "config.yaml", f"# config_hash: {fingerprint}\n{text}")
 
 
-def make_trainer(config: Mapping[str, Any], callbacks: list[Callback], logger: list[Any]) -> Trainer:
-    """Lightning's trainer; without a checkpoint callback it would add one of its own."""
+def make_trainer(config: Mapping[str, Any], callbacks: list[Callback], logger: list[Any]) -> Any:
+    """Lightning's Trainer, which sets some of its attributes where no type checker sees them.
+
+    Without a checkpoint callback it would add one of its own.
+    """
     saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
     return instantiate(config, callbacks=callbacks, logger=logger or False, enable_checkpointing=saves)
 
 
-def best(trainer: Trainer) -> str | None:
+def check_trained(trainer: Trainer) -> None:
+    """Refuse to go on as if something had been learned where there was no step to take."""
+    if trainer.global_step == 0:
+        raise ZooError(
+            "Nothing was trained: the trainer took no step (is trainer.max_epochs, max_steps or limit_train_batches 0?). "
+            "To test weights as they are: train=false with ckpt_path=<run folder> or init=<weights>."
+        )
+
+
+def best(trainer: Trainer) -> Path | None:
     """The checkpoint chosen on validation data; None (the last weights) where nothing was chosen."""
-    return getattr(trainer.checkpoint_callback, "best_model_path", None) or None
+    path = getattr(trainer.checkpoint_callback, "best_model_path", None)
+    return Path(path) if path else None
 
 
-def make_each(group: str, configs: Mapping[str, Any]) -> list[Any]:
+def make_each(group: str, configs: Mapping[str, Any] | None) -> list[Any]:
     """Instantiate the named entries of a group, such as callbacks; an entry set to null is left out."""
     made = []
-    for name, config in configs.items():
+    for name, config in (configs or {}).items():
         if config is None:
             continue
         try:
@@ -111,6 +135,23 @@ def make_each(group: str, configs: Mapping[str, Any]) -> list[Any]:
             how = f'pip install -e ".[{name}]"' if name in EXTRAS else f"pip install {name}"
             raise ZooError(f"{group}={name} needs a package that is not installed; {how}") from error
     return made
+
+
+def _check_entries(group: str, entries: Mapping[str, Any]) -> None:
+    """`+callbacks.foo=1` is a value where a thing to build should stand: a misspelt name, or a setting too high up."""
+    for name, entry in entries.items():
+        if entry is not None and not _is_target(entry):
+            given = f"{group}.{name}={entry}"
+            others = [key for key, value in entries.items() if key != name and value is not None]
+            raise ZooError(f"{given} has no _target_, so nothing can be built of it; {nearest(name, others)}")
+
+
+def _is_target(node: Any) -> bool:
+    return isinstance(node, Mapping) and "_target_" in node
+
+
+def _options(group: str) -> str:
+    return ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
 
 
 def _check_accelerator(trainer: Mapping[str, Any]) -> None:

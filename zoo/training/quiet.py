@@ -1,15 +1,14 @@
-"""Messages of others that say nothing to a user of this project. Each with the reason why it may be hidden."""
+"""Messages of others that say nothing to a user of this project. Each with the reason why it may be hidden.
+
+Those that one place of ours causes are hidden there: by the checkpoint callback and by the data module.
+"""
 
 import logging
 import warnings
 
 HIDDEN = {
-    # Our sets are in memory, where worker processes cost more than they bring; files are decoded by workers as it is.
-    r".*does not have many workers which may be a bottleneck": UserWarning,
     # Short runs log at the end of each epoch anyway.
     r"The number of training batches .* is smaller than the logging interval": UserWarning,
-    # The checkpoint folder of a continued run is full by intention.
-    r"Checkpoint directory .* exists and is not empty": UserWarning,
     # Testing with several devices is exact here: the data module pads nothing, see datamodules/sampling.py (A12).
     r"Using `DistributedSampler` with the dataloaders": UserWarning,
     # Its advice, one device, is what trainer=ddp was chosen against.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import ZooError, nearest
-from zoo.training.files import rank
+from zoo.training.ranks import rank
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -72,6 +72,8 @@ def explain(error: BaseException) -> str | None:
         if match := re.search(r"Could not override '([^']+)'", str(error)):
             return _no_choice(match[1])
         return " ".join(str(error).split())
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "A group= takes the name of one of its choices, not null; to leave a group out, delete it: ~logger."
     if isinstance(error, InstantiationException) or type(error).__name__ == "MisconfigurationException":
         # Lightning's own refusals are sentences already.
         return " ".join(str(error.__cause__ or error).split()) + " (HYDRA_FULL_ERROR=1 shows where.)"

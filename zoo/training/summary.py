@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from zoo.training.files import write_text
+from zoo.files import write_text
 from zoo.training.folders import summary
 
 SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference")
@@ -25,7 +25,7 @@ def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: 
 
 
 def write_summary(
-    folder: Path, metrics: Mapping[str, Any], model: Any, stopwatch: Any, seed: int, digits: str
+    folder: Path, metrics: Mapping[str, Any], model: Any, stopwatch: Any, seed: int, fingerprint: str
 ) -> dict[str, Any]:
     """Write summary.json, the last file of a finished run, and return its content."""
     content = {
@@ -36,7 +36,7 @@ def write_summary(
         **_peak_memory(),
         "seed": seed,
         "versions": _versions(),
-        "config_hash": digits,
+        "config_hash": fingerprint,
     }
     write_text(summary(folder), json.dumps(content, indent=2) + "\n")
     return content
@@ -61,17 +61,23 @@ def print_summary(folder: Path, content: dict, overrides: Sequence[str], choices
         inside = ": " + ", ".join(sorted(p.name for p in path.iterdir())) if path.is_dir() else ""
         console.print(f"  {path.name}{inside}", soft_wrap=True)
 
-    kept = [o for o in overrides if not o.startswith(("seed=", "ckpt_path=", "train="))]
-    again = _command(kept)
-    open_groups = choices.keys() - {override.split("=")[0] for override in kept}
-    swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "model=vit")
     console.print("\nWorth trying next:")
-    for command in (f"python -m zoo predict {_short(folder)} <image>", f"{again} {swap}", f"{again} -m seed=0,1,2"):
+    predict = f"python -m zoo predict {shlex.quote(_short(folder))} <image>"
+    for command in (predict, *next_trainings(overrides, choices)):
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
-def _command(overrides: Sequence[str]) -> str:
-    return " ".join(["python train.py", *map(shlex.quote, overrides)])
+def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, str]:
+    """The same command with one word of its sentence swapped, and over three seeds."""
+    kept = [o for o in overrides if not o.startswith(("seed=", "ckpt_path=", "train="))]
+    open_groups = choices.keys() - {override.split("=")[0] for override in kept}
+    swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "model=vit")
+    # -m before the overrides: after them Hydra's parser does not know what to do with what follows it.
+    return _command([*kept, swap]), _command(["-m", *kept, "seed=0,1,2"])
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return " ".join(["python train.py", *map(shlex.quote, arguments)])
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:

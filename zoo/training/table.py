@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import sys
+import traceback
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from zoo.training.files import write_text
+from zoo.files import write_text
 from zoo.training.folders import summary
 
 log = logging.getLogger(__name__)
@@ -22,29 +23,41 @@ class SweepTable(Callback):
     """Print the table, keep it as sweep.csv in the sweep's folder, and end with an error if a job failed (A4)."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
+        try:
+            failure = self.end(Path(config.hydra.sweep.dir))
+        except Exception:
+            failure = traceback.format_exc()
+        if failure:
+            print(failure, file=sys.stderr)
+            sys.exit(1)  # Hydra swallows a callback's exceptions, not this
+
+    def end(self, folder: Path) -> str | None:
+        """Write and show the table; the sentence about the jobs that failed, if any did."""
         jobs = read_jobs(folder)
+        if not jobs:
+            return f"error: {folder} holds no job with a .hydra/hydra.yaml, so nothing tells how the sweep went."
         rows = jobs + over_seeds(jobs)
         write_text(folder / "sweep.csv", as_csv(rows))
         show(rows, folder)
         failed = [row for row in jobs if row["status"] != "finished"]
-        if failed:
-            names = "; ".join(f"{row['job']} ({_text(row, _varied(jobs))})" for row in failed)
-            print(
-                f"error: {len(failed)} of {len(jobs)} jobs failed: {names}. Why is in {folder}/<job>/train.log.",
-                file=sys.stderr,
-            )
-            sys.exit(1)  # Hydra swallows a callback's exceptions, not this
+        if not failed:
+            return None
+        names = "; ".join(f"{row['job']} ({_text(row, _varied(jobs))})" for row in failed)
+        return f"error: {len(failed)} of {len(jobs)} jobs failed: {names}. Why is in {folder}/<job>/train.log."
 
 
 def read_jobs(folder: Path) -> list[dict[str, Any]]:
-    """One row for each job in a sweep's folder: job, overrides, metrics, status, folder."""
+    """One row for each job in a sweep's folder, by number: job, overrides, metrics, status, folder.
+
+    The folder's name is the user's choice (hydra.sweep.subdir), so the number is read from what Hydra wrote into it.
+    """
+    numbers = {path: OmegaConf.load(path).hydra.job.num for path in folder.rglob(".hydra/hydra.yaml")}
     rows = []
-    for path in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: int(path.parents[1].name)):
-        job = path.parents[1]
-        overrides = dict(o.lstrip("+").split("=", 1) for o in map(str, OmegaConf.load(path)) if "=" in o)
+    for path in sorted(numbers, key=lambda path: int(numbers[path])):
+        job, given = path.parents[1], OmegaConf.load(path.with_name("overrides.yaml"))
+        overrides = dict(o.lstrip("+").split("=", 1) for o in map(str, given) if "=" in o)
         finished = json.loads(summary(job).read_text())["metrics"] if summary(job).exists() else None
-        row = {"job": job.name, "overrides": overrides, "metrics": _main(finished or {})}
+        row = {"job": str(job.relative_to(folder)), "overrides": overrides, "metrics": _main(finished or {})}
         rows.append(row | {"status": "failed" if finished is None else "finished", "folder": str(job)})
     return rows
 

@@ -1,0 +1,44 @@
+"""The commands that a run suggests at its end can be run."""
+
+import shlex
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from tests.training.compose import compose
+from zoo.config import plain
+from zoo.training.parts import check_config
+from zoo.training.summary import next_trainings
+
+CHOICES = {"model": "vit", "data": "digits", "score": "scaled_dot", "position": "learned_2d"}
+
+
+def jobs(line):
+    """The configs of the jobs that a printed command starts, by Hydra's own parsers."""
+    program, script, *arguments = shlex.split(line)
+    assert (program, script) == ("python", "train.py")
+    given = get_args_parser().parse_args(arguments)
+    overrides = OverridesParser.create().parse_overrides(given.overrides)
+    if not given.multirun:
+        return [compose(*given.overrides)]
+    return [compose(*job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+
+
+@pytest.mark.parametrize("overrides", [[], ["model=vit", "seed=3", "score=additive", "+trainer.limit_train_batches=2"]])
+def test_suggested_commands_parse(overrides):
+    swap, seeds = next_trainings(overrides, CHOICES)
+    (swapped,) = jobs(swap)
+    assert swapped.seed == 0
+    assert ("RoPE" in swapped.model.position._target_) == bool(overrides)
+    assert swapped.model.attention.score._target_ == "zoo.attention.Additive"
+    assert [job.seed for job in jobs(seeds)] == [0, 1, 2]
+    for job in (swapped, *jobs(seeds)):
+        check_config(plain(job))
+
+
+def test_values_that_a_shell_would_take_apart_are_quoted():
+    swap, _ = next_trainings(["data.normalise={mean:[0.5],std:[0.5]}", "paths.runs=my runs"], CHOICES)
+    (job,) = jobs(swap)
+    assert job.data.normalise == {"mean": [0.5], "std": [0.5]} and job.paths.runs == "my runs"
