@@ -213,6 +213,7 @@ class _Pair(Pattern):
         self.right.check(call)
 
 
+@dataclass(frozen=True)
 class And(_Pair):
     """Both allow it. Written `left & right`. A choice by content is made among the keys that the rest allows."""
 
@@ -226,6 +227,7 @@ class And(_Pair):
         return self.left.allowed(b, h, q, k) & self.right.allowed(b, h, q, k)
 
 
+@dataclass(frozen=True)
 class Or(_Pair):
     """At least one allows it. Written `left | right`."""
 
