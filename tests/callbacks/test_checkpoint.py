@@ -58,6 +58,16 @@ def test_of_equally_good_epochs_the_latest_is_the_best(tmp_path):
     assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] == 2
 
 
+def test_short_epochs_are_passed_over_but_never_the_last_one(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(Checkpoint, "_save_last_checkpoint", lambda *_: None)
+    monkeypatch.setattr(
+        Checkpoint, "_save_checkpoint", lambda self, trainer, path: written.append(trainer.current_epoch)
+    )
+    make_trainer(4, callbacks=[Checkpoint(tmp_path, "last", every_seconds=1000)]).fit(make_task(), loader(), loader(13))
+    assert written == [0, 3]
+
+
 @pytest.mark.parametrize("name", ["default", "ema", "none"])
 def test_every_config_builds(callbacks, name):
     assert ("ema" in callbacks(name)) == (name == "ema")

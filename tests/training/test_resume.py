@@ -102,7 +102,13 @@ def test_a_finished_run_is_trained_on_in_its_folder(finished, tmp_path):
 @pytest.mark.faults
 def test_a11_killed_and_continued(tmp_path):
     """kill -9 in the middle loses no more than one checkpoint interval, and the curve is the uninterrupted one's."""
-    settings = (*TINY, "trainer.max_epochs=5", "model.dropout=0.1", "++trainer.limit_train_batches=16")
+    settings = (
+        *TINY,
+        "callbacks.last.every_seconds=0",
+        "trainer.max_epochs=5",
+        "model.dropout=0.1",
+        "++trainer.limit_train_batches=16",
+    )
     whole = train(*settings, f"paths.runs={tmp_path / 'whole'}")
     assert whole.returncode == 0, whole.stderr
     runs = tmp_path / "cut"
