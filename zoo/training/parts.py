@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import OmegaConf
 
 from zoo.config import check, instantiate
@@ -87,7 +87,10 @@ def make_callbacks(
 
     stopwatch = Stopwatch(batch_size)
     own = [SameConfig(fingerprint), ExactResume(config["seed"]), Begin(begin), stopwatch]
-    return own + make_each("callbacks", config.get("callbacks")), stopwatch
+    chosen = make_each("callbacks", config.get("callbacks"))
+    if not config["trainer"].get("enable_progress_bar", True):  # Lightning refuses a bar beside that, ours too
+        chosen = [callback for callback in chosen if not isinstance(callback, ProgressBar)]
+    return own + chosen, stopwatch
 
 
 def write_config(config: Mapping[str, Any], fingerprint: str, folder: Path) -> None:
