@@ -19,7 +19,13 @@ def curve(folder):
 
 def test_two_processes_follow_the_curve_of_one(tmp_path):
     """In float64, with nothing random, to 1e-6; one folder, one log, each test sample once."""
-    settings = (*TINY, "task.mixing=null", "trainer.precision=64-true", "trainer.max_epochs=2", "++trainer.limit_train_batches=4")
+    settings = (
+        *TINY,
+        "task.mixing=null",
+        "trainer.precision=64-true",
+        "trainer.max_epochs=2",
+        "++trainer.limit_train_batches=4",
+    )
     one = train(*settings, f"paths.runs={tmp_path / 'one'}")
     two = train(*settings, f"paths.runs={tmp_path / 'two'}", "trainer=ddp", "trainer.devices=2")
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
