@@ -4,8 +4,7 @@ from torch import nn
 
 
 def xavier(module: nn.Module) -> None:
-    """Xavier-uniform matrices, zero biases (Glorot and Bengio 2010): what small data sets need; on the digits the usual
-    normal of .02 leaves a third of the seeds far behind."""
+    """Xavier-uniform matrices, zero biases (Glorot and Bengio 2010): what small data sets need."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
