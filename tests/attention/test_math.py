@@ -90,5 +90,8 @@ def test_gradcheck(kind):
     """Analytic gradients against finite differences, float64."""
     score = make(kind).double()
     q, k, v = (x.detach()[:1, :, :3].requires_grad_() for x in tensors(kv=H))
-    run = lambda q, k, v: attend(q, k, v, score=score, pattern=Causal(), kernel="reference").out  # noqa: E731
+
+    def run(q, k, v):
+        return attend(q, k, v, score=score, pattern=Causal(), kernel="reference").out
+
     assert torch.autograd.gradcheck(run, (q, k, v))

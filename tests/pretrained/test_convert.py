@@ -3,15 +3,14 @@
 from functools import partial
 
 import pytest
+import timm
 import torch
+from timm.layers import RmsNorm, SwiGLU
+from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
 from torch import nn
 
 import zoo
 from tests.pretrained.theirs import difference, randomise
-
-timm = pytest.importorskip("timm")
-from timm.layers import RmsNorm, SwiGLU  # noqa: E402
-from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer  # noqa: E402
 
 TOLERANCE = 1e-4
 TINY = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "num_classes": 7}

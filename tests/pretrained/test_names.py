@@ -3,12 +3,11 @@
 import re
 
 import pytest
+import timm
+from timm.models import model_entrypoint
 
 import zoo
 from tests.pretrained.theirs import difference, randomise
-
-timm = pytest.importorskip("timm")
-from timm.models import model_entrypoint  # noqa: E402
 
 PLAIN = ("timm.models.vision_transformer", "timm.models.deit")
 NAMES = [name for name in timm.list_models() if model_entrypoint(name).__module__ in PLAIN]
