@@ -46,6 +46,7 @@ def run(config: dict[str, Any], fingerprint: str, folder: Path) -> None:
 
     # data -> what they decide about the model -> the model, in its task
     data = instantiate(config["data"])
+    parts.ask_for_positions(data, config["model"])
     if config["init"]:
         from zoo import pretrained
 
@@ -62,11 +63,12 @@ def run(config: dict[str, Any], fingerprint: str, folder: Path) -> None:
         for line in changed:
             log.info(f"  {line}")
         config["model"] = given.config  # what is trained, not what the command line would have built
+    config["task"] = parts.fill(config["task"], data.facts)
     task = instantiate(config["task"], model=given)
     parts.label(task.model, data)
 
     # the trainer, and what watches it
-    callbacks, stopwatch = parts.make_callbacks(config, fingerprint, folder, data.batch_size)
+    callbacks, stopwatch = parts.make_callbacks(config, fingerprint, folder, data)
     trainer = parts.make_trainer(config["trainer"], callbacks, parts.make_each("logger", config.get("logger")))
 
     # fit -> test

@@ -64,7 +64,7 @@ def alternate(overrides: list[str], rounds: int) -> dict[str, list[float]]:
         task = instantiate(config["task"], model=config["model"])
         parts.label(task.model, data)
         turns = Turns(bare_epoch(config))
-        callbacks, _ = parts.make_callbacks(config, "benchmark", Path(folder), data.batch_size)
+        callbacks, _ = parts.make_callbacks(config, "benchmark", Path(folder), data)
         logger = parts.make_each("logger", config["logger"])
         # First in the list: it starts the clock before the others' work of an epoch, and stops it after all of it.
         parts.make_trainer(config["trainer"], [turns, *callbacks], logger).fit(task, datamodule=data)

@@ -14,26 +14,31 @@ from zoo.attention import Causal, Full, Pattern, Position, Prefix, Score, SkipPr
 B, H, H_KV, N, D = 2, 4, 2, 7, 8
 
 
-def facts(n: int = N) -> dict:
+def facts(n: int = N, heads: int = H) -> dict:
     """What constructors may ask for, for sequences of n tokens."""
     return dict(
-        head_dim=D, num_heads=H, dim=H * D, length=n, grid=(1, n), size=3, n=2,
+        head_dim=D, num_heads=heads, dim=heads * D, length=n, grid=(1, n), size=3, n=2,
         lengths=torch.tensor([n, max(n - 3, 1)]), ids=(torch.arange(n) * 5 // max(n, 1)) % 3,
     )  # fmt: skip
+
+
+#: what is about lists of edges or nodes of a graph, not about sequences: tests/attention/test_edges.py
+ON_EDGES = (core.Edges, core.GraphEdges, core.EdgeSum, core.EdgeProduct)
+ON_NODES = (core.Laplacian, core.RandomWalk, core.ShortestPath)
 
 
 def subclasses(base: type) -> list[type]:
     """All public concrete subclasses that the core exports, in a stable order."""
     kinds = [x for x in vars(core).values() if inspect.isclass(x) and issubclass(x, base) and x is not base]
-    return sorted(set(kinds) - {core.And, core.Or, SkipPrefix}, key=lambda kind: kind.__name__)
+    return sorted(set(kinds) - {core.And, core.Or, SkipPrefix, *ON_EDGES, *ON_NODES}, key=lambda kind: kind.__name__)
 
 
-def make(kind: type, n: int = N):
+def make(kind: type, n: int = N, heads: int = H):
     parameters = inspect.signature(kind).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    missing = set(needed) - set(facts(n))
+    missing = set(needed) - set(facts(n, heads))
     assert not missing, f"{kind.__name__} asks for {missing}: add an example value to tests/attention/examples.py"
-    return build(kind, **facts(n))
+    return build(kind, **facts(n, heads))
 
 
 SCORES = subclasses(Score)
@@ -62,6 +67,7 @@ def tensors(q: int = N, k: int = N, heads: int = H, kv: int = H_KV, batch: int =
 def naive(q, k, v, score, pattern, bias=None):
     """An independent implementation: Python loops over samples, heads, queries and keys; every weight by hand."""
     (batch, heads, Q, _), kv, K = q.shape, k.shape[1], k.shape[2]
+    shared = torch.arange(heads) // (heads // kv)  # the key/value head of each query head
     out = torch.zeros(batch, heads, Q, v.shape[-1], dtype=q.dtype)
     weights = torch.zeros(batch, heads, Q, K, dtype=q.dtype)
     for b in range(batch):
@@ -74,9 +80,8 @@ def naive(q, k, v, score, pattern, bias=None):
                     seen = [j for j in seen if bias[b, h, i, j] > -torch.inf]
                 if not seen:
                     continue
-                x = torch.stack(
-                    [score.pairs(q[b, h, i][None, None, None], k[b, group, j][None, None, None])[0, 0, 0] for j in seen]
-                )
+                one, each = slice(b, b + 1), [k[b : b + 1, shared, j : j + 1] for j in seen]  # a score may know its head
+                x = torch.stack([score.pairs(q[one, :, i : i + 1], key)[0, h, 0] for key in each])
                 if bias is not None:
                     x = x + bias[b, h, i, seen]
                 w = (x - x.max()).exp()

@@ -28,7 +28,7 @@ def fit(folder: Path, *overrides: str, extra=(), checkpoint=None, stop_with=()):
     data = instantiate(config["data"])
     data.setup()
     task = instantiate(config["task"], model=parts.fill(config["model"], data.facts))
-    callbacks, _ = parts.make_callbacks(config, "0" * 12, folder, data.batch_size)
+    callbacks, _ = parts.make_callbacks(config, "0" * 12, folder, data)
     trainer = parts.make_trainer(
         config["trainer"], [*callbacks, *extra], parts.make_each("logger", config.get("logger"))
     )

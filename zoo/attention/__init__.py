@@ -6,6 +6,8 @@ out = attend(q, k, v, pattern=Causal() & Window(128)).out
 
 from zoo.attention.cache import KVCache
 from zoo.attention.core import AttentionCall, AttentionOutput, Explanation, attend, explain
+from zoo.attention.edges import Edges, EdgeWeights, GraphEdges
+from zoo.attention.graph_scores import EdgeProduct, EdgeSum, GATScore, GATv2Score
 from zoo.attention.kernels import KERNELS
 from zoo.attention.module import Attention
 from zoo.attention.parts import build
@@ -13,23 +15,37 @@ from zoo.attention.patterns import And, Causal, Documents, Full, Global, Or, Pad
 from zoo.attention.positions import (
     ALiBi,
     AxialRoPE,
+    Laplacian,
     Learned,
     Learned2D,
     Position,
+    RandomWalk,
     RelativeBias,
     RoPE,
+    ShortestPath,
     SinCos2D,
     Sinusoidal,
     SkipPrefix,
 )
-from zoo.attention.projections import ConcatHeads, FusedQKV, MeanHeads, SeparateQKV
+from zoo.attention.projections import (
+    ConcatHeads,
+    EdgeProjection,
+    FusedQKV,
+    JoinHeads,
+    MeanHeads,
+    SeparateQKV,
+    SharedKV,
+    SharedQKV,
+)
 from zoo.attention.record import attention_weights, record_attention
-from zoo.attention.scores import Additive, Dot, General, LinearFeatures, ScaledDot, Score
+from zoo.attention.scores import Additive, Dot, General, LinearFeatures, ScaledDot, Score, Sum
 
 __all__ = [
-    "KERNELS", "ALiBi", "Additive", "And", "Attention", "AttentionCall", "AttentionOutput", "AxialRoPE", "Causal",
-    "ConcatHeads", "Documents", "Dot", "Explanation", "Full", "FusedQKV", "General", "Global", "KVCache", "Learned",
-    "Learned2D", "LinearFeatures", "MeanHeads", "Or", "Padding", "Pattern", "Position", "Prefix", "RelativeBias", "RoPE",
-    "ScaledDot", "Score", "SeparateQKV", "SinCos2D", "Sinusoidal", "SkipPrefix", "Window", "attend", "attention_weights",
-    "build", "explain", "record_attention",
+    "ALiBi", "Additive", "And", "Attention", "AttentionCall", "AttentionOutput", "AxialRoPE", "Causal", "ConcatHeads",
+    "Documents", "Dot", "EdgeProduct", "EdgeProjection", "EdgeSum", "EdgeWeights", "Edges", "Explanation", "Full",
+    "FusedQKV", "GATScore", "GATv2Score", "General", "Global", "GraphEdges", "JoinHeads", "KERNELS", "KVCache",
+    "Laplacian", "Learned", "Learned2D", "LinearFeatures", "MeanHeads", "Or", "Padding", "Pattern", "Position",
+    "Prefix", "RandomWalk", "RelativeBias", "RoPE", "ScaledDot", "Score", "SeparateQKV", "SharedKV", "SharedQKV",
+    "ShortestPath", "SinCos2D", "Sinusoidal", "SkipPrefix", "Sum", "Window", "attend", "attention_weights", "build",
+    "explain", "record_attention",
 ]  # fmt: skip

@@ -2,9 +2,9 @@
 
     logits[i, j] = score(q_i, k_j) + bias[i, j]        where the pattern lets query i see key j, else -inf
     weights[i]   = score.normalize(logits[i])          softmax unless the score says otherwise; an empty row is 0
-    out[i]       = sum_j weights[i, j] v_j
+    out[i]       = sum_j weights[i, j] v_j             with edges: a sum over the edges into i, each with its own value added
 
-Shapes throughout: B batch, H heads, Q queries, K keys, D head width; heads are always axis 1.
+Shapes throughout: B batch, H heads, Q queries, K keys, D head width, E edges; heads are always axis 1.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ SCALED_DOT = ScaledDot()
 class AttentionOutput(NamedTuple):
     """What a kernel returns; what was not asked for is None.
 
-    out: [B, H, Q, Dv]. weights: [B, H, Q, K], before dropout. logits: [B, H, Q, K], -inf where forbidden.
+    out: [B, H, Q, Dv]. weights: [B, H, Q, K], before dropout. logits: [B, H, Q, K], -inf where forbidden. Where the
+    pattern has edges, weights and logits are [B, H, E], in the order of the edges.
     """
 
     out: Tensor
@@ -53,6 +54,7 @@ class AttentionCall:
     need_logits: bool = False
     q_pos: Tensor | None = None
     k_pos: Tensor | None = None
+    edge_values: Tensor | None = None
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
@@ -91,6 +93,36 @@ class AttentionCall:
         for term in terms[1:]:
             mask = mask & term
         return mask
+
+    def seen_edges(self) -> Tensor | None:
+        """`mask` for a list of edges: True where an edge counts, broadcastable to [B, H, E]; None where all do."""
+        edges, rest = self.pattern.edges, self.pattern.besides_edges
+        assert edges is not None, "this call has no edges"
+        terms = [] if edges.keep is None else [edges.keep.view(1, 1, -1)]
+        if not isinstance(rest, Full):
+            source, target = edges.edge_index
+            b, h, q, k = self.places()
+            terms.append(rest.allowed(b[..., 0], h[..., 0], q[..., target, 0], k[..., 0, source]))
+        if self.bias is not None:
+            terms.append(self._at_edges(self.bias) != -torch.inf)
+        if not terms:
+            return None
+        seen = terms[0]
+        for term in terms[1:]:
+            seen = seen & term
+        return seen
+
+    def edge_bias(self) -> Tensor | None:
+        """The bias on each edge, broadcastable to [B, H, E]; 0 where it forbids (that is in `seen_edges`)."""
+        if self.bias is None:
+            return None
+        bias = self._at_edges(self.bias)
+        return bias.masked_fill(bias == -torch.inf, 0)
+
+    def _at_edges(self, bias: Tensor) -> Tensor:
+        assert self.pattern.edges is not None
+        source, target = self.pattern.edges.edge_index
+        return bias.expand(*bias.shape[:2], self.q.shape[2], self.k.shape[2])[:, :, target, source]
 
     def visible(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere."""
@@ -162,6 +194,7 @@ def attend(
     need_logits: bool = False,
     q_pos: Tensor | None = None,
     k_pos: Tensor | None = None,
+    edge_values: Tensor | None = None,
 ) -> AttentionOutput:
     """Each query's weighted mean of the values: out_i = sum_j normalize(score(q_i, k_j) + bias_ij) v_j.
 
@@ -176,6 +209,7 @@ def attend(
         kernel: None for the fastest that can, or a name out of `[k.name for k in KERNELS]`.
         need_weights, need_logits: return them ([B, H, Q, K]); weights are those before dropout.
         q_pos, k_pos: [Q] and [K], places in the sequence where they are not the default (a cache).
+        edge_values: [E, H, Dv], added to the value on each edge (a pattern with Edges). Shi et al. 2021, equation 4.
 
     Returns:
         AttentionOutput(out [B, H, Q, Dv], weights, logits). A query that may see no key gets 0.
@@ -183,10 +217,13 @@ def attend(
     Raises:
         ZooError: shapes that do not fit, or a kernel that cannot run this call (with every kernel's reasons).
     """
-    call = AttentionCall(
-        q, k, v, SCALED_DOT if score is None else score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos
+    score = SCALED_DOT if score is None else score
+    return run(
+        AttentionCall(
+            q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values
+        ),
+        kernel,
     )
-    return run(call, kernel)
 
 
 def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
@@ -231,6 +268,23 @@ def check(call: AttentionCall) -> None:
         if len(sizes) > 4 or any(n not in (1, m) for n, m in zip(sizes[::-1], target[::-1], strict=False)):
             raise ZooError(f"bias {list(sizes)} does not broadcast to [B, H, Q, K] = {list(target)}.")
     call.pattern.check(call)
+    _check_edges(call)
+
+
+def _check_edges(call: AttentionCall) -> None:
+    """Raise ZooError where what stands on the edges does not fit the heads, or has no edges to stand on."""
+    edges, extra = call.pattern.edges, call.edge_values
+    heads, width = call.q.shape[1], call.v.shape[3]
+    if extra is not None and (edges is None or extra.shape != (edges.edge_index.shape[1], heads, width)):
+        where = "edges" if edges is None else f"[E, H, D] = [{edges.edge_index.shape[1]}, {heads}, {width}]"
+        raise ZooError(f"edge_values {list(extra.shape)} need a pattern with {where}.")
+    features = None if edges is None else edges.features
+    if features is not None and not call.score.maps_edges and features.shape[1:] != (heads, call.k.shape[3]):
+        raise ZooError(
+            f"{type(call.score).__name__} adds the features of an edge to its key, so they are [E, H, D] with "
+            f"[H, D] = [{heads}, {call.k.shape[3]}]; got {list(features.shape)}. Map them (edges=EdgeProjection in "
+            "Attention), or take a score with a map of its own (GATScore, GATv2Score)."
+        )
 
 
 @dataclass(frozen=True)

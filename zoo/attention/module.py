@@ -25,11 +25,15 @@ class Attention(nn.Module):
     Args:
         dim: width of the tokens. num_heads: H. head_dim: D, default dim / num_heads. num_kv_heads: default H.
         score, position, projection, output, qk_norm: modules, or factories that take what they name of dim, num_heads,
-            num_kv_heads, head_dim, bias (see `zoo.attention.parts.build`). None: scaled dot, none, fused, concatenated, none.
+            num_kv_heads, head_dim, bias, edge_dim (see `zoo.attention.parts.build`). None: scaled dot, none, fused,
+            concatenated, none.
+        edges: the same for what maps the features of edges to [E, H, D], to be added to keys and values. None: the score
+            is given them as they are.
         pattern: the static pattern; a run-time pattern is AND-ed to it.
         kernel: None for the fastest that can, or a name that is never departed from.
         dropout: of weights, in training.
         bias: whether the projections have one.
+        edge_dim: width of the features of edges, 0 for none.
 
     Raises:
         ZooError: dim that the heads do not divide, key/value heads that do not divide the heads, a position that
@@ -52,6 +56,8 @@ class Attention(nn.Module):
         kernel: str | None = None,
         dropout: float = 0.0,
         bias: bool = True,
+        edges: nn.Module | Callable[..., nn.Module] | None = None,
+        edge_dim: int = 0,
     ):
         super().__init__()
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
@@ -63,6 +69,7 @@ class Attention(nn.Module):
             raise ZooError(f"num_heads={num_heads} is not divisible by num_kv_heads={num_kv_heads}: change one.")
         head_dim = head_dim or dim // num_heads
         facts = dict(dim=dim, num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=head_dim, bias=bias)
+        facts["edge_dim"] = edge_dim
         self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
         self.projection = build(projection or FusedQKV, **facts)
         self.q_norm = qk_norm(head_dim) if qk_norm else None
@@ -75,6 +82,7 @@ class Attention(nn.Module):
             )
         self.score = build(score or ScaledDot, **facts)
         self.output = build(output or ConcatHeads, **facts)
+        self.edges = build(edges, **facts) if edge_dim else None
         self.pattern = pattern or Full()
         self.kernel, self.dropout = kernel, dropout
         self.recorder: Callable[[AttentionCall], None] | None = None  # set by record_attention
@@ -114,7 +122,9 @@ class Attention(nn.Module):
             q, k, bias = self._placed(q, k, pos, context is None)
         pattern = self.pattern if pattern is None else self.pattern & pattern
         dropout = self.dropout if self.training else 0.0
-        call = AttentionCall(q, k, v, self.score, pattern, bias, dropout, q_pos=q_place, k_pos=k_place)
+        pattern, on_edges = self._on_edges(pattern)
+        places = dict(q_pos=q_place, k_pos=k_place)
+        call = AttentionCall(q, k, v, self.score, pattern, bias, dropout, **places, edge_values=on_edges)
         out = self.output(run(call, self.kernel).out)
         if self.recorder is not None:
             self.recorder(call)
@@ -130,6 +140,14 @@ class Attention(nn.Module):
         k_pos: Tensor = pos if same and pos is not None else torch.arange(K, device=q.device)
         q_pos = pos if pos is not None else k_pos[K - Q :]
         return self.position.rotate(q, q_pos), self.position.rotate(k, k_pos), self.position.bias(q_pos, k_pos)
+
+    def _on_edges(self, pattern: Pattern) -> tuple[Pattern, Tensor | None]:
+        """The pattern with its edges' features as the score takes them, and what they add to the values."""
+        edges = pattern.edges
+        if edges is None or edges.features is None or self.edges is None:
+            return pattern, None
+        mapped = self.edges(edges.features)
+        return pattern.besides_edges & edges.with_features(mapped), mapped
 
     def _cached_context(self, context: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
         """Keys and values of a context that does not change: projected once, then read from the cache."""

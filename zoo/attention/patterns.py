@@ -17,6 +17,7 @@ from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.attention.core import AttentionCall
+    from zoo.attention.edges import Edges
 
 
 @dataclass(frozen=True, eq=False)  # equality is for the subclasses without tensors
@@ -40,6 +41,20 @@ class Pattern:
     def by_content(self) -> bool:
         """Whether it looks at the logits to choose keys; such a pattern has no mask for the fused kernels."""
         return type(self).edit is not Pattern.edit
+
+    @property
+    def edges(self) -> Edges | None:
+        """The list of edges that says who sees whom, if there is one; the rest of the pattern only takes edges away."""
+        return None
+
+    @property
+    def besides_edges(self) -> Pattern:
+        """The pattern without its list of edges."""
+        return self
+
+    def on(self, edges: Edges) -> Pattern:
+        """The pattern with a graph's edges in the place of `GraphEdges()`."""
+        return self
 
     def check(self, call: AttentionCall) -> None:
         """Raise ZooError if the pattern's own tensors do not fit the call's shapes."""
@@ -66,7 +81,7 @@ class Pattern:
     def _map(self, move) -> Pattern:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         moved = {name: move(x) for name, x in fields.items() if isinstance(x, Tensor | Pattern)}
-        return dataclasses.replace(self, **moved) if moved else self
+        return self if all(x is fields[name] for name, x in moved.items()) else dataclasses.replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -212,10 +227,29 @@ class _Pair(Pattern):
         self.left.check(call)
         self.right.check(call)
 
+    def on(self, edges):
+        left, right = self.left.on(edges), self.right.on(edges)
+        return left & right if isinstance(self, And) else left | right
+
 
 @dataclass(frozen=True)
 class And(_Pair):
-    """Both allow it. Written `left & right`. A choice by content is made among the keys that the rest allows."""
+    """Both allow it. Written `left & right`. A choice by content is made among the keys that the rest allows, and edges
+    are those of the list that the rest allows."""
+
+    def __post_init__(self):
+        if self.left.edges is not None and self.right.edges is not None:
+            raise ZooError("Two lists of edges cannot be joined by `&`: make one list of the edges in both.")
+        if self.edges is not None and self.by_content:
+            raise ZooError("A choice by content and a list of edges cannot be joined by `&`: it chooses in a matrix.")
+
+    @property
+    def edges(self):
+        return self.left.edges if self.right.edges is None else self.right.edges
+
+    @property
+    def besides_edges(self):
+        return self if self.edges is None else self.left.besides_edges & self.right.besides_edges
 
     def edit(self, logits, call):
         logits = Pattern.edit(self, logits, call)
@@ -229,9 +263,12 @@ class And(_Pair):
 
 @dataclass(frozen=True)
 class Or(_Pair):
-    """At least one allows it. Written `left | right`."""
+    """At least one allows it. Written `left | right`. It has a mask and no list: edges in it count once."""
 
     def __post_init__(self):
+        for edges in (self.left.edges, self.right.edges):
+            if edges is not None and (edges.features is not None or edges.group is not None):
+                raise ZooError("Edges with features or groups cannot be joined by `|`: other pairs would have none.")
         if self.by_content:
             raise ZooError(f"{self.left} | {self.right}: a choice by content joins others by `&`, not by `|`.")
 

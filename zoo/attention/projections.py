@@ -1,5 +1,6 @@
 """Where queries, keys and values come from, and how the heads become one vector again."""
 
+import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
@@ -39,14 +40,77 @@ class SeparateQKV(nn.Module):
         self.kv = nn.Linear(context_dim or dim, sum(self.heads) * head_dim, bias=bias)
 
     def queries(self, x: Tensor) -> Tensor:
-        return self.q(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return in_heads(self.q(x), self.head_dim)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        return self.kv(context).unflatten(-1, (-1, self.head_dim)).transpose(1, 2).split(self.heads, 1)
+        return in_heads(self.kv(context), self.head_dim).split(self.heads, 1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k and v [B, H_kv, M, D]."""
         return self.queries(x), *self.keys_values(x if context is None else context)
+
+
+class SharedQKV(nn.Module):
+    """q = k = v = W x: what a node says of itself is what it asks and is asked. Velickovic et al. 2018, equation 1.
+
+    With a `context_dim`, the context (the sources of a bipartite graph) has a map of its own.
+    """
+
+    def __init__(self, dim: int, num_heads: int, head_dim: int, bias: bool = False, context_dim: int | None = None):
+        super().__init__()
+        self.head_dim = head_dim
+        self.map = nn.Linear(dim, num_heads * head_dim, bias=bias)
+        self.context = nn.Linear(context_dim, num_heads * head_dim, bias=bias) if context_dim else None
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k = v [B, H, M, D]."""
+        q = in_heads(self.map(x), self.head_dim)
+        if context is None and self.context is None:
+            return q, q, q
+        k = in_heads((self.context or self.map)(x if context is None else context), self.head_dim)
+        return q, k, k
+
+
+class SharedKV(nn.Module):
+    """k = v = W_l x, q = W_r x; `share`: W_r = W_l. Brody et al. 2022, section 4.3."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        head_dim: int,
+        bias: bool = True,
+        context_dim: int | None = None,
+        share: bool = False,
+    ):
+        super().__init__()
+        self.head_dim = head_dim
+        self.key = nn.Linear(context_dim or dim, num_heads * head_dim, bias=bias)
+        self.query = self.key if share else nn.Linear(dim, num_heads * head_dim, bias=bias)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k = v [B, H, M, D]."""
+        k = in_heads(self.key(x if context is None else context), self.head_dim)
+        q = k if self.query is self.key and context is None else in_heads(self.query(x), self.head_dim)
+        return q, k, k
+
+
+class EdgeProjection(nn.Module):
+    """W_e e: features of edges [E, edge_dim] -> [E, H, D], added to the keys and the values. Shi et al. 2021, equation 3."""
+
+    def __init__(self, edge_dim: int, num_heads: int, head_dim: int):
+        super().__init__()
+        self.head_dim = head_dim
+        self.map = nn.Linear(edge_dim, num_heads * head_dim, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.map(features).unflatten(-1, (-1, self.head_dim))
+
+
+def in_heads(x: Tensor, head_dim: int) -> Tensor:
+    """[B, N, H D] -> [B, H, N, D]; [N, H D], of sparse features, is a batch of one."""
+    x = x if x.ndim == 3 else x.unsqueeze(0)
+    return x.unflatten(-1, (-1, head_dim)).transpose(1, 2)
 
 
 class ConcatHeads(nn.Module):
@@ -62,8 +126,25 @@ class ConcatHeads(nn.Module):
         return out if self.drop is None else self.drop(out)
 
 
-class MeanHeads(nn.Module):
-    """The mean of the heads, without a map: [B, H, N, D] -> [B, N, D]. Velickovic et al. 2018, equation 6."""
+class JoinHeads(nn.Module):
+    """Heads side by side, without a map: [B, H, N, D] -> [B, N, H D], plus a bias. Velickovic et al. 2018, equation 5."""
+
+    def __init__(self, num_heads: int, head_dim: int, bias: bool = True):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(num_heads * head_dim)) if bias else None
 
     def forward(self, heads: Tensor) -> Tensor:
-        return heads.mean(1)
+        out = heads.transpose(1, 2).flatten(2)
+        return out if self.bias is None else out + self.bias
+
+
+class MeanHeads(nn.Module):
+    """The mean of the heads, without a map: [B, H, N, D] -> [B, N, D], plus a bias. Velickovic et al. 2018, equation 6."""
+
+    def __init__(self, head_dim: int, bias: bool = True):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(head_dim)) if bias else None
+
+    def forward(self, heads: Tensor) -> Tensor:
+        out = heads.mean(1)
+        return out if self.bias is None else out + self.bias

@@ -6,7 +6,7 @@ A score is one class with `pairs`. The other methods say what else it can be wri
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +20,31 @@ if TYPE_CHECKING:
     from zoo.attention.core import AttentionCall
 
 
+class Sum(NamedTuple):
+    """logit_ij = sum_w u_w act(q_i,w + k_j,w + edge_ij,w): the form of the additive scores, GAT's and Bahdanau's.
+
+    q: [B, H, Q, W]. k: [B, H, K, W]. u: [H, W]. edge: [E, H, W] or None. act: a name with its setting,
+    "leaky_relu:0.2" or "tanh".
+    """
+
+    q: Tensor
+    k: Tensor
+    u: Tensor
+    act: str
+    edge: Tensor | None = None
+
+
 class Score(nn.Module):
     """Base class. Shapes: B batch, H heads, D head width; `*` is any shape that broadcasts (Q,1 with 1,K; E edges; K)."""
 
+    #: Whether it has a map of its own for raw edge features [E, A] (a constructor with `edge_dim`). The others take
+    #: features in the shape of keys, [E, H, D], and add them to the keys.
+    maps_edges: bool = False
+
     def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
-        """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *]. `edge`: features of each pair."""
+        """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *].
+
+        `edge`: the features of each pair as `Edges` carries them, where * is E."""
         raise NotImplementedError(f"{type(self).__name__} is a score without `pairs`: define it.")
 
     def dense(self, q: Tensor, k: Tensor) -> Tensor:
@@ -33,6 +53,10 @@ class Score(nn.Module):
 
     def as_dot(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor, float]:
         """(q', k', scale) with score = scale * q'.k', if there is such a form: unlocks SDPA and FlexAttention."""
+        raise NotImplementedError
+
+    def as_sum(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Sum:
+        """The score as a `Sum`, if it is one: unlocks edge lists without a row for each edge."""
         raise NotImplementedError
 
     def as_features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,9 +72,20 @@ class Score(nn.Module):
         weights = torch.softmax(logits.masked_fill(empty, 0), dim=-1, dtype=wide)
         return weights.masked_fill(empty, 0).to(logits.dtype)
 
+    def normalize_runs(self, logits: Tensor, ptr: Tensor, run: Tensor) -> Tensor:
+        """`normalize` for edges: logits [G, E], of which run m is ptr[m]:ptr[m + 1] and edge e is in run[e]; softmax."""
+        from zoo.attention.kernels.edge_ops import segment_softmax
+
+        return segment_softmax(logits, ptr, run)
+
     def has(self, method: str) -> bool:
         """Whether this score defines an optional method itself."""
         return getattr(type(self), method) is not getattr(Score, method)
+
+
+def with_edge(k: Tensor, edge: Tensor | None) -> Tensor:
+    """Keys on edges [B, H, E, D] plus the edges' features [E, H, D]."""
+    return k if edge is None else k + edge.transpose(0, 1)
 
 
 class ScaledDot(Score):
@@ -66,7 +101,7 @@ class ScaledDot(Score):
         return 1.0 / (math.sqrt(head_dim) * self.temperature)
 
     def pairs(self, q, k, edge=None):
-        return (q * k).sum(-1) * self.scale(q.shape[-1])
+        return (q * with_edge(k, edge)).sum(-1) * self.scale(q.shape[-1])
 
     def dense(self, q, k):
         return (q * self.scale(q.shape[-1])) @ k.transpose(-2, -1)
@@ -79,7 +114,7 @@ class Dot(Score):
     """q.k. Luong et al. 2015, section 3.1 ("dot")."""
 
     def pairs(self, q, k, edge=None):
-        return (q * k).sum(-1)
+        return (q * with_edge(k, edge)).sum(-1)
 
     def dense(self, q, k):
         return q @ k.transpose(-2, -1)
@@ -99,7 +134,7 @@ class General(Score):
         self.weight = nn.Parameter(torch.eye(head_dim) / math.sqrt(head_dim))
 
     def pairs(self, q, k, edge=None):
-        return ((q @ self.weight) * k).sum(-1)
+        return ((q @ self.weight) * with_edge(k, edge)).sum(-1)
 
     def dense(self, q, k):
         return (q @ self.weight) @ k.transpose(-2, -1)
@@ -119,7 +154,11 @@ class Additive(Score):
         self.out = nn.Linear(hidden, 1, bias=False)
 
     def pairs(self, q, k, edge=None):
-        return self.out(torch.tanh(self.query(q) + self.key(k))).squeeze(-1)
+        return self.out(torch.tanh(self.query(q) + self.key(with_edge(k, edge)))).squeeze(-1)
+
+    def as_sum(self, q, k, edge=None):
+        u = self.out.weight.expand(q.shape[1], -1)
+        return Sum(self.query(q), self.key(k), u, "tanh", None if edge is None else self.key(edge))
 
 
 def elu_features(x: Tensor) -> Tensor:
@@ -138,7 +177,7 @@ class LinearFeatures(Score):
         self.features = features
 
     def pairs(self, q, k, edge=None):
-        return self._log((self.features(q) * self.features(k)).sum(-1))
+        return self._log((self.features(q) * self.features(with_edge(k, edge))).sum(-1))
 
     def dense(self, q, k):
         return self._log(self.features(q) @ self.features(k).transpose(-2, -1))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from zoo.errors import ZooError
 
@@ -13,10 +14,12 @@ log = logging.getLogger(__name__)
 
 
 class Figures(Callback):
-    """After a test, draw learning curves, confusion matrix and attention maps into `<folder>/figures`.
+    """After a test, draw into `<folder>/figures` what the data allow.
 
-    A figure that cannot be drawn (a model without attention, a run that only tested) is left out with a line in the
-    log: it must not cost the run its results. Not drawn under fast_dev_run.
+    Always learning curves and confusion matrix; attention_maps of `datamodule.test_images(n)`; neighbourhood and
+    attention_entropy of the graph `datamodule.example()`. A figure that cannot be drawn (a model without attention, a
+    run that only tested) is left out with a line in the log: it must not cost the run its results. Not drawn under
+    fast_dev_run.
 
     Args:
         folder: the run folder; metrics.csv is read from it.
@@ -31,7 +34,12 @@ class Figures(Callback):
             return
         for logger in trainer.loggers:
             logger.save()  # rows may still be on their way to metrics.csv
-        for draw in (self.learning_curves, self.confusion_matrix, self.attention_maps):
+        draws = [self.learning_curves, self.confusion_matrix]
+        if hasattr(trainer.datamodule, "test_images"):
+            draws.append(self.attention_maps)
+        if hasattr(trainer.datamodule, "example"):
+            draws += [self.neighbourhood, self.attention_entropy]
+        for draw in draws:
             png = self.folder / "figures" / f"{draw.__name__}.png"
             _try(draw, trainer, pl_module, png)
 
@@ -66,6 +74,27 @@ class Figures(Callback):
         pairs = zip(labels.tolist(), probabilities.argmax(-1).tolist(), strict=True)
         titles = [names[true] if true == said else f"{names[true]}\nnot {names[said]}" for true, said in pairs]
         attention_maps(to_pixels(images, Preprocess(**data.preprocess)), maps, png, titles)
+
+    def neighbourhood(self, trainer: Any, task: Any, png: Path) -> None:
+        from zoo.inspect.graphs import interesting_node, plot_neighbourhood, weights_of
+
+        graph = trainer.datamodule.example()
+        weights = next(iter(weights_of(task.model, graph).values()))
+        labels = _node_labels(graph)
+        classes = getattr(trainer.datamodule, "classes", None)
+        plot_neighbourhood(weights, interesting_node(weights, labels), png, labels, classes)
+
+    def attention_entropy(self, trainer: Any, task: Any, png: Path) -> None:
+        from zoo.inspect.graphs import plot_entropy, weights_of
+
+        graph = trainer.datamodule.example()
+        plot_entropy(weights_of(task.model, graph), graph.num_nodes, png)
+
+
+def _node_labels(graph: Any) -> Tensor | None:
+    """Labels of nodes; None where it is graphs that are labelled. Of several types of node only the target's are."""
+    labels, batch = graph.get("labels"), graph.get("batch")
+    return labels if batch is None or labels is None or len(labels) == len(batch) else None
 
 
 def _classes(trainer: Any, n: int) -> list[str]:

@@ -1,8 +1,24 @@
-"""Layers around the attention: blocks, feed-forward, patches."""
+"""Layers around the attention: blocks, feed-forward, patches; graph layers."""
 
 from zoo.layers.block import Block, post_norm, pre_norm
 from zoo.layers.feedforward import FeedForward, QuickGELU
+from zoo.layers.graph import (
+    Embeddings,
+    FeatureDropout,
+    GatedSkip,
+    GraphLayer,
+    GraphMemory,
+    InitialResidual,
+    LinearSkip,
+    Residual,
+)
+from zoo.layers.graph_attention import GraphAttention
 from zoo.layers.init import trunc_normal, xavier
 from zoo.layers.patches import PatchEmbed
+from zoo.layers.readout import readout_of
 
-__all__ = ["Block", "FeedForward", "PatchEmbed", "QuickGELU", "post_norm", "pre_norm", "trunc_normal", "xavier"]
+__all__ = [
+    "Block", "Embeddings", "FeatureDropout", "FeedForward", "GatedSkip", "GraphAttention", "GraphLayer", "GraphMemory",
+    "InitialResidual", "LinearSkip", "PatchEmbed", "QuickGELU", "Residual", "post_norm", "pre_norm", "readout_of",
+    "trunc_normal", "xavier",
+]  # fmt: skip

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.errors import ZooError
-from zoo.models import build_model
 from zoo.models.vit import ViT
 from zoo.pretrained import weights
 from zoo.pretrained.convert import convert
+from zoo.pretrained.rebuild import rebuild
 from zoo.pretrained.timm_hub import classes_of, preprocess_of
 from zoo.pretrained.timm_options import block_options, drop_path, norm_node, unsupported
 
@@ -42,12 +42,12 @@ def from_timm(model: VisionTransformer) -> ViT:
             f"This timm model has {'; '.join(found)}, which zoo's ViT has no counterpart of. Take another model, or "
             "create it without, where timm lets you."
         )
-    like = model.patch_embed.proj.weight
-    ours: Any = build_model(config_of(model)).to(like.device, like.dtype)
-    weights.fill(ours, tensors_of(model), "This timm model")
-    ours.train(model.training)
+    patches = model.patch_embed
+    image = torch.randn((1, patches.proj.in_channels, *patches.img_size), generator=torch.Generator().manual_seed(0))
+    ours: Any = rebuild(
+        model, config_of(model), tensors_of(model), lambda each, like: each(image.to(like)), "timm model"
+    )
     ours.preprocess, ours.classes = preprocess_of(model), classes_of(model)
-    prove_equal(model, ours)
     return ours
 
 
@@ -94,45 +94,3 @@ def tensors_of(model: VisionTransformer) -> weights.State:
             name = name.replace(theirs, ours)
         state[name] = tensor
     return state
-
-
-@torch.no_grad()
-def prove_equal(theirs: nn.Module, ours: Any, tolerance: float = 1e-4) -> None:
-    """Show both the same random image, in float32 or wider; refuse where the outputs differ by more than rounding.
-
-    This is the guard against options of timm releases that are not written yet.
-    """
-    dtype = torch.promote_types(next(ours.parameters()).dtype, torch.float32)
-    device = next(ours.parameters()).device
-    if device.type == "meta":
-        return
-    proof = [_wide(theirs, dtype), _wide(ours, dtype)]
-    size = (1, ours.patch_embed.in_chans, *ours.patch_embed.img_size)
-    image = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device, dtype)
-    with torch.backends.cudnn.flags(allow_tf32=False):  # by default cuDNN rounds timm's convolution to 10 bits
-        a, b = (_eval(model, image) for model in proof)
-    difference, largest = (a - b).abs().max().item(), a.abs().max().item()
-    if not difference <= tolerance * max(1.0, largest):
-        raise ZooError(
-            f"The converted model gives other outputs than timm's (they differ by {difference:.3g}, the largest is "
-            f"{largest:.3g}), so this timm model has an option that zoo does not know; please report it."
-        )
-
-
-def _wide(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The model itself where its dtype is wide enough, else a copy."""
-    if next(model.parameters()).dtype == dtype:
-        return model
-    from copy import deepcopy
-
-    return deepcopy(model).to(dtype)
-
-
-def _eval(model: nn.Module, image: Tensor) -> Tensor:
-    """The output in eval mode; each module is left in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        return model.eval()(image)
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -10,7 +10,8 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import OmegaConf
 
-from zoo.config import check, instantiate
+from zoo.attention.parts import build
+from zoo.config import check, instantiate, locate
 from zoo.errors import ZooError, nearest
 from zoo.files import write_text
 from zoo.models.preprocess import Preprocess
@@ -65,32 +66,61 @@ def prepare_process(config: Mapping[str, Any]) -> None:
     seed_everything(config["seed"], workers=True, verbose=False)
 
 
-def fill(model: Mapping[str, Any], facts: Mapping[str, int]) -> dict[str, Any]:
-    """The model's config with what the data decide (number of classes, image size, channels) in place of its nulls."""
-    return {key: facts[key] if value is None and key in facts else value for key, value in model.items()}
+def ask_for_positions(data: Any, model: Mapping[str, Any]) -> None:
+    """Let graph data compute what the model's position reads (Laplacian eigenvectors, ...) before they are set up."""
+    node = model.get("position")
+    if not _is_target(node) or not hasattr(locate(node["_target_"]), "wants"):
+        return
+    wants = build(instantiate(node), dim=1, num_heads=1).wants
+    if not hasattr(data, "use_positions"):
+        raise ZooError(f"{node['_target_']} is a position of graphs, and {type(data).__name__} holds none.")
+    data.use_positions(wants)
+
+
+def fill(node: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with what the data decide (number of classes, image size, width of features) in place of its nulls."""
+    return {key: facts[key] if value is None and key in facts else value for key, value in node.items()}
 
 
 def label(model: Model, data: Any) -> None:
     """Let the model know how its inputs were prepared and what its outputs are called; both are saved with it."""
-    model.preprocess, model.classes = Preprocess(**data.preprocess), tuple(data.classes)
+    prepared = getattr(data, "preprocess", None)
+    model.preprocess, model.classes = Preprocess(**prepared) if prepared else None, tuple(data.classes)
 
 
 def make_callbacks(
-    config: Mapping[str, Any], fingerprint: str, folder: Path, batch_size: int
+    config: Mapping[str, Any], fingerprint: str, folder: Path, data: Any
 ) -> tuple[list[Callback], Stopwatch]:
-    """Every run's own callbacks, then those of conf/callbacks; and the stopwatch among them."""
+    """Every run's own callbacks, then those of conf/callbacks; and the stopwatch among them.
+
+    Without validation data nothing can be chosen by them: checkpoints that would are left out, so the last weights are
+    tested; stopping early is refused (CRITERIA.md, E9).
+    """
 
     def begin() -> None:
         """All that can be refused has been accepted: from here on the folder is a run."""
         summary(folder).unlink(missing_ok=True)  # of a finished run that is trained on
         write_config(config, fingerprint, folder)
 
-    stopwatch = Stopwatch(batch_size)
+    stopwatch = Stopwatch(data.batch_size)
     own = [SameConfig(fingerprint), ExactResume(config["seed"]), Begin(begin), stopwatch]
     chosen = make_each("callbacks", config.get("callbacks"))
+    if not data.val_size:
+        chosen = [callback for callback in chosen if not _needs_validation(callback)]
     if not config["trainer"].get("enable_progress_bar", True):  # Lightning refuses a bar beside that, ours too
         chosen = [callback for callback in chosen if not isinstance(callback, ProgressBar)]
     return own + chosen, stopwatch
+
+
+def _needs_validation(callback: Callback) -> bool:
+    if not str(getattr(callback, "monitor", "")).startswith("val/"):
+        return False
+    if not isinstance(callback, Checkpoint):
+        raise ZooError(
+            f"{type(callback).__name__} watches {callback.monitor}, but there are no validation data; leave it out."
+        )
+    log.info(f"no validation data: nothing is chosen by {callback.monitor}, the last weights are tested")
+    return True
 
 
 def write_config(config: Mapping[str, Any], fingerprint: str, folder: Path) -> None:

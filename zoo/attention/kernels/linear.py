@@ -23,7 +23,7 @@ class Linear:
             reasons += (f"{type(call.score).__name__} has no feature map (no as_features)",)
         if call.score.has("normalize"):
             reasons += (f"{type(call.score).__name__} does not normalise by softmax",)
-        if call.pattern.by_content or split(call.pattern) is None:
+        if call.pattern.edges is not None or call.pattern.by_content or split(call.pattern) is None:
             reasons += ("its pattern is neither causal nor a choice of keys alone",)
         if call.bias is not None:
             reasons += ("a bias on each pair has no linear form",)

@@ -1,5 +1,6 @@
 """The oracle: the equation written down. It computes every call and returns weights and logits."""
 
+import torch
 import torch.nn.functional as F
 
 from zoo.attention.core import AttentionCall, AttentionOutput
@@ -20,9 +21,13 @@ class Reference:
         return ()
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
+        if call.pattern.edges is not None:
+            return ("loops over the targets in Python",)
         return () if is_tiny(call) else ("keeps the whole [B, H, Q, K] matrix of weights",)
 
     def run(self, call: AttentionCall) -> AttentionOutput:
+        if call.pattern.edges is not None:
+            return over_edges(call)
         k, v = (call.spread(x) for x in call.visible(call.mask()))
         logits = call.score.dense(call.q, k)
         if call.bias is not None:
@@ -31,3 +36,35 @@ class Reference:
         weights = call.score.normalize(logits, call)
         kept = F.dropout(weights, call.dropout) if call.dropout else weights
         return AttentionOutput(kept @ v, weights if call.need_weights else None, logits if call.need_logits else None)
+
+
+def over_edges(call: AttentionCall) -> AttentionOutput:
+    """One target after another, and of its edges one group after another. Weights and logits are [B, H, E]."""
+    edges = call.pattern.edges
+    assert edges is not None  # or it would be no call for this
+    (source, target), seen, bias = edges.edge_index, call.seen_edges(), call.edge_bias()
+    group = torch.zeros_like(target) if edges.group is None else edges.group
+    B, H, T, _ = call.q.shape
+    out = call.v.new_zeros(B, H, T, call.v.shape[-1])
+    weights = call.q.new_zeros(B, H, len(target))
+    logits = call.q.new_full((B, H, len(target)), -torch.inf)
+    k, v = call.spread(call.k), call.spread(call.v)
+    for t, g in sorted(set(zip(target.tolist(), group.tolist(), strict=True))):
+        at = ((target == t) & (group == g)).nonzero()[:, 0]
+        row_k, row_v = k[:, :, source[at]], v[:, :, source[at]]
+        if seen is not None:
+            visible = seen[..., at].expand(B, H, -1)[..., None]
+            row_k, row_v = torch.where(visible, row_k, 0), torch.where(visible, row_v, 0)
+        edge = None if edges.features is None else edges.features[at]
+        row = call.score.pairs(call.q[:, :, [t] * len(at)], row_k, edge)
+        if bias is not None:
+            row = row + bias[..., at].to(row.dtype)
+        if seen is not None:
+            row = row.masked_fill(~seen[..., at], -torch.inf)
+        weight = call.score.normalize(row.unsqueeze(2), call).squeeze(2)
+        kept = F.dropout(weight, call.dropout) if call.dropout else weight
+        if call.edge_values is not None:
+            row_v = row_v + call.edge_values[at].transpose(0, 1)
+        out = out.index_add(2, target.new_tensor([t]), (kept.unsqueeze(2) @ row_v))
+        weights, logits = weights.index_copy(2, at, weight), logits.index_copy(2, at, row)
+    return AttentionOutput(out, weights if call.need_weights else None, logits if call.need_logits else None)

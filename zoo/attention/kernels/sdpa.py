@@ -61,6 +61,8 @@ def not_a_dot_softmax(call: AttentionCall) -> tuple[str, ...]:
         reasons += (f"{name} is not a dot product (no as_dot)",)
     if call.score.has("normalize"):
         reasons += (f"{name} does not normalise by softmax",)
+    if call.pattern.edges is not None:
+        reasons += ("its pattern is a list of edges, not a mask",)
     if call.pattern.by_content:
         reasons += ("its pattern chooses keys by their content",)
     return reasons

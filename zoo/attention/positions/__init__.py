@@ -3,9 +3,11 @@
 from zoo.attention.positions.base import Position, SkipPrefix
 from zoo.attention.positions.biases import ALiBi, RelativeBias
 from zoo.attention.positions.embeddings import Learned, Sinusoidal
+from zoo.attention.positions.graphs import Laplacian, RandomWalk, ShortestPath
 from zoo.attention.positions.grids import AxialRoPE, Learned2D, SinCos2D
 from zoo.attention.positions.rotary import RoPE
 
 __all__ = [
-    "ALiBi", "AxialRoPE", "Learned", "Learned2D", "Position", "RelativeBias", "RoPE", "SinCos2D", "Sinusoidal", "SkipPrefix",
+    "ALiBi", "AxialRoPE", "Laplacian", "Learned", "Learned2D", "Position", "RandomWalk", "RelativeBias", "RoPE",
+    "ShortestPath", "SinCos2D", "Sinusoidal", "SkipPrefix",
 ]  # fmt: skip

@@ -1,0 +1,237 @@
+"""Edges: the pattern of a graph. A target sees exactly the sources of its edges, a double edge twice."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo.attention.patterns import Full, Pattern
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.attention.kernels.csr import CSR
+
+FILLS = ("mean", "sum", "min", "max")
+
+
+class EdgeWeights(NamedTuple):
+    """What a head gives each edge, before dropout: the weights of a target's edges sum to 1 (CRITERIA.md, D1).
+
+    edge_index: [2, E'], the kept input edges in their order, then the added loops. alpha: [E', H]. is_loop: [E'], True for
+    the added ones.
+    """
+
+    edge_index: Tensor
+    alpha: Tensor
+    is_loop: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Edges(Pattern):
+    """edge_index[0] -> edge_index[1]: a target sees the sources of its edges, in PyTorch Geometric's convention.
+
+    Sorting by target and by source is done once, at the first use, and shared by all layers and steps.
+
+    Args:
+        edge_index: [2, E] integers, row 0 the sources, row 1 the targets. Multi-edges count as often as they stand.
+        num_nodes: N, or (sources, targets) of a bipartite graph.
+        features: [E, ...], what the score is given as `edge`.
+        group: [E] integers: a target's softmax is taken over each group of its edges alone (R-GAT's relations).
+        keep: [E], False for edges that do not count; None: all do.
+        names: [2, E], what a record calls the edges where rows are not nodes (R-GAT: a row is a node under a relation).
+        num_loops: how many of the last edges were added by `with_loops`.
+
+    Raises:
+        ZooError: wrong shape or dtype, an edge that leaves the nodes, features or groups of another length.
+    """
+
+    edge_index: Tensor
+    num_nodes: int | tuple[int, int]
+    features: Tensor | None = None
+    group: Tensor | None = None
+    keep: Tensor | None = None
+    names: Tensor | None = None
+    num_loops: int = 0
+    uses_query: ClassVar[bool] = False  # places are nodes, not an order: there may be more targets than sources
+
+    def __post_init__(self):
+        given = self.edge_index
+        if not isinstance(given, Tensor) or given.ndim != 2 or given.shape[0] != 2:
+            said = list(given.shape) if isinstance(given, Tensor) else repr(given)
+            raise ZooError(f"edge_index is [2, E], row 0 the sources, row 1 the targets; got {said}.")
+        if given.is_floating_point() or given.dtype == torch.bool:
+            raise ZooError(f"edge_index holds integers; got {given.dtype}: use edge_index.long().")
+        if not torch.compiler.is_compiling():
+            self._check_nodes()
+        for name, wanted in (("features", None), ("group", (given.shape[1],)), ("keep", (given.shape[1],))):
+            tensor = getattr(self, name)
+            if tensor is not None and (tensor.shape[:1] != given.shape[1:] or (wanted and tensor.shape != wanted)):
+                raise ZooError(
+                    f"Edges needs {name} for each of its {given.shape[1]} edges; got {name} of shape {list(tensor.shape)}."
+                )
+        if self.features is not None and not torch.compiler.is_compiling() and not self.features.isfinite().all():
+            at = int((~self.features.isfinite()).flatten(1).any(1).nonzero()[0])
+            raise ZooError(f"The features of edge {at} hold NaN or infinity: repair them before the call.")
+
+    def _check_nodes(self) -> None:
+        if min(self.sizes) < 0:
+            raise ZooError(f"num_nodes is a number of nodes, or (sources, targets); got {self.num_nodes}.")
+        for row, word, size in zip(self.edge_index, ("source", "target"), self.sizes, strict=True):
+            wrong = (row < 0) | (row >= size)
+            if row.numel() and wrong.any():
+                at = int(wrong.nonzero()[0])
+                edge = tuple(self.edge_index[:, at].tolist())
+                raise ZooError(f"Edge {at} is {edge}, but there are {size} {word} nodes: 0 to {size - 1}.")
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """(sources, targets)."""
+        return self.num_nodes if isinstance(self.num_nodes, tuple) else (self.num_nodes, self.num_nodes)
+
+    @property
+    def edges(self) -> Edges:
+        return self
+
+    @property
+    def besides_edges(self) -> Pattern:
+        return Full()
+
+    def allowed(self, b, h, q, k):
+        sources, targets = self.sizes
+        seen = torch.zeros(targets, sources, dtype=torch.bool, device=self.edge_index.device)
+        kept = self.edge_index if self.keep is None else self.edge_index[:, self.keep]
+        seen[kept[1], kept[0]] = True
+        return seen[q - (sources - targets), k]  # the queries' places are the last of the keys'
+
+    def check(self, call):
+        T, S = call.q.shape[2], call.k.shape[2]
+        if (S, T) != self.sizes:
+            raise ZooError(f"Edges of {self.sizes} (sources, targets) on {S} keys and {T} queries: give its num_nodes.")
+        if call.q_pos is not None or call.k_pos is not None:
+            raise ZooError("Edges name nodes, not places in a sequence: they take no cache.")
+
+    def with_loops(self, fill: str | float = "mean") -> Edges:
+        """The same with one loop (i, i) for every node, after the other edges.
+
+        Loops among the input's own edges are replaced, as PyTorch Geometric does. Their features are `fill` (D4): "mean"
+        of the features of the edges into the node ("sum", "min", "max"; 0 where it has none), or a number.
+
+        Raises: ZooError where sources and targets are different sets (D2), or groups say no softmax for a loop.
+        """
+        sources, targets = self.sizes
+        if isinstance(self.num_nodes, tuple):
+            raise ZooError(
+                f"Self-loops need one set of nodes; these edges go from {sources} sources to {targets} targets. "
+                "Turn loops off (self_loops=null)."
+            )
+        if self.group is not None:
+            raise ZooError("Grouped edges take no added loops: a loop belongs to no group.")
+        loops = torch.arange(targets, device=self.edge_index.device).expand(2, -1)
+        own, keep = self.edge_index[0] == self.edge_index[1], self.keep
+        if torch.compiler.is_compiling():  # dropping them would make a shape that depends on values
+            kept, keep = self, ~own if keep is None else keep & ~own
+            keep = torch.cat([keep, keep.new_ones(targets)])
+        else:
+            kept = self.subset(~own if keep is None else ~own & keep)
+            keep = None
+        features = kept.features
+        if features is not None:
+            counted = None if keep is None else keep[: features.shape[0]]
+            features = torch.cat([features, loop_features(kept.edge_index[1], features, targets, fill, counted)])
+        joined = torch.cat([kept.edge_index, loops], 1)
+        return Edges(joined, self.num_nodes, features, keep=keep, num_loops=targets)
+
+    def subset(self, keep: Tensor) -> Edges:
+        """The edges where `keep` [E] is True."""
+        if self.num_loops:
+            raise ZooError("Choose edges before loops are added, not after.")
+        parts = {n: getattr(self, n) for n in ("features", "group", "keep")}
+        chosen = {name: None if part is None else part[keep] for name, part in parts.items()}
+        names = None if self.names is None else self.names[:, keep]
+        return replace(self, edge_index=self.edge_index[:, keep], names=names, **chosen)
+
+    def with_features(self, features: Tensor | None) -> Edges:
+        """The same edges, and the same sorting, with other features."""
+        made = replace(self, features=features)
+        made.__dict__.update({k: v for k, v in self.__dict__.items() if k.startswith("_sorted")})
+        return made
+
+    @property
+    def sorted(self) -> CSR:
+        """The edges sorted by target, within a target by group, and by source: computed once."""
+        if (made := self.__dict__.get("_sorted")) is None:
+            from zoo.attention.kernels.csr import sort_edges
+
+            if self.group is None:
+                made = sort_edges(self.edge_index, *self.sizes)
+            else:
+                by_group = self.group.argsort(stable=True)
+                made = sort_edges(self.edge_index[:, by_group], *self.sizes)
+                made = made._replace(order=by_group[made.order])
+            if not torch.compiler.is_compiling():
+                _warn_of_isolated(made)
+            self.__dict__["_sorted"] = made
+        return made
+
+    @property
+    def read_sources(self) -> Tensor | None:
+        """[S], True where a source has an edge; None where all have (not asked while compiling: it is a value)."""
+        if torch.compiler.is_compiling():
+            return self.sorted.t_rowptr.diff() > 0
+        if "_sorted_read" not in self.__dict__:
+            read = self.sorted.t_rowptr.diff() > 0
+            self.__dict__["_sorted_read"] = None if read.all() else read
+        return self.__dict__["_sorted_read"]
+
+    def _map(self, move) -> Edges:
+        made = super()._map(move)
+        if made is not self and "_sorted" in self.__dict__:
+            made.__dict__["_sorted"] = type(self.sorted)._make(map(move, self.sorted))
+        return made
+
+
+@dataclass(frozen=True)
+class GraphEdges(Pattern):
+    """The edges of the graph that the model is given: stands for them in a config, alone or joined by `&` and `|`."""
+
+    uses_query: ClassVar[bool] = False
+
+    def on(self, edges):
+        return edges
+
+    def check(self, call):
+        raise ZooError("GraphEdges() stands for a graph that a model is given; in attend, write Edges(edge_index, N).")
+
+
+def loop_features(target: Tensor, features: Tensor, n: int, fill: str | float, keep: Tensor | None = None) -> Tensor:
+    """Features [n, ...] of one loop a node: `fill` of those of the edges into it (`keep` [E]: which count), or a number."""
+    if isinstance(fill, int | float):
+        return features.new_full((n, *features.shape[1:]), fill)
+    if fill not in FILLS:
+        raise ZooError(f"Loops are filled by one of {', '.join(FILLS)} or a number; got {fill!r}.")
+    out = features.new_zeros(n + 1, *features.shape[1:])  # the last row is for edges that do not count
+    target = target if keep is None else torch.where(keep, target, n)
+    index = target.view(-1, *[1] * (features.ndim - 1)).expand_as(features)
+    how = {"mean": "mean", "sum": "sum", "min": "amin", "max": "amax"}[fill]
+    return out.scatter_reduce(0, index, features, how, include_self=False)[:n]
+
+
+_told_of_isolated = False
+
+
+def _warn_of_isolated(csr: CSR) -> None:
+    """One warning a process (D3): in a sampled neighbourhood or a bipartite graph such nodes may be as they should."""
+    global _told_of_isolated
+    alone = csr.rowptr.diff() == 0
+    if not _told_of_isolated and alone.any():
+        _told_of_isolated = True
+        first, count = int(alone.nonzero()[0]), int(alone.sum())
+        warnings.warn(
+            f"{count} of {len(alone)} nodes have no incoming edge (the first is node {first}): what they attend to is 0. "
+            "Self-loops would let them see themselves.",
+            stacklevel=4,
+        )

@@ -1,0 +1,115 @@
+"""The scores of graph attention: LeakyReLU inside or around the comparison, and what an edge adds to it."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention.scores import Score, Sum
+
+
+def glorot(*shape: int) -> nn.Parameter:
+    """One vector a head, [..., D], uniform in +-sqrt(6 / (D + 1)): Glorot and Bengio 2010 for a map of D to 1."""
+    bound = math.sqrt(6 / (shape[-1] + 1))
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+
+
+def edge_map(edge_dim: int, width: int) -> nn.Linear | None:
+    return nn.Linear(edge_dim, width, bias=False) if edge_dim else None
+
+
+class GATScore(Score):
+    """LeakyReLU(a_q . q_i + a_k . k_j + a_e . e_ij), vectors a for each head. Velickovic et al. 2018, equation 3.
+
+    It ranks the keys alike for every query (static attention, Brody et al. 2022), since LeakyReLU is monotonous: GATv2Score.
+
+    Args:
+        edge_dim: A, the width of edge features [E, A]; 0 for edges without. slope: of LeakyReLU below 0.
+    """
+
+    maps_edges = True
+
+    def __init__(self, num_heads: int, head_dim: int, edge_dim: int = 0, slope: float = 0.2):
+        super().__init__()
+        self.slope = slope
+        self.query, self.key = glorot(num_heads, head_dim), glorot(num_heads, head_dim)
+        self.edge = edge_map(edge_dim, num_heads)
+
+    def pairs(self, q, k, edge=None):
+        logits = _along(q, self.query) + _along(k, self.key)
+        if edge is not None and self.edge is not None:
+            logits = logits + self.edge(edge).T
+        return nn.functional.leaky_relu(logits, self.slope)
+
+    def as_sum(self, q, k, edge=None):
+        e = None if edge is None or self.edge is None else self.edge(edge).unsqueeze(-1)
+        ones = torch.ones_like(self.query[:, :1])
+        return Sum(_along(q, self.query)[..., None], _along(k, self.key)[..., None], ones, f"leaky_relu:{self.slope}", e)
+
+
+class GATv2Score(Score):
+    """a . LeakyReLU(q_i + k_j + W_e e_ij), a vector a for each head. Brody et al. 2022, equation 7.
+
+    With q = W_l x_i and k = W_r x_j (projection SharedKV): which key ranks first may differ from query to query.
+
+    Args:
+        edge_dim: A, the width of edge features [E, A]; 0 for edges without. slope: of LeakyReLU below 0.
+    """
+
+    maps_edges = True
+
+    def __init__(self, num_heads: int, head_dim: int, edge_dim: int = 0, slope: float = 0.2):
+        super().__init__()
+        self.slope = slope
+        self.vector = glorot(num_heads, head_dim)
+        self.edge = edge_map(edge_dim, num_heads * head_dim)
+
+    def pairs(self, q, k, edge=None):
+        x = q + k
+        if edge is not None and self.edge is not None:
+            x = x + self._mapped(edge).transpose(0, 1)
+        return _along(nn.functional.leaky_relu(x, self.slope), self.vector)
+
+    def as_sum(self, q, k, edge=None):
+        e = None if edge is None or self.edge is None else self._mapped(edge)
+        return Sum(q, k, self.vector, f"leaky_relu:{self.slope}", e)
+
+    def _mapped(self, edge: Tensor) -> Tensor:
+        return self.edge(edge).unflatten(-1, self.vector.shape)  # [E, H, D]
+
+
+class EdgeSum(Score):
+    """LeakyReLU(q_i + k_j + e_ij) of numbers, without parameters. Busbridge et al. 2019, equation 4.
+
+    For queries that differ from edge to edge (R-GAT: a node asks differently under each relation): they are e, and q is 0.
+    q, k: [B, H, *, 1]. e: [E, H].
+    """
+
+    maps_edges = True
+
+    def __init__(self, slope: float = 0.2):
+        super().__init__()
+        self.slope = slope
+
+    def pairs(self, q, k, edge=None):
+        x = (q + k).squeeze(-1)
+        return nn.functional.leaky_relu(x if edge is None else x + edge.T, self.slope)
+
+    def as_sum(self, q, k, edge=None):
+        e = None if edge is None else edge.unsqueeze(-1)
+        return Sum(q, k, q.new_ones(q.shape[1], 1), f"leaky_relu:{self.slope}", e)
+
+
+class EdgeProduct(Score):
+    """(q_i + e_ij) k_j of numbers, without parameters: `EdgeSum` for Busbridge et al. 2019, equation 5 (width 1)."""
+
+    maps_edges = True
+
+    def pairs(self, q, k, edge=None):
+        q, k = q.squeeze(-1), k.squeeze(-1)
+        return (q if edge is None else q + edge.T) * k
+
+
+def _along(x: Tensor, vector: Tensor) -> Tensor:
+    """x [B, H, *, D] along each head's vector [H, D]: [B, H, *]."""
+    return torch.einsum("bh...d,hd->bh...", x, vector)

@@ -1,0 +1,346 @@
+"""Where a graph model looks: the weights of a node's edges, and how evenly each head spreads them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import EdgeWeights, record_attention
+from zoo.errors import ZooError
+from zoo.inspect.plots import COLOURS, new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+READABLE = (5, 20)  # neighbours of a node that is worth a picture
+WIDEST = 15  # inches
+UNIFORM, UNKNOWN, INK = "#b5b5b5", "#d9d9d9", "#333333"
+
+
+@torch.no_grad()
+def weights_of(model: nn.Module, data: Any) -> dict[str, EdgeWeights]:
+    """The weights of every attention along edges, by its path, from one run of the model in eval mode.
+
+    Args:
+        model: `model(*model.inputs(data))` runs it; it is left in the modes (training, eval) it came in.
+        data: a PyTorch Geometric `Data` or `HeteroData`, left as it is.
+
+    Raises: ZooError if the model takes no graph, holds no attention, or attends to all nodes instead of along edges.
+    """
+    inputs = getattr(model, "inputs", None)
+    if inputs is None:
+        raise ZooError(f"{type(model).__name__} takes no graph: it has no inputs(data).")
+    modes = {module: module.training for module in model.modules()}
+    like = next(model.parameters())
+    moved = copy.copy(data).apply(lambda t: t.to(like) if t.is_floating_point() else t.to(like.device))
+    try:
+        model.eval()
+        with record_attention(model) as recorded:
+            # forward, not a call: the plain model, also where the call is compiled, which one run is not worth.
+            model.forward(*inputs(moved))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    along = {path: each for path, each in recorded.items() if isinstance(each, EdgeWeights)}
+    if not along:
+        raise ZooError(f"{type(model).__name__} attends to all nodes, not along edges: its weights are a matrix.")
+    return along
+
+
+def edge_entropy(weights: EdgeWeights, num_nodes: int) -> Tensor:
+    """How widely each head of each node looks, in nats: [N, H].
+
+        H_i = - sum_e p_e log p_e,   p_e = alpha_e / sum_e' alpha_e',   e and e' the edges into node i
+
+    0: one edge has it all, or there is none; `uniform_entropy`: all alike. Multi-edges count each, added loops too. The
+    division matters only where a target's weights add up to more than 1: of a softmax within each relation.
+
+    Raises: ZooError if the weights are of several samples, or an edge goes to a node beyond `num_nodes`.
+    """
+    target, alpha = _targets(weights, num_nodes), weights.alpha
+    alpha = alpha.to(torch.promote_types(alpha.dtype, torch.float32))
+    empty = alpha.new_zeros(num_nodes, alpha.shape[1])
+    total = empty.index_add(0, target, alpha)
+    share = alpha / total[target].clamp(min=torch.finfo(alpha.dtype).tiny)
+    return empty.index_add(0, target, torch.special.entr(share))
+
+
+def uniform_entropy(weights: EdgeWeights, num_nodes: int) -> Tensor:
+    """log(in-degree), loops included, in nats: the most a node's entropy can be. [N]; 0 for nodes without edges."""
+    degree = torch.bincount(_targets(weights, num_nodes), minlength=num_nodes)
+    return degree.clamp(min=1).double().log()
+
+
+def interesting_node(weights: EdgeWeights, labels: Tensor | None = None) -> int:
+    """A node worth drawing: 5 to 20 neighbours, some of its own class and some of another, about 10, the first such.
+
+    What cannot be had is given up from the end of that list. Labels that are not one integer a node are not looked at.
+
+    Raises: ZooError if there are no edges.
+    """
+    source, target = weights.edge_index.cpu()
+    if not len(target):
+        raise ZooError("There are no edges: no node has a neighbourhood to draw.")
+    size, others = int(target.max()) + 1, source != target
+    degree = torch.bincount(target[others], minlength=size)
+    outside = (degree < READABLE[0]) | (degree > READABLE[1])
+    cost = (degree - 10).abs()
+    if (known := _per_node(labels, weights)) is not None:
+        alike = known[source] == known[target]
+        mixed = torch.ones(size, dtype=torch.bool)
+        for kind in (alike, ~alike):
+            mixed &= torch.bincount(target[others & kind], minlength=size) > 0
+        cost += (degree.max() + 10) * ~mixed
+    cost += 2 * (degree.max() + 10) * (outside.long() + (degree == 0))
+    return int((cost == cost.min()).nonzero()[0])
+
+
+def plot_entropy(records: Mapping[str, EdgeWeights], num_nodes: int, png: str | Path) -> Path:
+    """Each head's entropy over the nodes beside the uniform distribution's, one panel a layer, at most four.
+
+    Args:
+        records: weights by the path of their layer, in order. Their nodes may differ.
+        num_nodes: N; records that name nodes beyond have more.
+
+    Raises: ZooError if no node has two incoming edges: what it reads is then no choice.
+    """
+    panels = {path: found for path in _shown(list(records)) if (found := _entropies(records[path], num_nodes))}
+    if not panels:
+        raise ZooError("No node has two incoming edges: every head gives the one edge all.")
+    widths = [max(2.2, 0.72 * entropy.shape[1] + 0.9) for entropy, _ in panels.values()]
+    columns, ratios = next(
+        (n, ratios)
+        for n in (len(panels), 2, 1)
+        if sum(ratios := [max(widths[i::n]) for i in range(min(n, len(widths)))]) <= WIDEST or n == 1
+    )
+    rows = math.ceil(len(panels) / columns)
+    figure = new_figure(min(max(sum(ratios), 6.6), WIDEST), 3.4 * rows + 0.9)
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharey=True, width_ratios=ratios).flat)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    low = min(float(entropy.min()) for entropy, _ in panels.values())
+    top = max(float(uniform.max()) for _, uniform in panels.values())
+    limits = (0.9 * low if low > 0.4 * top else 0.0, 1.04 * top)
+    for i, (axes, (path, found)) in enumerate(zip(grid, panels.items(), strict=False)):
+        _entropy_panel(axes, *found, limits)
+        axes.set_title(f"{path}\n{len(found[1]):,} nodes", fontsize=8)
+        if i % columns == 0:
+            axes.set_ylabel("entropy of a node's weights (nats)", fontsize=8)
+    some = f", {len(panels)} of {len(records)} layers" if len(panels) < len(records) else ""
+    figure.suptitle(
+        f"how widely each head looks{some}: blue its entropy, grey the uniform's (log of in-degree)", fontsize=9
+    )
+    below = (
+        "nodes with two or more incoming edges; %: mean of entropy / uniform; each histogram scaled to its largest bar"
+    )
+    figure.supxlabel(below, fontsize=7, color=INK)
+    return save(figure, png)
+
+
+def plot_neighbourhood(
+    weights: EdgeWeights,
+    node: int,
+    png: str | Path,
+    labels: Tensor | None = None,
+    classes: Sequence[str] | None = None,
+    max_neighbours: int = 24,
+    max_heads: int = 8,
+) -> Path:
+    """A node among its sources: a line is an edge, its width and colour the weight; the ring is the node's own loop.
+
+    One panel a head, their mean where there are more than `max_heads`, and one of uniform weights on the same scale.
+    Sources stand on a circle by class, then by number; of more than `max_neighbours` the strongest, by the mean of the
+    heads. Multi-edges are one line with their sum. Sources and targets are taken for one set of nodes.
+
+    Args:
+        node: whose incoming edges are drawn; `interesting_node` proposes one.
+        labels: [N] integers; anything else, and nodes have no colour. classes: names of the labels.
+
+    Raises: ZooError if the node has no incoming edge.
+    """
+    _one_sample(weights)
+    into = weights.edge_index[1] == node
+    if not into.any():
+        raise ZooError(f"Node {node} has no incoming edge: there is no neighbourhood to draw.")
+    source, alpha = weights.edge_index[0, into].cpu(), weights.alpha[into].cpu().float()
+    heads = alpha.shape[1]
+    panels = {f"head {h}": alpha[:, h] for h in range(heads)} if heads <= max_heads else {}
+    panels = panels or {f"mean of {heads} heads": alpha.mean(1)}
+    total = float(alpha.sum(0).mean())  # 1, or the number of relations that each have a softmax of their own
+    uniform = total / len(source)
+    panels["uniform"] = torch.full((len(source),), uniform)
+
+    known = _per_node(labels, weights)
+    own, at = source.unique(return_inverse=True)
+    sums = {title: torch.zeros(len(own)).index_add(0, at, column) for title, column in panels.items()}
+    mean = torch.zeros(len(own)).index_add(0, at, alpha.mean(1)).masked_fill(own == node, -1)
+    others = mean.argsort(descending=True, stable=True)[: int((own != node).sum())]
+    kept = sorted(
+        others[:max_neighbours].tolist(), key=lambda i: (0 if known is None else int(known[own[i]]), int(own[i]))
+    )
+    loop = (own == node).nonzero().flatten().tolist()
+    names, colours = _class_colours(known, classes, [node, *own[kept].tolist()])
+
+    columns = len(panels) if len(panels) <= 3 else math.ceil(math.sqrt(len(panels)))
+    rows = math.ceil(len(panels) / columns)
+    figure = new_figure(2.8 * columns + 0.8, 2.8 * rows + 0.5 + 0.3 * bool(names))
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid:
+        axes.set_axis_off()
+    shown = torch.stack(list(sums.values()))[:, kept + loop]
+    # Uniform is at most the middle of the scale, so that a head that hardly chooses looks like one.
+    blues, scale = _blues(), max(float(shown.max()), min(2 * uniform, total), 1e-12)
+    for axes, (title, each) in zip(grid, sums.items(), strict=False):
+        star = [(int(own[i]), float(each[i])) for i in kept]
+        itself = float(each[loop].sum()) if loop else None
+        _star(axes, node, star, itself, colours, scale, blues, numbered=1.1 * uniform)
+        extra = f", each {_short(uniform, scale)}" if title == "uniform" else ""
+        axes.set_title(
+            f"{title}{extra}" if itself is None or extra else f"{title}, itself {_short(itself, scale)}", fontsize=8
+        )
+    _keys(figure, grid, names, blues, scale)
+    what = f"what node {node} reads from its {len(others)} neighbour{'s' * (len(others) != 1)}"
+    what += f": the {max_neighbours} strongest" if len(others) > len(kept) else ""
+    ring = ", ring: of itself" if loop else ""
+    figure.suptitle(f"{what}\nlines: attention weights{ring}; numbers: the strongest above uniform", fontsize=9)
+    return save(figure, png)
+
+
+def _one_sample(weights: EdgeWeights) -> None:
+    if weights.alpha.ndim != 2:
+        raise ZooError(f"Weights of edges are [E, heads], of one sample; got {list(weights.alpha.shape)}.")
+
+
+def _targets(weights: EdgeWeights, num_nodes: int) -> Tensor:
+    _one_sample(weights)
+    target = weights.edge_index[1]
+    if len(target) and int(target.max()) >= num_nodes:
+        raise ZooError(f"An edge goes to node {int(target.max())}, but num_nodes={num_nodes}.")
+    return target
+
+
+def _per_node(labels: Tensor | None, weights: EdgeWeights) -> Tensor | None:
+    """Labels, where there is one integer for every node that an edge names; else None."""
+    if labels is None or labels.ndim != 1 or labels.is_floating_point() or not weights.edge_index.numel():
+        return None
+    return labels.cpu() if len(labels) > int(weights.edge_index.max()) else None
+
+
+def _shown(paths: list[str]) -> list[str]:
+    """All of up to four layers; of more the first, the middle and the last two."""
+    last = len(paths) - 1
+    return paths if last < 4 else [paths[i] for i in (0, last // 2, last - 1, last)]
+
+
+def _entropies(weights: EdgeWeights, num_nodes: int) -> tuple[Tensor, Tensor] | None:
+    """(entropy [n, H], uniform [n]) of the n nodes with two incoming edges; None without any."""
+    size = max(num_nodes, int(weights.edge_index[1].max()) + 1 if weights.edge_index.numel() else 0)
+    uniform, entropy = uniform_entropy(weights, size).cpu(), edge_entropy(weights, size).cpu()
+    chosen = uniform > 0
+    return (entropy[chosen].double(), uniform[chosen]) if chosen.any() else None
+
+
+def _entropy_panel(axes: Axes, entropy: Tensor, uniform: Tensor, limits: tuple[float, float]) -> None:
+    """A column a head: the histogram of its entropy to the right, that of the uniform to the left."""
+    heads = entropy.shape[1]
+    bins = torch.linspace(*limits, 41, dtype=torch.double)
+    for h in range(heads):
+        for values, colour, side in ((uniform, UNIFORM, -1), (entropy[:, h], COLOURS["train"], 1)):
+            counts = torch.histogram(values.clamp(*limits), bins).hist
+            ends = h + side * 0.44 * counts / counts.max()
+            axes.stairs(ends.numpy(), bins.numpy(), baseline=h, orientation="horizontal", fill=True, color=colour)
+    ratio = (entropy / uniform[:, None]).mean(0).tolist()
+    size = 7 if heads <= 12 else 5
+    axes.set_xticks(range(heads), [f"head {h}\n{100 * r:.1f} %" for h, r in enumerate(ratio)], fontsize=size)
+    axes.set(xlim=(-0.6, heads - 0.4), ylim=limits)
+    axes.tick_params(axis="y", labelsize=7, labelleft=True)
+    axes.tick_params(axis="x", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.25)
+    axes.set_axisbelow(True)
+
+
+def _star(
+    axes: Axes,
+    node: int,
+    star: list[tuple[int, float]],
+    itself: float | None,
+    colours: Mapping[int, Any],
+    scale: float,
+    blues: Any,
+    numbered: float,
+) -> None:
+    """One head: the node in the middle, lines from its sources, the six strongest with their number from `numbered` on."""
+    strong = sorted((weight for _, weight in star if weight >= numbered), reverse=True)[:6]
+    for i, (source, weight) in enumerate(star):
+        angle = math.pi / 2 - 2 * math.pi * i / len(star)
+        x, y = math.cos(angle), math.sin(angle)
+        part = weight / scale
+        axes.plot([0, x], [0, y], color=blues(part), linewidth=0.4 + 5 * part, zorder=1 + part, solid_capstyle="butt")
+        axes.plot(x, y, "o", color=colours[source], markersize=8, zorder=3)
+        axes.text(1.2 * x, 1.17 * y, str(source), ha="center", va="center", fontsize=5.5, color=INK)
+        if weight in strong:
+            box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+            axes.text(
+                0.68 * x, 0.68 * y, _short(weight, scale), ha="center", va="center", fontsize=5.5, bbox=box, zorder=4
+            )
+    if itself is not None:
+        part = itself / scale
+        axes.plot(0, 0, "o", color=blues(part), markersize=17 + 10 * part, zorder=4)
+    axes.plot(0, 0, "o", color="white", markersize=17, zorder=4)
+    axes.plot(0, 0, "o", color=colours[node], markersize=16, zorder=5)
+    axes.text(0, 0, str(node), ha="center", va="center", fontsize=5.5, color="black", zorder=6)
+    axes.set(xlim=(-1.36, 1.36), ylim=(-1.3, 1.3), aspect="equal")
+
+
+def _keys(figure: Figure, grid: list[Axes], names: Mapping[str, Any], blues: Any, scale: float) -> None:
+    """The colours of classes below, those of weights at the side."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.lines import Line2D
+
+    bar = figure.colorbar(ScalarMappable(Normalize(0, scale), blues), ax=grid, shrink=0.6, aspect=30, pad=0.01)
+    bar.set_label("attention weight", fontsize=7)
+    bar.ax.tick_params(labelsize=7)
+    if names:
+        dots = [Line2D([], [], marker="o", linestyle="", color=colour, markersize=6) for colour in names.values()]
+        wide = max(map(len, names)) * 0.055 + 0.5  # inches an entry takes
+        columns = max(1, min(len(names), int(figure.get_figwidth() / wide)))
+        figure.legend(dots, list(names), loc="outside lower center", ncols=columns, fontsize=7, frameon=False)
+
+
+def _class_colours(
+    labels: Tensor | None, classes: Sequence[str] | None, nodes: list[int]
+) -> tuple[dict[str, Any], dict[int, Any]]:
+    """(colour of each class that occurs, by its name; colour of each node), grey without labels."""
+    if labels is None:
+        return {}, dict.fromkeys(nodes, UNKNOWN)
+    from matplotlib import colormaps
+
+    tab = colormaps["tab10" if int(labels.max()) < 10 else "tab20"]
+    found = {node: int(labels[node]) for node in nodes}
+    named = {label: _name(label, classes) for label in sorted({*found.values()})}
+    return {name: tab(label % tab.N) for label, name in named.items()}, {n: tab(c % tab.N) for n, c in found.items()}
+
+
+def _name(label: int, classes: Sequence[str] | None) -> str:
+    name = classes[label] if classes and label < len(classes) else str(label)
+    return f"class {name}" if name.isdigit() else name
+
+
+def _blues() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("weight", ["#d5dae3", "#7f9bc8", "#2f4b7c", "#0d1b33"])
+
+
+def _short(weight: float, scale: float) -> str:
+    """.12, or .012 where no weight is larger than 0.1."""
+    return f"{weight:.{2 if scale > 0.1 else 3}f}".removeprefix("0")

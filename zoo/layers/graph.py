@@ -1,0 +1,190 @@
+"""A layer of a graph network: dropout, attention along the edges, what is added of the input, norm, activation."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Edges, Pattern
+from zoo.errors import ZooError
+
+
+class GraphLayer(nn.Module):
+    """h' = act(norm(skip(attention(drop(h)), h))), nodes [N, dim] -> [N, dim'].
+
+    Args:
+        attention: an Attention; its `pattern` says what of the graph is seen (GraphEdges() for its edges).
+        skip: module (out, h, first) -> out, what is added of the layer's input or of the first layer's output; None adds
+            nothing. norm, act: modules or None. dropout: of the input's features.
+    """
+
+    def __init__(
+        self,
+        attention: nn.Module,
+        skip: nn.Module | None = None,
+        norm: nn.Module | None = None,
+        act: nn.Module | None = None,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.drop = FeatureDropout(dropout)
+        self.attn, self.skip, self.norm, self.act = attention, skip, norm, act
+
+    def forward(
+        self, h: Tensor, pattern: Pattern, pos: Tensor | None = None, first: Tensor | None = None
+    ) -> Tensor:
+        h = self.drop(h)
+        out = self.attn(h if h.layout == torch.sparse_csr else h[None], pattern=pattern, pos=pos)[0]
+        if self.skip is not None:
+            out = self.skip(out, h, first)
+        if self.norm is not None:
+            out = self.norm(out)
+        return out if self.act is None else self.act(out)
+
+
+class FeatureDropout(nn.Dropout):
+    """Dropout that leaves a sparse matrix sparse: of 0 it would make 0 anyway."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.layout != torch.sparse_csr:
+            return super().forward(x)
+        if not self.training or not self.p:
+            return x
+        kept = super().forward(x.values())
+        return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), kept, x.shape, check_invariants=False)
+
+
+class LinearSkip(nn.Module):
+    """out + W h: the residual of PyTorch Geometric's GATConv, and the root weight of Shi et al. 2021, equation 4."""
+
+    def __init__(self, dim: int, out_dim: int, bias: bool = False):
+        super().__init__()
+        self.map = nn.Linear(dim, out_dim, bias=bias)
+
+    def forward(self, out: Tensor, h: Tensor, first: Tensor | None = None) -> Tensor:
+        return out + self.map(h)
+
+
+class Residual(nn.Module):
+    """out + h where the widths agree, else out: He et al. 2016. GAT's middle layer on PPI, Velickovic et al. 2018, section 3.3."""
+
+    def forward(self, out: Tensor, h: Tensor, first: Tensor | None = None) -> Tensor:
+        return out + h if out.shape == h.shape else out
+
+
+class InitialResidual(nn.Module):
+    """(1 - alpha) out + alpha h_1, h_1 the first layer's output, where the widths agree. Chen et al. 2020, equation 5."""
+
+    def __init__(self, alpha: float = 0.1):
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, out: Tensor, h: Tensor, first: Tensor | None = None) -> Tensor:
+        if first is None or first.shape != out.shape:
+            return out
+        return (1 - self.alpha) * out + self.alpha * first
+
+
+class GatedSkip(nn.Module):
+    """b W h + (1 - b) out, b = sigmoid(w . [out, W h, out - W h]). Shi et al. 2021, equations 5 and 6."""
+
+    def __init__(self, dim: int, out_dim: int, bias: bool = True):
+        super().__init__()
+        self.map = nn.Linear(dim, out_dim, bias=bias)
+        self.gate = nn.Linear(3 * out_dim, 1, bias=False)
+
+    def forward(self, out: Tensor, h: Tensor, first: Tensor | None = None) -> Tensor:
+        x = self.map(h)
+        b = self.gate(torch.cat([out, x, out - x], -1)).sigmoid()
+        return b * x + (1 - b) * out
+
+
+class Embeddings(nn.Module):
+    """Nodes described by numbers from a list, [N] or [N, C]: the sum of an embedding for each of the C columns."""
+
+    def __init__(self, sizes: int | list[int], dim: int):
+        super().__init__()
+        sizes = [sizes] if isinstance(sizes, int) else sizes
+        self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = x.unsqueeze(-1) if x.ndim == 1 else x
+        return torch.stack([table(column) for table, column in zip(self.tables, columns.unbind(-1), strict=True)]).sum(0)
+
+
+class GraphMemory:
+    """Makes `Edges` of what a model is given, and remembers the last: sorting is done once a graph, not once a step.
+
+    What is remembered is used again only where it is certainly right: for the same object, unchanged (a tensor's version
+    counter; tensors made under inference_mode have none and are never remembered).
+    """
+
+    def __init__(self):
+        self._key: tuple[Any, ...] | None = None
+        self._edges: Edges | None = None
+
+    def edges(
+        self, graph: Tensor | Edges, num_nodes: int | tuple[int, int], features: Tensor | None = None,
+        loops: str | float | None = None,
+    ) -> Edges:  # fmt: skip
+        """The graph as Edges over `num_nodes` (or sources and targets), with features [E, A] and, where `loops` says how
+        to fill them, loops."""
+        if torch.compiler.is_compiling():
+            return make_edges(graph, num_nodes, features, loops)
+        key = (_identity(graph), _identity(features), num_nodes, loops)
+        if None in key[:2] or self._key is None or self._edges is None or not _same(key, self._key):
+            self._edges, self._key = make_edges(graph, num_nodes, features, loops), key
+        return self._edges
+
+    def __deepcopy__(self, memo: dict) -> GraphMemory:
+        return GraphMemory()
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return GraphMemory, ()
+
+
+def make_edges(
+    graph: Tensor | Edges,
+    num_nodes: int | tuple[int, int],
+    features: Tensor | None = None,
+    loops: str | float | None = None,
+) -> Edges:
+    """`graph` as Edges. Raises ZooError for features given twice, or for another number of nodes than the graph's."""
+    if isinstance(graph, Edges):
+        if features is not None:
+            if graph.features is not None:
+                raise ZooError("edge_attr is given, but these Edges have features of their own: give one of them.")
+            graph = graph.with_features(features)
+        if graph.sizes != (num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)):
+            raise ZooError(f"These Edges join {graph.sizes} (sources, targets), but there are {num_nodes} nodes.")
+    else:
+        graph = Edges(graph, num_nodes, None if features is None else columns(features))
+    return graph.with_loops(loops) if loops is not None and not graph.num_loops else graph
+
+
+def columns(features: Tensor) -> Tensor:
+    """[E] -> [E, 1]."""
+    return features.unsqueeze(-1) if features.ndim == 1 else features
+
+
+def _identity(x: Any) -> tuple[Any, int] | None:
+    """What tells whether x is the same and unchanged; None where nothing can."""
+    if isinstance(x, Tensor):
+        return None if x.is_inference() else (weakref.ref(x), x._version)
+    return (None if x is None else weakref.ref(x), 0)
+
+
+def _same(key: tuple, other: tuple) -> bool:
+    """Weak references to dead objects are equal to nothing, as a new object may stand at the old one's address."""
+
+    def alive(part: tuple[Callable | None, int]) -> tuple:
+        return (None if part[0] is None else part[0](), part[1])
+
+    for mine, theirs in zip(map(alive, key[:2]), map(alive, other[:2]), strict=True):
+        if mine[0] is not theirs[0] or mine[1] != theirs[1]:
+            return False
+    return key[2:] == other[2:]
