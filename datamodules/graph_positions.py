@@ -81,8 +81,8 @@ def distance(edge_index: Tensor, nodes: int, most: int, name: str = "the graph")
 
     if nodes > LARGEST:
         raise ZooError(
-            f"{name} has {nodes} nodes, and the distances between all would be a matrix of {nodes**2:,} entries; shortest_path is "
-            f"for graphs of at most {LARGEST} nodes, take another position."
+            f"{name} has {nodes} nodes, and the distances between all would be a matrix of {nodes**2:,} entries; "
+            f"shortest_path is for graphs of at most {LARGEST} nodes, take another position."
         )
     source, target = edge_index.numpy()
     ones = np.ones(len(source), dtype=np.float32)

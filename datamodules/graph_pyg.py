@@ -5,8 +5,9 @@ import logging
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,26 @@ def ogbn_arxiv(places: Places) -> Graphs:
     if importlib.util.find_spec("ogb") is None:
         raise ZooError("data=ogbn_arxiv is read by ogb, which is not installed; pip install ogb")
     from ogb.nodeproppred import PygNodePropPredDataset
+    from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+    from torch_geometric.data.storage import GlobalStorage
     from torch_geometric.utils import to_undirected
 
-    files = [f"{name}.csv.gz" for name in ("edge", "node-feat", "node-label", "num-node-list", "num-edge-list")]
-    found = opened(".", "ogbn_arxiv/raw", files, lambda root: PygNodePropPredDataset("ogbn-arxiv", root), places)
-    graph, split = found[0], found.get_idx_split()
+    def make(root: str) -> Any:
+        # ogb 1.3.6 loads what it saved as torch before 2.6 did; these are the classes in it.
+        with torch.serialization.safe_globals([DataEdgeAttr, DataTensorAttr, GlobalStorage]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*not writable")  # nor does it write to pandas' arrays
+            dataset = PygNodePropPredDataset("ogbn-arxiv", root)
+            return dataset[0], dataset.get_idx_split()
+
+    raw = ("edge", "node-feat", "node-label", "node_year", "num-node-list", "num-edge-list")
+    files = [f"raw/{name}.csv.gz" for name in raw] + [
+        f"split/time/{part}.csv.gz" for part in ("train", "valid", "test")
+    ]
+    files.append("RELEASE_v1.txt")  # without which ogb asks at the keyboard whether it shall update
+    graph, split = opened(".", "ogbn_arxiv", files, make, places)
     graph.edge_index, graph.y = to_undirected(graph.edge_index, num_nodes=graph.num_nodes), graph.y[:, 0]
-    return node_level(graph, {"train": split["train"], "val": split["valid"], "test": split["test"]})
+    names = {"train": "train", "val": "valid", "test": "test"}
+    return node_level(graph, {stage: split[name].clone() for stage, name in names.items()})
 
 
 def node_level(graph: Any, parts: Parts, classes: Sequence[str] | None = None) -> Graphs:
@@ -167,15 +181,17 @@ def opened(home: str, below: str, files: Sequence[str], make: Callable[[str], An
         files: the raw files. If one is missing, PyG downloads them from the original source, into the cache.
     """
     where = Path(home, below)
-    root = places[1] / "graphs" / "-".join(where.parts[:-1])
+    root = places[1] / "graphs" / "-".join(part for part in where.parts if part != "raw")
     if not root.is_dir():
         folders = [place / where for place in places]
         source = next((f for f in folders if all(Path(f, name).is_file() for name in files)), None)
         try:
             with caching(root) as beside:
-                (beside / below).mkdir(parents=True)
+                beside.mkdir()
                 for name in files if source else ():
-                    shutil.copyfile(source / name, beside / below / name)
+                    target = beside / below / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(Path(source or "", name), target)
                 _process(make, beside, source, folders[0], files)
         except ZooError:
             if not root.is_dir():  # else another process was faster
@@ -190,7 +206,7 @@ def _process(make: Callable[[str], Any], root: Path, source: Path | None, place:
     if not source:
         log.info(f"{place} does not have all of {', '.join(files)}: downloading them from the original source")
     try:
-        with redirect_stderr(StringIO()):  # PyG's "Processing... Done!"
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # "Processing... Done!"
             make(str(root))
     except Exception as error:  # of parsers, pickles, archives, the network
         if source:

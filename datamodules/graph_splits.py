@@ -34,7 +34,7 @@ def fractions(labels: Tensor, split: Sequence[float], seed: int) -> Parts:
     if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise ZooError(f"data.split={list(split)} are not three shares that add up to 1; give [0.6, 0.2, 0.2].")
     rest, test = _take(np.arange(len(labels)), labels, shares[2], seed, shares)
-    train, val = _take(rest, labels, shares[1] / (shares[0] + shares[1]), seed, shares)
+    train, val = _take(np.sort(rest), labels, shares[1] / (shares[0] + shares[1]), seed, shares)
     return _ascending(*(torch.from_numpy(rows) for rows in (train, val, test)))
 
 

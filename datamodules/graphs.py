@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from datamodules import graph_files, graph_pyg, graph_sets
+from datamodules.graph_checks import known
 from datamodules.graph_module import GraphData
 from datamodules.graph_sets import Graphs
 
@@ -51,6 +52,7 @@ class Planetoid(GraphData):
     name: str = "Cora"
 
     def load(self) -> Graphs:
+        known(self.name, "name", ["Cora", "CiteSeer", "PubMed"])
         return graph_pyg.planetoid(self.name, self.places)
 
 
@@ -63,6 +65,7 @@ class CitationFull(GraphData):
     val_nodes: int = 500
 
     def load(self) -> Graphs:
+        known(self.name, "name", ["cora_ml", "cora", "citeseer", "dblp", "pubmed"])
         return graph_pyg.citation_full(self.name, self.labels_per_class, self.val_nodes, self.split_seed, self.places)
 
 
@@ -75,6 +78,7 @@ class Amazon(GraphData):
     val_nodes: int = 240
 
     def load(self) -> Graphs:
+        known(self.name, "name", ["Photo", "Computers"])
         return graph_pyg.amazon(self.name, self.labels_per_class, self.val_nodes, self.split_seed, self.places)
 
 
@@ -96,6 +100,7 @@ class WebKB(GraphData):
     split_index: int = 0
 
     def load(self) -> Graphs:
+        known(self.name, "name", ["Cornell", "Texas", "Wisconsin"])
         return graph_pyg.webkb(self.name, self.split_index, self.places)
 
 

@@ -96,11 +96,10 @@ def naive_layer(x, csr, act, edge=True):
 
 def same(out, other, inputs, **tolerance):
     """The same values and the same gradients."""
+    torch.testing.assert_close(out, other, **tolerance)
     cotangent = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view_as(out)
-    torch.testing.assert_close(out, other.to(out.dtype), **tolerance)
-    mine, theirs = (
-        torch.autograd.grad(o, inputs, cotangent.to(o.dtype), allow_unused=True, materialize_grads=True)
-        for o in (out, other)
+    mine, theirs = (  # on an empty graph the loop reaches no input
+        torch.autograd.grad((o * cotangent).sum() + sum(0 * x.sum() for x in inputs), inputs) for o in (out, other)
     )
     torch.testing.assert_close(mine, theirs, **tolerance)
 
@@ -254,6 +253,7 @@ def calls():
     yield ops.segment_softmax, (x["logits"], csr.rowptr, csr.row)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # opcheck's own
 @pytest.mark.parametrize(("op", "args"), list(calls()), ids=lambda x: getattr(x, "__name__", ""))
 def test_opcheck(op, args):
     opcheck(op, args)

@@ -16,7 +16,7 @@ def wide(**how):
 
 
 def test_names():
-    assert sorted(NAMES) == ["edge_list", "flex", "linear", "reference", "sdpa"]
+    assert sorted(NAMES) == ["edge_fused", "edge_list", "flex", "linear", "reference", "sdpa"]
 
 
 @pytest.mark.parametrize(

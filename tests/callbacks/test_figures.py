@@ -5,9 +5,10 @@ import logging
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
 
 import zoo
-from tests.tasks.tiny import data, loader, make_task, make_trainer
+from tests.tasks.tiny import ADAMW, data, loader, make_task, make_trainer
 from zoo.callbacks.figures import Figures
 from zoo.errors import ZooError
 from zoo.inspect.maps import attention_maps, patch_attention
@@ -97,3 +98,72 @@ def test_attention_maps_of_grey_and_colour(tmp_path, channels):
     maps = torch.rand(2, 3, 2, 2)
     png = attention_maps(torch.rand(2, channels, 8, 8), maps, tmp_path / "m.png", ["a", "b\nnot c"])
     assert png.read_bytes()[:4] == PNG
+
+
+# ---- graphs
+
+GAT = {"_target_": "zoo.models.gat.GAT", "in_dim": 3, "num_classes": 3, "head_dim": 4, "num_heads": 2}
+DENSE = {"_target_": "zoo.attention.Attention", "_partial_": True}
+DENSE |= {"score": {"_target_": "zoo.attention.ScaledDot"}, "pattern": {"_target_": "zoo.attention.Full"}}
+
+
+class Ring(LightningDataModule):
+    """Six nodes, each seen by the three after it; alone, or four such graphs in a batch with a label each."""
+
+    classes = ("one", "two", "three")
+
+    def __init__(self, whole: bool = False):
+        super().__init__()
+        self.whole = whole
+
+    def example(self):
+        from torch_geometric.data import Batch, Data
+
+        node = torch.arange(6).repeat(3)
+        edge_index = torch.stack([node, (node + torch.arange(3).repeat_interleave(6) + 1) % 6])
+        graphs = [Data(x=torch.randn(6, 3), edge_index=edge_index, labels=torch.tensor([i % 3])) for i in range(4)]
+        graph = Batch.from_data_list(graphs) if self.whole else graphs[0].update({"labels": torch.arange(6) % 3})
+        graph.rows = {"train": torch.arange(len(graph.labels)), "test": torch.arange(len(graph.labels))}
+        return graph
+
+    def test_dataloader(self):
+        return DataLoader([self.example()], batch_size=None)
+
+
+def graph_task(**model):
+    from zoo.tasks.graph_classification import GraphClassification
+
+    return GraphClassification(zoo.build(GAT | model), ADAMW)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_of_graphs_a_neighbourhood_and_the_entropy_are_drawn(tmp_path, whole, caplog):
+    caplog.set_level(logging.INFO, "zoo.callbacks.figures")
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss,train/accuracy\n0,1,2.5,.4\n1,2,1.5,.8\n")
+    task = graph_task(readout="mean" if whole else None)
+    make_trainer(callbacks=[Figures(tmp_path)]).test(task, datamodule=Ring(whole), verbose=False)
+    names = ("learning_curves.png", "confusion_matrix.png", "neighbourhood.png", "attention_entropy.png")
+    assert drawn(tmp_path) == dict.fromkeys(names, PNG)
+    assert "could not" not in caplog.text and "left out" not in caplog.text  # nor is another looked for
+
+
+def test_dense_attention_on_a_graph_draws_no_edges(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "zoo.callbacks.figures")
+    trainer = make_trainer(callbacks=[Figures(tmp_path)])
+    trainer.test(graph_task(attention=DENSE), datamodule=Ring(), verbose=False)
+    assert set(drawn(tmp_path)) == {"confusion_matrix.png"}
+    for name in ("neighbourhood", "attention_entropy"):
+        assert f"{name}.png is left out: GAT attends to all nodes, not along edges" in caplog.text
+
+
+def test_labels_of_whole_graphs_colour_no_node():
+    from zoo.callbacks.figures import _node_labels
+
+    assert _node_labels(Ring(whole=True).example()) is None
+    assert _node_labels(Ring().example()).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_learning_curves_without_a_validation_part(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,train/loss,train/accuracy\n0,1,2.5,.4\n1,2,1.5,.8\n")
+    assert learning_curves(path, tmp_path / "a.png").read_bytes()[:4] == PNG

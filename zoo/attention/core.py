@@ -279,11 +279,13 @@ def _check_edges(call: AttentionCall) -> None:
         where = "edges" if edges is None else f"[E, H, D] = [{edges.edge_index.shape[1]}, {heads}, {width}]"
         raise ZooError(f"edge_values {list(extra.shape)} need a pattern with {where}.")
     features = None if edges is None else edges.features
-    if features is not None and not call.score.maps_edges and features.shape[1:] != (heads, call.k.shape[3]):
+    shape = call.score.edge_shape(heads, call.k.shape[3])
+    if features is not None and features.shape[1:] != shape:
+        how = "adds the features of an edge to its key" if len(shape) == 2 else "has a shape for the features of an edge"
         raise ZooError(
-            f"{type(call.score).__name__} adds the features of an edge to its key, so they are [E, H, D] with "
-            f"[H, D] = [{heads}, {call.k.shape[3]}]; got {list(features.shape)}. Map them (edges=EdgeProjection in "
-            "Attention), or take a score with a map of its own (GATScore, GATv2Score)."
+            f"{type(call.score).__name__} {how}, so they are [E, {', '.join(map(str, shape))}]; got "
+            f"{list(features.shape)}. Map them (edges=EdgeProjection in Attention), or take a score with a map of its own "
+            "(GATScore, GATv2Score) and its edge_dim."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class Edges(Pattern):
     keep: Tensor | None = None
     names: Tensor | None = None
     num_loops: int = 0
+    _plan: ClassVar[dict[str, Any]]  # of an instance: what was made of the edges alone; shared by with_features
     uses_query: ClassVar[bool] = False  # places are nodes, not an order: there may be more targets than sources
 
     def __post_init__(self):
@@ -63,23 +64,33 @@ class Edges(Pattern):
         if not isinstance(given, Tensor) or given.ndim != 2 or given.shape[0] != 2:
             said = list(given.shape) if isinstance(given, Tensor) else repr(given)
             raise ZooError(f"edge_index is [2, E], row 0 the sources, row 1 the targets; got {said}.")
-        if given.is_floating_point() or given.dtype == torch.bool:
+        if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
             raise ZooError(f"edge_index holds integers; got {given.dtype}: use edge_index.long().")
+        self.__dict__.update(edge_index=given.long(), _plan={})  # narrow integers do not index alike (uint8 is a mask)
         if not torch.compiler.is_compiling():
             self._check_nodes()
-        for name, wanted in (("features", None), ("group", (given.shape[1],)), ("keep", (given.shape[1],))):
+        for name in ("group", "keep"):
             tensor = getattr(self, name)
-            if tensor is not None and (tensor.shape[:1] != given.shape[1:] or (wanted and tensor.shape != wanted)):
-                raise ZooError(
-                    f"Edges needs {name} for each of its {given.shape[1]} edges; got {name} of shape {list(tensor.shape)}."
-                )
-        if self.features is not None and not torch.compiler.is_compiling() and not self.features.isfinite().all():
-            at = int((~self.features.isfinite()).flatten(1).any(1).nonzero()[0])
+            if tensor is not None and tensor.shape != given.shape[1:]:
+                self._refuse(name, tensor)
+        self._check_features()
+
+    def _check_features(self) -> None:
+        if self.features is None:
+            return
+        if self.features.shape[:1] != self.edge_index.shape[1:]:
+            self._refuse("features", self.features)
+        if not torch.compiler.is_compiling() and not (finite := self.features.isfinite()).all():
+            at = int((~finite).nonzero()[0, 0])
             raise ZooError(f"The features of edge {at} hold NaN or infinity: repair them before the call.")
 
+    def _refuse(self, name: str, tensor: Tensor) -> None:
+        count = self.edge_index.shape[1]
+        raise ZooError(f"Edges needs {name} for each of its {count} edges; got {name} of shape {list(tensor.shape)}.")
+
     def _check_nodes(self) -> None:
-        if min(self.sizes) < 0:
-            raise ZooError(f"num_nodes is a number of nodes, or (sources, targets); got {self.num_nodes}.")
+        if len(self.sizes) != 2 or not all(isinstance(n, int) and n >= 0 for n in self.sizes):
+            raise ZooError(f"num_nodes is a number of nodes, or (sources, targets); got {self.num_nodes!r}.")
         for row, word, size in zip(self.edge_index, ("source", "target"), self.sizes, strict=True):
             wrong = (row < 0) | (row >= size)
             if row.numel() and wrong.any():
@@ -102,9 +113,9 @@ class Edges(Pattern):
 
     def allowed(self, b, h, q, k):
         sources, targets = self.sizes
-        seen = torch.zeros(targets, sources, dtype=torch.bool, device=self.edge_index.device)
-        kept = self.edge_index if self.keep is None else self.edge_index[:, self.keep]
-        seen[kept[1], kept[0]] = True
+        seen = torch.zeros(targets + 1, sources, dtype=torch.bool, device=self.edge_index.device)
+        source, target = self.edge_index
+        seen[target if self.keep is None else torch.where(self.keep, target, targets), source] = True  # last: a bin
         return seen[q - (sources - targets), k]  # the queries' places are the last of the keys'
 
     def check(self, call):
@@ -120,8 +131,10 @@ class Edges(Pattern):
         Loops among the input's own edges are replaced, as PyTorch Geometric does. Their features are `fill` (D4): "mean"
         of the features of the edges into the node ("sum", "min", "max"; 0 where it has none), or a number.
 
-        Raises: ZooError where sources and targets are different sets (D2), or groups say no softmax for a loop.
+        Raises: ZooError where sources and targets are different sets (D2), groups say no softmax for a loop, loops were
+        added before, or an unknown fill.
         """
+        _check_fill(fill)
         sources, targets = self.sizes
         if isinstance(self.num_nodes, tuple):
             raise ZooError(
@@ -130,6 +143,8 @@ class Edges(Pattern):
             )
         if self.group is not None:
             raise ZooError("Grouped edges take no added loops: a loop belongs to no group.")
+        if self.num_loops:
+            raise ZooError("These edges have had their loops added.")
         loops = torch.arange(targets, device=self.edge_index.device).expand(2, -1)
         own, keep = self.edge_index[0] == self.edge_index[1], self.keep
         if torch.compiler.is_compiling():  # dropping them would make a shape that depends on values
@@ -149,48 +164,57 @@ class Edges(Pattern):
         """The edges where `keep` [E] is True."""
         if self.num_loops:
             raise ZooError("Choose edges before loops are added, not after.")
+        if torch.compiler.is_compiling():  # as in with_loops
+            return replace(self, keep=keep if self.keep is None else keep & self.keep)
         parts = {n: getattr(self, n) for n in ("features", "group", "keep")}
         chosen = {name: None if part is None else part[keep] for name, part in parts.items()}
         names = None if self.names is None else self.names[:, keep]
         return replace(self, edge_index=self.edge_index[:, keep], names=names, **chosen)
 
-    def with_features(self, features: Tensor | None) -> Edges:
-        """The same edges, and the same sorting, with other features."""
-        made = replace(self, features=features)
-        made.__dict__.update({k: v for k, v in self.__dict__.items() if k.startswith("_sorted")})
+    def with_features(self, features: Tensor | None, check: bool = True) -> Edges:
+        """The same edges, and the same sorting, with other features; `check`: refuse those of a wrong length, and NaN."""
+        made = object.__new__(Edges)
+        made.__dict__.update(self.__dict__, features=features)  # and the same _plan, whoever of the two fills it first
+        if check:
+            made._check_features()
         return made
 
     @property
     def sorted(self) -> CSR:
         """The edges sorted by target, within a target by group, and by source: computed once."""
-        if (made := self.__dict__.get("_sorted")) is None:
-            from zoo.attention.kernels.csr import sort_edges
-
-            if self.group is None:
-                made = sort_edges(self.edge_index, *self.sizes)
+        if "sorted" not in self._plan:
+            if torch.compiler.is_compiling():
+                self._plan["sorted"] = self._sort()
             else:
-                by_group = self.group.argsort(stable=True)
-                made = sort_edges(self.edge_index[:, by_group], *self.sizes)
-                made = made._replace(order=by_group[made.order])
-            if not torch.compiler.is_compiling():
-                _warn_of_isolated(made)
-            self.__dict__["_sorted"] = made
-        return made
+                with torch.inference_mode(False):  # what is kept serves training too (E11)
+                    self._plan["sorted"] = self._sort()
+                _warn_of_isolated(self._plan["sorted"])
+        return self._plan["sorted"]
+
+    def _sort(self) -> CSR:
+        from zoo.attention.kernels.csr import sort_edges
+
+        if self.group is None:
+            return sort_edges(self.edge_index, *self.sizes)
+        by_group = self.group.argsort(stable=True)
+        made = sort_edges(self.edge_index[:, by_group], *self.sizes)
+        return made._replace(order=by_group[made.order])
 
     @property
     def read_sources(self) -> Tensor | None:
         """[S], True where a source has an edge; None where all have (not asked while compiling: it is a value)."""
         if torch.compiler.is_compiling():
             return self.sorted.t_rowptr.diff() > 0
-        if "_sorted_read" not in self.__dict__:
-            read = self.sorted.t_rowptr.diff() > 0
-            self.__dict__["_sorted_read"] = None if read.all() else read
-        return self.__dict__["_sorted_read"]
+        if "read" not in self._plan:
+            with torch.inference_mode(False):
+                read = self.sorted.t_rowptr.diff() > 0
+                self._plan["read"] = None if read.all() else read
+        return self._plan["read"]
 
     def _map(self, move) -> Edges:
         made = super()._map(move)
-        if made is not self and "_sorted" in self.__dict__:
-            made.__dict__["_sorted"] = type(self.sorted)._make(map(move, self.sorted))
+        if made is not self and "sorted" in self._plan:
+            made._plan["sorted"] = type(self.sorted)._make(map(move, self.sorted))
         return made
 
 
@@ -209,15 +233,21 @@ class GraphEdges(Pattern):
 
 def loop_features(target: Tensor, features: Tensor, n: int, fill: str | float, keep: Tensor | None = None) -> Tensor:
     """Features [n, ...] of one loop a node: `fill` of those of the edges into it (`keep` [E]: which count), or a number."""
-    if isinstance(fill, int | float):
+    _check_fill(fill)
+    if not isinstance(fill, str):
         return features.new_full((n, *features.shape[1:]), fill)
-    if fill not in FILLS:
-        raise ZooError(f"Loops are filled by one of {', '.join(FILLS)} or a number; got {fill!r}.")
     out = features.new_zeros(n + 1, *features.shape[1:])  # the last row is for edges that do not count
     target = target if keep is None else torch.where(keep, target, n)
     index = target.view(-1, *[1] * (features.ndim - 1)).expand_as(features)
     how = {"mean": "mean", "sum": "sum", "min": "amin", "max": "amax"}[fill]
     return out.scatter_reduce(0, index, features, how, include_self=False)[:n]
+
+
+def _check_fill(fill: str | float) -> None:
+    if isinstance(fill, bool) or (fill not in FILLS if isinstance(fill, str) else not isinstance(fill, int | float)):
+        raise ZooError(
+            f"Loops are filled by one of {', '.join(FILLS)} or a number; got {fill!r}. For none, self_loops=null."
+        )
 
 
 _told_of_isolated = False

@@ -27,13 +27,14 @@ class GATScore(Score):
         edge_dim: A, the width of edge features [E, A]; 0 for edges without. slope: of LeakyReLU below 0.
     """
 
-    maps_edges = True
-
     def __init__(self, num_heads: int, head_dim: int, edge_dim: int = 0, slope: float = 0.2):
         super().__init__()
-        self.slope = slope
+        self.slope, self.edge_dim = slope, edge_dim
         self.query, self.key = glorot(num_heads, head_dim), glorot(num_heads, head_dim)
         self.edge = edge_map(edge_dim, num_heads)
+
+    def edge_shape(self, num_heads, head_dim):
+        return (self.edge_dim,)
 
     def pairs(self, q, k, edge=None):
         logits = _along(q, self.query) + _along(k, self.key)
@@ -56,13 +57,14 @@ class GATv2Score(Score):
         edge_dim: A, the width of edge features [E, A]; 0 for edges without. slope: of LeakyReLU below 0.
     """
 
-    maps_edges = True
-
     def __init__(self, num_heads: int, head_dim: int, edge_dim: int = 0, slope: float = 0.2):
         super().__init__()
-        self.slope = slope
+        self.slope, self.edge_dim = slope, edge_dim
         self.vector = glorot(num_heads, head_dim)
         self.edge = edge_map(edge_dim, num_heads * head_dim)
+
+    def edge_shape(self, num_heads, head_dim):
+        return (self.edge_dim,)
 
     def pairs(self, q, k, edge=None):
         x = q + k
@@ -85,11 +87,12 @@ class EdgeSum(Score):
     q, k: [B, H, *, 1]. e: [E, H].
     """
 
-    maps_edges = True
-
     def __init__(self, slope: float = 0.2):
         super().__init__()
         self.slope = slope
+
+    def edge_shape(self, num_heads, head_dim):
+        return (num_heads,)
 
     def pairs(self, q, k, edge=None):
         x = (q + k).squeeze(-1)
@@ -103,7 +106,8 @@ class EdgeSum(Score):
 class EdgeProduct(Score):
     """(q_i + e_ij) k_j of numbers, without parameters: `EdgeSum` for Busbridge et al. 2019, equation 5 (width 1)."""
 
-    maps_edges = True
+    def edge_shape(self, num_heads, head_dim):
+        return (num_heads,)
 
     def pairs(self, q, k, edge=None):
         q, k = q.squeeze(-1), k.squeeze(-1)

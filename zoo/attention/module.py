@@ -147,7 +147,7 @@ class Attention(nn.Module):
         if edges is None or edges.features is None or self.edges is None:
             return pattern, None
         mapped = self.edges(edges.features)
-        return pattern.besides_edges & edges.with_features(mapped), mapped
+        return pattern.besides_edges & edges.with_features(mapped, check=False), mapped
 
     def _cached_context(self, context: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
         """Keys and values of a context that does not change: projected once, then read from the cache."""

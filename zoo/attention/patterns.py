@@ -265,6 +265,11 @@ class And(_Pair):
 class Or(_Pair):
     """At least one allows it. Written `left | right`. It has a mask and no list: edges in it count once."""
 
+    @property
+    def uses_query(self) -> bool:
+        """Edges look at the query; as a list they are asked otherwise, but here they are a mask like others."""
+        return super().uses_query or any(side.edges is not None for side in (self.left, self.right))
+
     def __post_init__(self):
         for edges in (self.left.edges, self.right.edges):
             if edges is not None and (edges.features is not None or edges.group is not None):

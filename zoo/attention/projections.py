@@ -18,8 +18,7 @@ class FusedQKV(nn.Module):
         """[B, N, dim] -> q [B, H, N, D], k and v [B, H_kv, N, D]."""
         if context is not None:
             raise ZooError("FusedQKV projects one sequence; for cross-attention give projection=SeparateQKV.")
-        qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)  # [B, H + 2 H_kv, N, D]
-        return qkv.split(self.heads, 1)
+        return in_heads(self.qkv(x), self.head_dim).split(self.heads, 1)  # of [B, H + 2 H_kv, N, D]
 
 
 class SeparateQKV(nn.Module):

@@ -37,10 +37,6 @@ class Sum(NamedTuple):
 class Score(nn.Module):
     """Base class. Shapes: B batch, H heads, D head width; `*` is any shape that broadcasts (Q,1 with 1,K; E edges; K)."""
 
-    #: Whether it has a map of its own for raw edge features [E, A] (a constructor with `edge_dim`). The others take
-    #: features in the shape of keys, [E, H, D], and add them to the keys.
-    maps_edges: bool = False
-
     def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
         """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *].
 
@@ -50,6 +46,11 @@ class Score(nn.Module):
     def dense(self, q: Tensor, k: Tensor) -> Tensor:
         """Compare every query with every key: [B, H, Q, D], [B, H, K, D] -> [B, H, Q, K]."""
         return self.pairs(q.unsqueeze(3), k.unsqueeze(2))
+
+    def edge_shape(self, num_heads: int, head_dim: int) -> tuple[int, ...]:
+        """The shape of one edge's features: a key's, to be added to the key, unless the score has a map of its own for
+        raw features (a constructor with `edge_dim`)."""
+        return num_heads, head_dim
 
     def as_dot(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor, float]:
         """(q', k', scale) with score = scale * q'.k', if there is such a form: unlocks SDPA and FlexAttention."""

@@ -254,8 +254,12 @@ def _entropy_panel(axes: Axes, entropy: Tensor, uniform: Tensor, limits: tuple[f
     for h in range(heads):
         for values, colour, side in ((uniform, UNIFORM, -1), (entropy[:, h], COLOURS["train"], 1)):
             counts = torch.histogram(values.clamp(*limits), bins).hist
-            ends = h + side * 0.44 * counts / counts.max()
-            axes.stairs(ends.numpy(), bins.numpy(), baseline=h, orientation="horizontal", fill=True, color=colour)
+            ends = (h + side * 0.44 * counts / counts.max()).masked_fill(counts == 0, torch.nan)
+            # The edge keeps the bars of a few nodes from falling between two pixels.
+            style: dict[str, Any] = dict(
+                baseline=h, orientation="horizontal", fill=True, facecolor=colour, edgecolor=colour, linewidth=0.4
+            )
+            axes.stairs(ends.numpy(), bins.numpy(), **style)
     ratio = (entropy / uniform[:, None]).mean(0).tolist()
     size = 7 if heads <= 12 else 5
     axes.set_xticks(range(heads), [f"head {h}\n{100 * r:.1f} %" for h, r in enumerate(ratio)], fontsize=size)
@@ -285,7 +289,8 @@ def _star(
         part = weight / scale
         axes.plot([0, x], [0, y], color=blues(part), linewidth=0.4 + 5 * part, zorder=1 + part, solid_capstyle="butt")
         axes.plot(x, y, "o", color=colours[source], markersize=8, zorder=3)
-        axes.text(1.2 * x, 1.17 * y, str(source), ha="center", va="center", fontsize=5.5, color=INK)
+        side = "center" if abs(x) < 0.3 else "left" if x > 0 else "right"
+        axes.text(1.1 * x, 1.15 * y, str(source), ha=side, va="center", fontsize=5.5, color=INK)
         if weight in strong:
             box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
             axes.text(
@@ -296,8 +301,10 @@ def _star(
         axes.plot(0, 0, "o", color=blues(part), markersize=17 + 10 * part, zorder=4)
     axes.plot(0, 0, "o", color="white", markersize=17, zorder=4)
     axes.plot(0, 0, "o", color=colours[node], markersize=16, zorder=5)
-    axes.text(0, 0, str(node), ha="center", va="center", fontsize=5.5, color="black", zorder=6)
-    axes.set(xlim=(-1.36, 1.36), ylim=(-1.3, 1.3), aspect="equal")
+    if node < 10_000:  # five figures would not fit; the title has them
+        axes.text(0, 0, str(node), ha="center", va="center", fontsize=5.5, color="black", zorder=6)
+    wide = 1.12 + 0.075 * max((len(str(source)) for source, _ in star), default=1)
+    axes.set(xlim=(-wide, wide), ylim=(-1.3, 1.3), aspect="equal")
 
 
 def _keys(figure: Figure, grid: list[Axes], names: Mapping[str, Any], blues: Any, scale: float) -> None:
@@ -324,10 +331,14 @@ def _class_colours(
         return {}, dict.fromkeys(nodes, UNKNOWN)
     from matplotlib import colormaps
 
-    tab = colormaps["tab10" if int(labels.max()) < 10 else "tab20"]
     found = {node: int(labels[node]) for node in nodes}
-    named = {label: _name(label, classes) for label in sorted({*found.values()})}
-    return {name: tab(label % tab.N) for label, name in named.items()}, {n: tab(c % tab.N) for n, c in found.items()}
+    present, count = sorted({*found.values()}), int(labels.max()) + 1
+    # A class has the same colour in every picture of a data set, where there are as many colours as classes.
+    maps = {"tab10": 10} if count <= 10 else {"tab20": 20, "tab20b": 20}
+    tab = [colormaps[name](i) for name, size in maps.items() for i in range(size)]
+    index = {label: (label if count <= len(tab) else i) % len(tab) for i, label in enumerate(present)}
+    named = {_name(label, classes): tab[index[label]] for label in present}
+    return named, {node: tab[index[label]] for node, label in found.items()}
 
 
 def _name(label: int, classes: Sequence[str] | None) -> str:

@@ -73,7 +73,7 @@ class Residual(nn.Module):
     """out + h where the widths agree, else out: He et al. 2016. GAT's middle layer on PPI, Velickovic et al. 2018, section 3.3."""
 
     def forward(self, out: Tensor, h: Tensor, first: Tensor | None = None) -> Tensor:
-        return out + h if out.shape == h.shape else out
+        return out + h.to_dense() if out.shape == h.shape else out
 
 
 class InitialResidual(nn.Module):
@@ -119,26 +119,34 @@ class Embeddings(nn.Module):
 class GraphMemory:
     """Makes `Edges` of what a model is given, and remembers the last: sorting is done once a graph, not once a step.
 
-    What is remembered is used again only where it is certainly right: for the same object, unchanged (a tensor's version
+    What is remembered is used again only where it is certainly right: for the same objects, unchanged (a tensor's version
     counter; tensors made under inference_mode have none and are never remembered).
     """
 
     def __init__(self):
-        self._key: tuple[Any, ...] | None = None
-        self._edges: Edges | None = None
+        self._key: tuple[list, tuple] | None = None
+        self._made: Any = None
 
     def edges(
-        self, graph: Tensor | Edges, num_nodes: int | tuple[int, int], features: Tensor | None = None,
+        self,
+        graph: Tensor | Edges,
+        num_nodes: int | tuple[int, int],
+        features: Tensor | None = None,
         loops: str | float | None = None,
-    ) -> Edges:  # fmt: skip
-        """The graph as Edges over `num_nodes` (or sources and targets), with features [E, A] and, where `loops` says how
-        to fill them, loops."""
+    ) -> Edges:
+        """The graph as Edges over `num_nodes`, with features [E, A] and, where `loops` says how to fill them, loops."""
+        return self.recall(make_edges, graph, features, num_nodes=num_nodes, loops=loops)
+
+    def recall(self, make: Callable[..., Any], *objects: Any, **settings: Any) -> Any:
+        """make(*objects, **settings), or what it gave last time for the same objects, unchanged, and equal settings."""
         if torch.compiler.is_compiling():
-            return make_edges(graph, num_nodes, features, loops)
-        key = (_identity(graph), _identity(features), num_nodes, loops)
-        if None in key[:2] or self._key is None or self._edges is None or not _same(key, self._key):
-            self._edges, self._key = make_edges(graph, num_nodes, features, loops), key
-        return self._edges
+            return make(*objects, **settings)
+        key = ([_identity(each) for each in objects], (make, tuple(settings.items())))
+        known = self._key is not None and key[1] == self._key[1] and all(map(_same, key[0], self._key[0]))
+        if not known:
+            with torch.inference_mode(False):  # what is remembered serves training too (E11)
+                self._made, self._key = make(*objects, **settings), key
+        return self._made
 
     def __deepcopy__(self, memo: dict) -> GraphMemory:
         return GraphMemory()
@@ -149,8 +157,9 @@ class GraphMemory:
 
 def make_edges(
     graph: Tensor | Edges,
-    num_nodes: int | tuple[int, int],
     features: Tensor | None = None,
+    *,
+    num_nodes: int | tuple[int, int],
     loops: str | float | None = None,
 ) -> Edges:
     """`graph` as Edges. Raises ZooError for features given twice, or for another number of nodes than the graph's."""
@@ -159,6 +168,8 @@ def make_edges(
             if graph.features is not None:
                 raise ZooError("edge_attr is given, but these Edges have features of their own: give one of them.")
             graph = graph.with_features(features)
+        if graph.features is not None and graph.features.ndim == 1:
+            graph = graph.with_features(columns(graph.features), check=False)
         if graph.sizes != (num_nodes if isinstance(num_nodes, tuple) else (num_nodes, num_nodes)):
             raise ZooError(f"These Edges join {graph.sizes} (sources, targets), but there are {num_nodes} nodes.")
     else:
@@ -171,20 +182,21 @@ def columns(features: Tensor) -> Tensor:
     return features.unsqueeze(-1) if features.ndim == 1 else features
 
 
-def _identity(x: Any) -> tuple[Any, int] | None:
-    """What tells whether x is the same and unchanged; None where nothing can."""
-    if isinstance(x, Tensor):
-        return None if x.is_inference() else (weakref.ref(x), x._version)
-    return (None if x is None else weakref.ref(x), 0)
+def _identity(x: Any) -> tuple[Callable, list[int]] | None:
+    """(weak reference, versions) of a tensor or Edges; None where nothing tells whether it was changed, and for tensors
+    with a gradient: what is made of them serves one backward pass."""
+    if x is None:
+        return (lambda: ...), []  # not None, as a dead reference
+    if not isinstance(x, Tensor | Edges):
+        return None
+    tensors = [x] if isinstance(x, Tensor) else [part for part in vars(x).values() if isinstance(part, Tensor)]
+    if any(each.is_inference() or each.requires_grad for each in tensors):
+        return None
+    return weakref.ref(x), [each._version for each in tensors]
 
 
-def _same(key: tuple, other: tuple) -> bool:
-    """Weak references to dead objects are equal to nothing, as a new object may stand at the old one's address."""
-
-    def alive(part: tuple[Callable | None, int]) -> tuple:
-        return (None if part[0] is None else part[0](), part[1])
-
-    for mine, theirs in zip(map(alive, key[:2]), map(alive, other[:2]), strict=True):
-        if mine[0] is not theirs[0] or mine[1] != theirs[1]:
-            return False
-    return key[2:] == other[2:]
+def _same(mine: tuple[Callable, list[int]] | None, theirs: tuple[Callable, list[int]] | None) -> bool:
+    """Whether both mean one object, unchanged. A dead object's reference gives None, which no living object is."""
+    if mine is None or theirs is None:
+        return False
+    return mine[0]() is theirs[0]() and mine[1] == theirs[1]

@@ -77,6 +77,8 @@ class GAT(nn.Module):
         init: Callable[[nn.Module], None] = xavier,
     ):
         super().__init__()
+        if depth < 1:
+            raise ZooError(f"depth is a number of layers, at least 1; got {depth}.")
         self.in_dim, self.num_classes, self.edge_dim = in_dim, num_classes, edge_dim
         self.self_loops, self.drop_edge = self_loops, drop_edge
         self.readout = readout_of(readout)
@@ -146,7 +148,7 @@ class GAT(nn.Module):
         batch: Tensor | None = None,
     ) -> Tensor:
         """Nodes after the last layer, [N, num_heads x head_dim], or the logits where there is no head."""
-        self._check(x, edge_attr)
+        self._check(x, graph, edge_attr)
         h = x if self.embed is None else self.embed(x)
         if type(self.position).embed is not Position.embed:
             h = self.position.embed(h.to_dense() if h.layout == torch.sparse_csr else h, pos)
@@ -176,17 +178,22 @@ class GAT(nn.Module):
             h = self.readout(h, batch)
         return h if self.head is None else self.head(h)
 
-    def _check(self, x: Tensor, edge_attr: Tensor | None) -> None:
+    def _check(self, x: Tensor, graph: Tensor | Edges, edge_attr: Tensor | None) -> None:
         if self.embed is None and (x.ndim != 2 or x.shape[1] != self.in_dim or not x.is_floating_point()):
             raise ZooError(f"x is [N, {self.in_dim}] of floats; got {list(x.shape)} of {x.dtype}.")
-        width = 0 if edge_attr is None else 1 if edge_attr.ndim == 1 else edge_attr.shape[1]
-        if edge_attr is not None and width != self.edge_dim:
-            raise ZooError(f"edge_attr has {width} features, the model was built for edge_dim={self.edge_dim}.")
+        features = graph.features if edge_attr is None and isinstance(graph, Edges) else edge_attr
+        if features is None:
+            return
+        width = 1 if features.ndim == 1 else features.shape[-1]
+        if width != self.edge_dim:
+            raise ZooError(f"The edges have {width} features, the model was built for edge_dim={self.edge_dim}.")
+        if not features.is_floating_point():
+            raise ZooError(f"Features of edges are floats; got {features.dtype}: use edge_attr.float().")
 
 
 def thinned(graph: Tensor | Edges, num_nodes: int, edge_attr: Tensor | None, p: float) -> Edges:
     """The graph without a share p of its edges, drawn at random. Rong et al. 2020."""
     from zoo.layers.graph import make_edges
 
-    edges = make_edges(graph, num_nodes, edge_attr)
+    edges = make_edges(graph, edge_attr, num_nodes=num_nodes)
     return edges.subset(torch.rand(edges.edge_index.shape[1], device=edges.edge_index.device) >= p)

@@ -1,9 +1,10 @@
 """The kernels, in the order in which they are tried: the first without an objection computes the call."""
 
+from zoo.attention.kernels.edge_fused import EdgeFused
 from zoo.attention.kernels.edge_list import EdgeList
 from zoo.attention.kernels.flex import Flex
 from zoo.attention.kernels.linear import Linear
 from zoo.attention.kernels.reference import Reference
 from zoo.attention.kernels.sdpa import SDPA
 
-KERNELS = (SDPA(), Flex(), Linear(), EdgeList(), Reference())
+KERNELS = (SDPA(), Flex(), Linear(), EdgeFused(), EdgeList(), Reference())

@@ -39,12 +39,12 @@ class EdgeList:
         logits = self._logits(call, k, edges, csr)  # [G, E] in sorted order; G = B x H
         for term in (call.edge_bias(), None if seen is None else torch.where(seen, 0.0, -torch.inf)):
             if term is not None:
-                logits = logits + _flat(term, call)[:, csr.order].to(logits.dtype)
+                logits = logits + flat(term, call)[:, csr.order].to(logits.dtype)
         weights = call.score.normalize_runs(logits, *runs(edges, csr))
         kept = torch.nn.functional.dropout(weights, call.dropout) if call.dropout else weights
         out = weighted_sum(kept, rows(v), csr)
         if call.edge_values is not None:  # on the same edges, each edge its own source
-            out = out + weighted_sum(kept, _each(call.edge_values, csr, call), by_edge(csr))
+            out = out + weighted_sum(kept, each(call.edge_values, csr, call), by_edge(csr))
         B, H = call.q.shape[:2]
         return AttentionOutput(
             out.unflatten(1, (B, H)).permute(1, 2, 0, 3).to(call.v.dtype),
@@ -57,7 +57,7 @@ class EdgeList:
         score, B = call.score, call.q.shape[0]
         if score.has("as_sum"):
             q, k, u, act, edge = score.as_sum(call.q, k, edges.features)
-            e = None if edge is None else _each(edge, csr, call)
+            e = None if edge is None else each(edge, csr, call)
             return added_logits(rows(q), rows(k), u.repeat(B, 1), e, csr, act)
         if score.has("as_dot") and edges.features is None:
             q, k, scale = score.as_dot(call.q, k)
@@ -100,12 +100,12 @@ def by_edge(csr: CSR) -> CSR:
     return CSR(csr.rowptr, csr.row, each[:-1], each[:-1], each, each[:-1], csr.row, each[:-1])
 
 
-def _each(edge: Tensor, csr: CSR, call: AttentionCall) -> Tensor:
+def each(edge: Tensor, csr: CSR, call: AttentionCall) -> Tensor:
     """[E, H, W] in the order of the input -> [E, B H, W] sorted."""
     return edge[csr.order].repeat(1, call.q.shape[0], 1)
 
 
-def _flat(term: Tensor, call: AttentionCall) -> Tensor:
+def flat(term: Tensor, call: AttentionCall) -> Tensor:
     """Broadcastable to [B, H, E] -> [B H, E]."""
     return term.expand(*call.q.shape[:2], -1).flatten(0, 1)
 

@@ -1,0 +1,61 @@
+"""GAT's rule for stopping and choosing: accuracy and loss together."""
+
+import math
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from zoo.callbacks.checkpoint import Checkpoint
+from zoo.errors import ZooError
+
+
+class BestOfBoth(Checkpoint):
+    """Keep the newest epoch at which validation accuracy and loss are both at their best so far; stop when neither has been
+    as good as its best for `patience` epochs.
+
+    Velickovic et al. 2018, section 3.3, in the form of the authors' code.
+
+    Args:
+        dirpath, filename: the file is `<dirpath>/<filename>.ckpt`. patience: epochs.
+        accuracy, loss: names of the two metrics; the first is to be high, the second low.
+    """
+
+    def __init__(
+        self,
+        dirpath: str,
+        filename: str,
+        patience: int = 100,
+        accuracy: str = "val/accuracy",
+        loss: str = "val/loss",
+    ):
+        super().__init__(dirpath, filename, monitor=loss, mode="min")
+        self.patience, self.names = patience, (accuracy, loss)
+        self.highest, self.lowest, self.waited = -math.inf, math.inf, 0
+        self._both = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        logged = trainer.callback_metrics
+        if missing := [name for name in self.names if name not in logged]:
+            raise ZooError(f"{', '.join(missing)} is not logged, so nothing can be chosen by it; take callbacks=default.")
+        accuracy, loss = (float(logged[name]) for name in self.names)
+        better = (accuracy >= self.highest, loss <= self.lowest)
+        self._both = all(better)
+        self.waited = 0 if any(better) else self.waited + 1
+        self.highest, self.lowest = max(accuracy, self.highest), min(loss, self.lowest)
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.waited >= self.patience:
+            trainer.should_stop = True
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        return self._both
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the rule."""
+        return super().state_dict() | {"highest": self.highest, "lowest": self.lowest, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint stood."""
+        mine = {name: state_dict.pop(name) for name in ("highest", "lowest", "waited")}
+        super().load_state_dict(state_dict)
+        vars(self).update(mine)

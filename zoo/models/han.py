@@ -1,0 +1,89 @@
+"""HAN: attention along each meta-path, then attention over the meta-paths. Wang et al. 2019."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Attention, Edges, GATScore, JoinHeads, SharedQKV, build
+from zoo.errors import ZooError
+from zoo.layers import GraphLayer, GraphMemory, xavier
+from zoo.layers.semantic import SemanticAttention
+
+GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
+
+
+class HAN(nn.Module):
+    """Nodes of one type, a graph for each meta-path between them -> logits [N, num_classes].
+
+        z^p = act(attention_p(x along meta-path p))        node level: an attention of its own for each meta-path
+        z = sum_p b_p z^p                                  semantic level: one weight a meta-path (SemanticAttention)
+        logits = head(z)
+
+    Args:
+        in_dim: F. num_classes: C. metadata: what the data says of its types; "target", the type that is classified, and
+            "metapaths", edge types from it to itself. head_dim, num_heads: of the node level. hidden: of the semantic level.
+        attention: factory of each meta-path's attention. act: factory. dropout: of features; attn_dropout: of weights.
+        self_loops: every node is its own neighbour along every meta-path; None: only where the graph says so.
+        init: called on every module.
+
+    Raises:
+        ZooError: no meta-path, or another number of graphs than of meta-paths.
+    """
+
+    preprocess = None
+    classes = None
+
+    def __init__(
+        self,
+        in_dim: int,
+        num_classes: int,
+        metadata: Mapping[str, Any],
+        head_dim: int = 8,
+        num_heads: int = 8,
+        hidden: int = 128,
+        *,
+        attention: Callable[..., nn.Module] | None = None,
+        act: Callable[[], nn.Module] = nn.ELU,
+        dropout: float = 0.6,
+        attn_dropout: float = 0.6,
+        self_loops: str | float | None = "mean",
+        init: Callable[[nn.Module], None] = xavier,
+    ):
+        super().__init__()
+        self.num_classes, self.self_loops = num_classes, self_loops
+        self.target, self.metapaths = metadata["target"], [tuple(path) for path in metadata["metapaths"]]
+        if not self.metapaths:
+            raise ZooError("HAN attends along meta-paths, and these data name none.")
+
+        def layer() -> GraphLayer:
+            attn = build(
+                attention or GAT_ATTENTION, dim=in_dim, num_heads=num_heads, head_dim=head_dim, dropout=attn_dropout,
+                output=JoinHeads,
+            )  # fmt: skip
+            return GraphLayer(attn, act=act(), dropout=dropout)
+
+        self.paths = nn.ModuleList(layer() for _ in self.metapaths)
+        self.semantic = SemanticAttention(num_heads * head_dim, hidden)
+        self.head = nn.Linear(num_heads * head_dim, num_classes)
+        self.memories = [GraphMemory() for _ in self.metapaths]
+        for module in self.modules():
+            init(module)
+
+    def inputs(self, data: Any) -> tuple:
+        """What forward takes of a PyTorch Geometric `HeteroData`: (x, one edge_index a meta-path)."""
+        return data[self.target].x, [data[path].edge_index for path in self.metapaths]
+
+    def forward(self, x: Tensor, graphs: Sequence[Tensor | Edges]) -> Tensor:
+        """x [N, in_dim] of the target's nodes, graphs: an edge_index (or Edges) for each meta-path -> [N, num_classes]."""
+        if len(graphs) != len(self.paths):
+            raise ZooError(f"{len(graphs)} graphs for {len(self.paths)} meta-paths: give one for each, in their order.")
+        views = [
+            layer(x, memory.edges(graph, len(x), None, self.self_loops))
+            for layer, memory, graph in zip(self.paths, self.memories, graphs, strict=True)
+        ]
+        return self.head(self.semantic(torch.stack(views)))
