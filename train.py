@@ -89,7 +89,7 @@ def run(config: dict[str, Any], fingerprint: str, folder: Path) -> None:
         overrides, choices = HydraConfig.get().overrides.task, HydraConfig.get().runtime.choices
         save_model(folder, task.model, metrics, overrides)
         content = write_summary(folder, metrics, task.model, stopwatch, config["seed"], fingerprint)
-        print_summary(folder, content, overrides, choices)
+        print_summary(folder, content, task.model, overrides, choices)
 
 
 if __name__ == "__main__":

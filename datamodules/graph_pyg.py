@@ -218,7 +218,8 @@ def _process(make: Callable[[str], Any], root: Path, source: Path | None, place:
 
 
 def normalised(x: Tensor) -> Tensor:
-    """Rows that add up to 1 (PyG's NormalizeFeatures); rows without any feature stay 0."""
+    """Rows that add up to 1, for bags of words: PyG's NormalizeFeatures, which first takes off the smallest value of all,
+    and leaves rows that add up to less than 1."""
     from torch_geometric.data import Data
     from torch_geometric.transforms import NormalizeFeatures
 

@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-BLANK = re.compile(r"(^| )_:(\w+)(?= )", re.MULTILINE)
+BLANK = re.compile(r"^_:(\w+)(?= )|(?<=> )_:(\w+)(?= \.$)", re.MULTILINE)  # as subject, as object; not in texts
 
 
 def environment() -> dict[str, str]:
@@ -24,7 +24,7 @@ def environment() -> dict[str, str]:
 def name_blank_nodes(path: Path) -> None:
     """Give the blank nodes of a gzipped N-Triples file addresses, which stay what they are when read."""
     text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    path.write_bytes(gzip.compress(BLANK.sub(r"\1<blank:\2>", text).encode("utf-8"), mtime=0))
+    path.write_bytes(gzip.compress(BLANK.sub(r"<blank:\1\2>", text).encode("utf-8"), mtime=0))
 
 
 def label_names(table: Path) -> list[str]:

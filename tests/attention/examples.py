@@ -80,7 +80,10 @@ def naive(q, k, v, score, pattern, bias=None):
                     seen = [j for j in seen if bias[b, h, i, j] > -torch.inf]
                 if not seen:
                     continue
-                one, each = slice(b, b + 1), [k[b : b + 1, shared, j : j + 1] for j in seen]  # a score may know its head
+                one, each = (
+                    slice(b, b + 1),
+                    [k[b : b + 1, shared, j : j + 1] for j in seen],
+                )  # a score may know its head
                 x = torch.stack([score.pairs(q[one, :, i : i + 1], key)[0, h, 0] for key in each])
                 if bias is not None:
                     x = x + bias[b, h, i, seen]

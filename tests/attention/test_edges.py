@@ -25,6 +25,7 @@ from zoo.attention import (
     build,
     explain,
 )
+from zoo.errors import ZooError
 
 ALL = [*SCORES, EdgeSum, EdgeProduct]
 KERNELS = ["edge_list", "reference"]
@@ -37,15 +38,20 @@ def told(monkeypatch):
     monkeypatch.setattr(edges_module, "_told_of_isolated", True)
 
 
-def case(kind, S=6, T=6, E=25, heads=4, kv=2, batch=2, seed=0, extras=(), dtype=torch.float64, index=None):
+def case(
+    kind, S=6, T=6, E=25, heads=4, kv=2, batch=2, seed=0, extras=(), dtype=torch.float64, index=None, device="cpu"
+):
     """(arguments of attend, tensors to differentiate) on a random multigraph; `extras`: what edges and logits carry."""
     made = torch.Generator().manual_seed(seed)
-    number = lambda *size: torch.randn(size, generator=made, dtype=torch.float64).to(dtype).requires_grad_()  # noqa: E731
+
+    def number(*size):
+        return torch.randn(size, generator=made, dtype=torch.float64).to(device, dtype).requires_grad_()
+
     if index is None:
         index = torch.stack([torch.randint(max(n, 1), (E,), generator=made) for n in (S, T)])
     E = index.shape[1]
     width = 1 if kind in (EdgeSum, EdgeProduct) else D
-    score = build(kind, **facts(heads=heads), edge_dim=A if "features" in extras else 0).to(dtype)
+    score = build(kind, **facts(heads=heads), edge_dim=A if "features" in extras else 0).to(device, dtype)
     features = number(E, *score.edge_shape(heads, width)) if "features" in extras else None
     group = torch.randint(-1, 2, (E,), generator=made) if "group" in extras else None
     keep = torch.rand(E, generator=made) > 0.3 if "keep" in extras else None
@@ -56,7 +62,7 @@ def case(kind, S=6, T=6, E=25, heads=4, kv=2, batch=2, seed=0, extras=(), dtype=
     values = number(E, heads, DV) if "edge_values" in extras else None
     carried = [x for x in (features, bias, values) if x is not None]
     if "-inf" in extras:
-        bias = bias.masked_fill(torch.rand(bias.shape, generator=made) < 0.4, -torch.inf)
+        bias = bias.masked_fill((torch.rand(bias.shape, generator=made) < 0.4).to(device), -torch.inf)
     pattern = Edges(index, S if S == T else (S, T), features, group, keep)
     joined = {
         "padding": lambda: Padding(torch.arange(1, batch + 1) * S // (batch + 1)),
@@ -65,6 +71,7 @@ def case(kind, S=6, T=6, E=25, heads=4, kv=2, batch=2, seed=0, extras=(), dtype=
     }
     for name, other in joined.items():
         pattern = pattern & other() if name in extras else pattern
+    pattern = pattern.to(device)
     how = dict(score=score, pattern=pattern, bias=bias, edge_values=values, need_weights=True, need_logits=True)
     return (tensors, how), [*tensors, *carried, *score.parameters()]
 
@@ -73,6 +80,8 @@ def grads(got, inputs):
     """Gradients of everything that is finite: outputs, weights and, where allowed, logits."""
     total = sum((x * torch.linspace(-1, 2, x.numel(), dtype=x.dtype).view_as(x)).sum() for x in (got.out, got.weights))
     total = total + got.logits.masked_fill(got.logits == -torch.inf, 0).square().sum()
+    if not total.requires_grad:  # the loop over no edges has no graph
+        return tuple(map(torch.zeros_like, inputs))
     return torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
 
 
@@ -136,6 +145,26 @@ def test_edge_list_equals_reference(kind, variant):
     got, want = (attend(*qkv, **how, kernel=name) for name in KERNELS)
     same(got, want, inputs)
     assert explain(*qkv, **how).chosen == "edge_list"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("kind", ALL)
+def test_kernels_agree_on_cuda(kind, variant):
+    """Contract 1: what the fused kernel does not refuse it computes as the list does."""
+    (qkv, how), inputs = case(kind, **VARIANTS[variant], device="cuda")
+    how |= dict(need_weights=False, need_logits=False)
+    if explain(*qkv, **how).chosen != "edge_fused":
+        with pytest.raises(ZooError, match="edge_fused"):
+            attend(*qkv, **how, kernel="edge_fused")
+        return
+    got, want = (attend(*qkv, **how, kernel=name).out for name in ("edge_fused", "edge_list"))
+    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    mine, theirs = (
+        torch.autograd.grad(x.square().sum(), inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
+        for x in (got, want)
+    )
+    torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("variant", ["everything", "groups", "more sources", "more targets"])
@@ -290,12 +319,12 @@ def test_no_edges(kind, kernel, sizes):
 
 def test_dropout_is_on_edges():
     """The mean over many draws is the output without; the weights returned are those before (bug 23)."""
-    (qkv, how), _ = case(GATScore, dtype=torch.float32)
-    qkv = [x.detach() for x in qkv]
-    want = attend(*qkv, **how)
-    draws = [attend(*qkv, **how, dropout=0.4) for _ in range(800)]
-    assert all(torch.equal(draw.weights, want.weights) for draw in draws[:5])
-    torch.testing.assert_close(torch.stack([draw.out for draw in draws]).mean(0), want.out, rtol=0, atol=0.2)
+    ((q, k, v), how), _ = case(GATScore, batch=1, dtype=torch.float32)
+    want = attend(q, k, v, **how)
+    draws = attend(*(x.expand(1000, -1, -1, -1) for x in (q, k, v)), **how, dropout=0.4)
+    torch.testing.assert_close(draws.weights, want.weights.expand(1000, -1, -1))
+    assert not torch.allclose(draws.out[0], draws.out[1])
+    torch.testing.assert_close(draws.out.mean(0), want.out[0], rtol=0, atol=0.2)
 
 
 def test_what_is_sorted_under_inference_mode_serves_training():

@@ -9,6 +9,7 @@ import torch
 import zoo.attention.edges as edges_module
 from tests.attention.examples import D
 from zoo.attention import (
+    AttentionCall,
     Edges,
     EdgeSum,
     Full,
@@ -20,6 +21,7 @@ from zoo.attention import (
     Prefix,
     Window,
     attend,
+    attention_weights,
 )
 from zoo.errors import ZooError
 
@@ -189,3 +191,16 @@ def test_loops_of_edges_that_do_not_count():
     assert looped.edge_index.tolist() == [[0, 0, 1, 2], [1, 0, 1, 2]] and looped.keep is None
     assert looped.features.tolist() == [[1.0], [0.0], [1.0], [0.0]]
     assert Edges(index[:, :0], 3, features[:0]).with_loops("max").features.tolist() == [[0.0]] * 3
+
+
+def test_recorded_edges_are_those_that_count():
+    """D1: what does not count is not in a record, in eager mode (where it is taken out) or compiled (where it stays)."""
+    index, x = torch.tensor([[0, 1, 2, 2], [1, 1, 2, 0]]), torch.randn(1, 2, 3, D)
+    edges = Edges(index, 3, keep=torch.tensor([True, False, True, True]))
+    got = attention_weights(AttentionCall(x, x, x, pattern=edges & Padding(torch.tensor([2]))))
+    assert torch.equal(got.edge_index, index[:, [0, 2, 3]]) and not got.is_loop.any()
+    assert got.alpha.tolist() == [[1, 1], [0, 0], [0, 0]]
+    joined = Edges(torch.cat([index, torch.arange(3).expand(2, 3)], 1), 3, keep=torch.arange(7) != 1, num_loops=3)
+    assert attention_weights(AttentionCall(x, x, x, pattern=joined)).is_loop.tolist() == [False] * 3 + [True] * 3
+    batch = attention_weights(AttentionCall(*[x.expand(2, -1, -1, -1)] * 3, pattern=Edges(index, 3, names=index + 5)))
+    assert batch.alpha.shape == (2, 4, 2) and torch.equal(batch.edge_index, index + 5)

@@ -9,7 +9,9 @@ from tests.attention.examples import PATTERNS, SCORES, B, D, H, N, make, naive, 
 from zoo.attention import KERNELS, AttentionCall, Causal, Dot, Full, LinearFeatures, Padding, ScaledDot, Window, attend
 from zoo.errors import ZooError
 
-NAMES = [kernel.name for kernel in KERNELS if not kernel.name.startswith("edge_")]  # of masks: test_edges.py has the lists
+NAMES = [
+    kernel.name for kernel in KERNELS if not kernel.name.startswith("edge_")
+]  # of masks: test_edges.py has the lists
 
 
 def grads(out, inputs):

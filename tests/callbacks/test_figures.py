@@ -160,7 +160,10 @@ def test_labels_of_whole_graphs_colour_no_node():
     from zoo.callbacks.figures import _node_labels
 
     assert _node_labels(Ring(whole=True).example()) is None
-    assert _node_labels(Ring().example()).tolist() == [0, 1, 2, 0, 1, 2]
+    graph = Ring().example()
+    assert _node_labels(graph).tolist() == [0, 1, 2, 0, 1, 2]
+    graph.scored = torch.arange(6) < 4  # the others have none
+    assert _node_labels(graph).tolist() == [0, 1, 2, 0, -1, -1]
 
 
 def test_learning_curves_without_a_validation_part(tmp_path):

@@ -114,7 +114,7 @@ def test_no_file(tmp_path):
     with pytest.raises(ZooError, match="is not there"):
         NPZ(path=str(tmp_path / "none.npz")).setup()
     (tmp_path / "text.npz").write_text("no zip")
-    with pytest.raises(ZooError, match="cannot be read as .npz"):
+    with pytest.raises(ZooError, match=r"cannot be read as \.npz"):
         NPZ(path=str(tmp_path / "text.npz")).setup()
 
 

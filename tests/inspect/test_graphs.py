@@ -109,6 +109,8 @@ def test_the_node_has_some_neighbours_of_several_classes():
     labels = torch.zeros(36, dtype=torch.long)
     labels[17] = 1  # the twelfth source: only nodes 1 and 2 see it
     assert interesting_node(weights, labels) == 2
+    labels[17] = -1  # unknown is no class
+    assert interesting_node(weights, labels) == 3
     assert interesting_node(weights, labels[:10]) == interesting_node(weights, labels.float()) == 3  # not one a node
 
 
@@ -184,7 +186,8 @@ def test_neighbourhood_is_drawn(tmp_path, heads, loops):
     assert sane(plot_neighbourhood(weights, node, tmp_path / "n.png", labels, ("one", "two", "three")))
 
 
-ODD_LABELS = {"none": None, "too few": torch.arange(40), "several": torch.rand(60, 3), "many classes": torch.arange(42)}
+ODD_LABELS = {"none": None, "too few": torch.arange(40), "several": torch.rand(60, 3), "many classes": torch.arange(42),
+              "unknown": torch.full((42,), -1)}  # fmt: skip
 
 
 @pytest.mark.parametrize("labels", ODD_LABELS.values(), ids=ODD_LABELS)

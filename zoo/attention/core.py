@@ -219,9 +219,7 @@ def attend(
     """
     score = SCALED_DOT if score is None else score
     return run(
-        AttentionCall(
-            q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values
-        ),
+        AttentionCall(q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values),
         kernel,
     )
 
@@ -281,7 +279,9 @@ def _check_edges(call: AttentionCall) -> None:
     features = None if edges is None else edges.features
     shape = call.score.edge_shape(heads, call.k.shape[3])
     if features is not None and features.shape[1:] != shape:
-        how = "adds the features of an edge to its key" if len(shape) == 2 else "has a shape for the features of an edge"
+        how = (
+            "adds the features of an edge to its key" if len(shape) == 2 else "has a shape for the features of an edge"
+        )
         raise ZooError(
             f"{type(call.score).__name__} {how}, so they are [E, {', '.join(map(str, shape))}]; got "
             f"{list(features.shape)}. Map them (edges=EdgeProjection in Attention), or take a score with a map of its own "

@@ -120,7 +120,7 @@ class Edges(Pattern):
 
     def check(self, call):
         T, S = call.q.shape[2], call.k.shape[2]
-        if (S, T) != self.sizes:
+        if self.sizes != (S, T):
             raise ZooError(f"Edges of {self.sizes} (sources, targets) on {S} keys and {T} queries: give its num_nodes.")
         if call.q_pos is not None or call.k_pos is not None:
             raise ZooError("Edges name nodes, not places in a sequence: they take no cache.")
@@ -167,7 +167,7 @@ class Edges(Pattern):
         if torch.compiler.is_compiling():  # as in with_loops
             return replace(self, keep=keep if self.keep is None else keep & self.keep)
         parts = {n: getattr(self, n) for n in ("features", "group", "keep")}
-        chosen = {name: None if part is None else part[keep] for name, part in parts.items()}
+        chosen: dict[str, Any] = {name: None if part is None else part[keep] for name, part in parts.items()}
         names = None if self.names is None else self.names[:, keep]
         return replace(self, edge_index=self.edge_index[:, keep], names=names, **chosen)
 
@@ -211,9 +211,9 @@ class Edges(Pattern):
                 self._plan["read"] = None if read.all() else read
         return self._plan["read"]
 
-    def _map(self, move) -> Edges:
+    def _map(self, move) -> Pattern:
         made = super()._map(move)
-        if made is not self and "sorted" in self._plan:
+        if isinstance(made, Edges) and made is not self and "sorted" in self._plan:
             made._plan["sorted"] = type(self.sorted)._make(map(move, self.sorted))
         return made
 

@@ -45,7 +45,9 @@ class GATScore(Score):
     def as_sum(self, q, k, edge=None):
         e = None if edge is None or self.edge is None else self.edge(edge).unsqueeze(-1)
         ones = torch.ones_like(self.query[:, :1])
-        return Sum(_along(q, self.query)[..., None], _along(k, self.key)[..., None], ones, f"leaky_relu:{self.slope}", e)
+        return Sum(
+            _along(q, self.query)[..., None], _along(k, self.key)[..., None], ones, f"leaky_relu:{self.slope}", e
+        )
 
 
 class GATv2Score(Score):
@@ -77,6 +79,7 @@ class GATv2Score(Score):
         return Sum(q, k, self.vector, f"leaky_relu:{self.slope}", e)
 
     def _mapped(self, edge: Tensor) -> Tensor:
+        assert self.edge is not None  # asked before
         return self.edge(edge).unflatten(-1, self.vector.shape)  # [E, H, D]
 
 

@@ -123,8 +123,9 @@ class Attention(nn.Module):
         pattern = self.pattern if pattern is None else self.pattern & pattern
         dropout = self.dropout if self.training else 0.0
         pattern, on_edges = self._on_edges(pattern)
-        places = dict(q_pos=q_place, k_pos=k_place)
-        call = AttentionCall(q, k, v, self.score, pattern, bias, dropout, **places, edge_values=on_edges)
+        call = AttentionCall(
+            q, k, v, self.score, pattern, bias, dropout, q_pos=q_place, k_pos=k_place, edge_values=on_edges
+        )
         out = self.output(run(call, self.kernel).out)
         if self.recorder is not None:
             self.recorder(call)

@@ -37,7 +37,9 @@ class BestOfBoth(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         logged = trainer.callback_metrics
         if missing := [name for name in self.names if name not in logged]:
-            raise ZooError(f"{', '.join(missing)} is not logged, so nothing can be chosen by it; take callbacks=default.")
+            raise ZooError(
+                f"{', '.join(missing)} is not logged, so nothing can be chosen by it; take callbacks=default."
+            )
         accuracy, loss = (float(logged[name]) for name in self.names)
         better = (accuracy >= self.highest, loss <= self.lowest)
         self._both = all(better)

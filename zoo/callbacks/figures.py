@@ -92,9 +92,11 @@ class Figures(Callback):
 
 
 def _node_labels(graph: Any) -> Tensor | None:
-    """Labels of nodes; None where it is graphs that are labelled. Of several types of node only the target's are."""
-    labels, batch = graph.get("labels"), graph.get("batch")
-    return labels if batch is None or labels is None or len(labels) == len(batch) else None
+    """Labels of nodes, -1 where `scored` says that a node has none; None where it is graphs that are labelled."""
+    labels, batch, scored = (graph.get(name) for name in ("labels", "batch", "scored"))
+    if labels is None or (batch is not None and len(labels) != len(batch)):
+        return None
+    return labels if scored is None or labels.ndim > 1 else labels.where(scored, -1)
 
 
 def _classes(trainer: Any, n: int) -> list[str]:

@@ -81,7 +81,8 @@ def uniform_entropy(weights: EdgeWeights, num_nodes: int) -> Tensor:
 def interesting_node(weights: EdgeWeights, labels: Tensor | None = None) -> int:
     """A node worth drawing: 5 to 20 neighbours, some of its own class and some of another, about 10, the first such.
 
-    What cannot be had is given up from the end of that list. Labels that are not one integer a node are not looked at.
+    What cannot be had is given up from the end of that list. Labels that are not one integer a node are not looked at;
+    negative ones are unknown.
 
     Raises: ZooError if there are no edges.
     """
@@ -93,10 +94,11 @@ def interesting_node(weights: EdgeWeights, labels: Tensor | None = None) -> int:
     outside = (degree < READABLE[0]) | (degree > READABLE[1])
     cost = (degree - 10).abs()
     if (known := _per_node(labels, weights)) is not None:
+        named = (known[source] >= 0) & (known[target] >= 0)
         alike = known[source] == known[target]
         mixed = torch.ones(size, dtype=torch.bool)
         for kind in (alike, ~alike):
-            mixed &= torch.bincount(target[others & kind], minlength=size) > 0
+            mixed &= torch.bincount(target[others & named & kind], minlength=size) > 0
         cost += (degree.max() + 10) * ~mixed
     cost += 2 * (degree.max() + 10) * (outside.long() + (degree == 0))
     return int((cost == cost.min()).nonzero()[0])
@@ -161,7 +163,7 @@ def plot_neighbourhood(
 
     Args:
         node: whose incoming edges are drawn; `interesting_node` proposes one.
-        labels: [N] integers; anything else, and nodes have no colour. classes: names of the labels.
+        labels: [N] integers, negative where unknown; anything else, and nodes have no colour. classes: their names.
 
     Raises: ZooError if the node has no incoming edge.
     """
@@ -200,7 +202,9 @@ def plot_neighbourhood(
     for axes, (title, each) in zip(grid, sums.items(), strict=False):
         star = [(int(own[i]), float(each[i])) for i in kept]
         itself = float(each[loop].sum()) if loop else None
-        _star(axes, node, star, itself, colours, scale, blues, numbered=1.1 * uniform)
+        _star(
+            axes, node, star, itself, colours, scale, blues, numbered=math.inf if title == "uniform" else 1.1 * uniform
+        )
         extra = f", each {_short(uniform, scale)}" if title == "uniform" else ""
         axes.set_title(
             f"{title}{extra}" if itself is None or extra else f"{title}, itself {_short(itself, scale)}", fontsize=8
@@ -332,13 +336,13 @@ def _class_colours(
     from matplotlib import colormaps
 
     found = {node: int(labels[node]) for node in nodes}
-    present, count = sorted({*found.values()}), int(labels.max()) + 1
+    present, count = sorted({label for label in found.values() if label >= 0}), int(labels.max()) + 1
     # A class has the same colour in every picture of a data set, where there are as many colours as classes.
     maps = {"tab10": 10} if count <= 10 else {"tab20": 20, "tab20b": 20}
     tab = [colormaps[name](i) for name, size in maps.items() for i in range(size)]
     index = {label: (label if count <= len(tab) else i) % len(tab) for i, label in enumerate(present)}
     named = {_name(label, classes): tab[index[label]] for label in present}
-    return named, {node: tab[index[label]] for node, label in found.items()}
+    return named, {node: tab[index[label]] if label in index else UNKNOWN for node, label in found.items()}
 
 
 def _name(label: int, classes: Sequence[str] | None) -> str:

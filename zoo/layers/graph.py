@@ -34,9 +34,7 @@ class GraphLayer(nn.Module):
         self.drop = FeatureDropout(dropout)
         self.attn, self.skip, self.norm, self.act = attention, skip, norm, act
 
-    def forward(
-        self, h: Tensor, pattern: Pattern, pos: Tensor | None = None, first: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, h: Tensor, pattern: Pattern, pos: Tensor | None = None, first: Tensor | None = None) -> Tensor:
         h = self.drop(h)
         out = self.attn(h if h.layout == torch.sparse_csr else h[None], pattern=pattern, pos=pos)[0]
         if self.skip is not None:
@@ -70,7 +68,7 @@ class LinearSkip(nn.Module):
 
 
 class Residual(nn.Module):
-    """out + h where the widths agree, else out: He et al. 2016. GAT's middle layer on PPI, Velickovic et al. 2018, section 3.3."""
+    """out + h where the widths agree, else out. He et al. 2016; GAT on PPI, Velickovic et al. 2018, section 3.3."""
 
     def forward(self, out: Tensor, h: Tensor, first: Tensor | None = None) -> Tensor:
         return out + h.to_dense() if out.shape == h.shape else out
@@ -113,7 +111,9 @@ class Embeddings(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         columns = x.unsqueeze(-1) if x.ndim == 1 else x
-        return torch.stack([table(column) for table, column in zip(self.tables, columns.unbind(-1), strict=True)]).sum(0)
+        return torch.stack([table(column) for table, column in zip(self.tables, columns.unbind(-1), strict=True)]).sum(
+            0
+        )
 
 
 class GraphMemory:
@@ -175,6 +175,18 @@ def make_edges(
     else:
         graph = Edges(graph, num_nodes, None if features is None else columns(features))
     return graph.with_loops(loops) if loops is not None and not graph.num_loops else graph
+
+
+def check_features(graph: Tensor | Edges, edge_attr: Tensor | None, edge_dim: int) -> None:
+    """Raise ZooError where the edges come with features other than [E, edge_dim] floats ([E] for one feature)."""
+    features = graph.features if edge_attr is None and isinstance(graph, Edges) else edge_attr
+    if features is None:
+        return
+    width = 1 if features.ndim == 1 else features.shape[-1]
+    if width != edge_dim:
+        raise ZooError(f"The edges have {width} features, the model was built for edge_dim={edge_dim}.")
+    if not features.is_floating_point():
+        raise ZooError(f"Features of edges are floats; got {features.dtype}: use edge_attr.float().")
 
 
 def columns(features: Tensor) -> Tensor:

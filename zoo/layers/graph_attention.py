@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo.attention import Edges
 from zoo.errors import ZooError
-from zoo.layers.graph import GraphMemory
+from zoo.layers.graph import GraphMemory, check_features
 
 Nodes = Tensor | tuple[Tensor, Tensor]
 
@@ -58,9 +58,7 @@ class GraphAttention(nn.Module):
                 "x is (sources, None), but an attention asks for its targets: give their features. For a GATConv, zeros "
                 "[T, F] mean the same as None."
             )
-        width = 0 if edge_attr is None else 1 if edge_attr.ndim == 1 else edge_attr.shape[1]
-        if edge_attr is not None and width != self.edge_dim:
-            raise ZooError(f"edge_attr has {width} features, the layer was built for edge_dim={self.edge_dim}.")
+        check_features(graph, edge_attr, self.edge_dim)
         S, T = len(sources), len(targets)
         edges = self.memory.edges(graph, T if S == T else (S, T), edge_attr, self.self_loops)
         context = None if sources is targets else _batch(sources)

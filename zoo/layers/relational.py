@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import AttentionCall, Edges, EdgeProduct, EdgeSum, JoinHeads, build
+from zoo.attention import AttentionCall, EdgeProduct, Edges, EdgeSum, JoinHeads, build
 from zoo.attention.core import run
 from zoo.errors import ZooError
-from zoo.layers.graph import GraphMemory
+from zoo.layers.graph import GraphMemory, check_features, columns
 
 
 class RelationalAttention(nn.Module):
@@ -65,6 +65,7 @@ class RelationalAttention(nn.Module):
         self.query = nn.Linear(width, num_heads, bias=False)
         self.key = nn.Linear(width, num_heads, bias=False)
         self.edge = nn.Linear(edge_dim, num_heads, bias=False) if edge_dim else None
+        self.edge_dim = edge_dim
         self.score = EdgeProduct() if multiply else EdgeSum(slope)
         self.multiply = multiply
         self.output = build(output, num_heads=num_heads, head_dim=head_dim, bias=bias)
@@ -82,19 +83,22 @@ class RelationalAttention(nn.Module):
         Args:
             x: floats [N, dim]; numbers of nodes [N], of which the maps then hold one vector each; None: all of them in order.
             edge_index: [2, E]. relation: [E], the kind of each edge. edge_attr: [E, edge_dim].
+
+        Raises: ZooError for features of another width, or relations that do not fit the edges.
         """
+        check_features(edge_index, edge_attr, self.edge_dim)
         nodes = len(x) if x is not None else self.weight.shape[1]
         settings = dict(num_nodes=nodes, num_relations=self.num_relations, within=self.within)
         graph: RelationalGraph = self.memory.recall(relational_graph, edge_index, relation, **settings)
         y = self.mapped(x, graph)  # [P, H D]
         query = self.query(y)[graph.asked]  # [E, H]
         if self.edge is not None and edge_attr is not None:
-            term = self.edge(edge_attr if edge_attr.ndim == 2 else edge_attr[:, None])
+            term = self.edge(columns(edge_attr))
             query = query * term if self.multiply else query + term
         k = self.key(y).T[None, :, :, None]  # [1, H, P, 1]
         v = y.unflatten(-1, (-1, self.head_dim)).transpose(0, 1)[None]  # [1, H, P, D]
         q = k.new_zeros(1, k.shape[1], nodes, 1)
-        pattern = graph.edges.with_features(query)
+        pattern = graph.edges.with_features(query, check=False)
         call = AttentionCall(q, k, v, self.score, pattern, dropout=self.dropout if self.training else 0.0)
         out = self.output(run(call, self.kernel).out)[0]
         if self.recorder is not None:
@@ -103,7 +107,8 @@ class RelationalAttention(nn.Module):
 
     def mapped(self, x: Tensor | None, graph: RelationalGraph) -> Tensor:
         """W_r x_i for the P pairs (relation r, node i) that an edge needs: [P, H D]."""
-        weight, node = self.weight, graph.rows[1]
+        weight: Tensor = self.weight
+        node = graph.rows[1]
         if self.coefficients is not None:
             weight = torch.einsum("rb,bio->rio", self.coefficients, weight)
         if self.num_blocks:

@@ -12,10 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention, Documents, Edges, Full, GATScore, GraphEdges, JoinHeads, MeanHeads, Pattern
-from zoo.attention import Position, SharedQKV, build
+from zoo.attention import (
+    Attention,
+    Documents,
+    Edges,
+    Full,
+    GATScore,
+    GraphEdges,
+    JoinHeads,
+    MeanHeads,
+    Pattern,
+    Position,
+    SharedQKV,
+    build,
+)
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, readout_of, xavier
+from zoo.layers.graph import check_features
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False), pattern=GraphEdges())
 
@@ -115,10 +128,11 @@ class GAT(nn.Module):
                 feature_dropout if i == 0 and feature_dropout is not None else dropout,
             )
 
-        self.layers = nn.ModuleList(layer(i) for i in range(depth))
-        self.pattern: Pattern = self.layers[0].attn.pattern  # of which the graph makes the run-time pattern
-        for each in self.layers:
+        layers: list[Any] = [layer(i) for i in range(depth)]
+        self.pattern: Pattern = layers[0].attn.pattern  # of which the graph makes the run-time pattern
+        for each in layers:
             each.attn.pattern = Full()
+        self.layers = nn.ModuleList(layers)
         self.head = None if head is None else head(hidden, num_classes)
         self.memory = GraphMemory()
         for module in self.modules():
@@ -151,6 +165,8 @@ class GAT(nn.Module):
         self._check(x, graph, edge_attr)
         h = x if self.embed is None else self.embed(x)
         if type(self.position).embed is not Position.embed:
+            if pos is None:
+                raise ZooError(f"The model's position reads {self.wants}, made with the data; pass them as pos=.")
             h = self.position.embed(h.to_dense() if h.layout == torch.sparse_csr else h, pos)
         pattern, first = self.seen(graph, len(x), edge_attr, batch), None
         for layer in self.layers:
@@ -181,14 +197,7 @@ class GAT(nn.Module):
     def _check(self, x: Tensor, graph: Tensor | Edges, edge_attr: Tensor | None) -> None:
         if self.embed is None and (x.ndim != 2 or x.shape[1] != self.in_dim or not x.is_floating_point()):
             raise ZooError(f"x is [N, {self.in_dim}] of floats; got {list(x.shape)} of {x.dtype}.")
-        features = graph.features if edge_attr is None and isinstance(graph, Edges) else edge_attr
-        if features is None:
-            return
-        width = 1 if features.ndim == 1 else features.shape[-1]
-        if width != self.edge_dim:
-            raise ZooError(f"The edges have {width} features, the model was built for edge_dim={self.edge_dim}.")
-        if not features.is_floating_point():
-            raise ZooError(f"Features of edges are floats; got {features.dtype}: use edge_attr.float().")
+        check_features(graph, edge_attr, self.edge_dim)
 
 
 def thinned(graph: Tensor | Edges, num_nodes: int, edge_attr: Tensor | None, p: float) -> Edges:

@@ -13,6 +13,7 @@ SOURCES = {
     "torch_geometric.nn.conv.gat_conv.GATConv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.gatv2_conv.GATv2Conv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.transformer_conv.TransformerConv": "zoo.pretrained.from_pyg",
+    "torch_geometric.nn.conv.rgat_conv.RGATConv": "zoo.pretrained.from_pyg_relational",
     "torch_geometric.nn.models.basic_gnn.GAT": "zoo.pretrained.from_pyg_models",
 }
 
@@ -21,10 +22,10 @@ SOURCES = {
 def convert(model: nn.Module) -> nn.Module:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
-    timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv and models.GAT. Outputs differ by
-    rounding only (at most 1e-4 in float32; tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save`
-    and `zoo.load` work, and preprocessing and class names where the other library tells them. It has the device, dtype and
-    mode of `model`, and shares no tensor with it.
+    timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv, RGATConv and models.GAT. Outputs
+    differ by rounding only (at most 1e-4 in float32; tests/pretrained/test_convert*.py). The result has a config, so that
+    `zoo.save` and `zoo.load` work, and preprocessing and class names where the other library tells them. It has the device,
+    dtype and mode of `model`, and shares no tensor with it.
 
     To add a source: `@convert.register(TheirClass)`, and a line in SOURCES if their library should not be imported.
 

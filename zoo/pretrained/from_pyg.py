@@ -59,7 +59,7 @@ def from_conv(conv: Conv) -> GraphAttention:
     """
     refuse(conv, unsupported(conv))
     see = partial(shown, channels=conv.in_channels, edge_dim=conv.edge_dim, loops=loops_of(conv) is not None)
-    made = rebuild(conv, config_of(conv), tensors_of(conv, conv.state_dict()), see, type(conv).__name__)
+    made = rebuild(conv, config_of(conv), tensors_of, see, type(conv).__name__)
     assert isinstance(made, GraphAttention)
     return made
 
@@ -118,9 +118,9 @@ def loops_of(conv: Conv) -> str | float | None:
     return fill_of(conv) if conv.edge_dim else "mean"
 
 
-def tensors_of(conv: Conv, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The layer's tensors, by its own names, as ours by our names."""
-    named, made = dict(named), {}
+def tensors_of(conv: Conv, named: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The layer's tensors, or those `named` in their place, as ours by our names. Gradients pass through."""
+    named, made = dict(conv.state_dict() if named is None else named), {}
     if isinstance(conv, TransformerConv):
         for kind in ("weight", "bias") if conv.lin_key.bias is not None else ("weight",):
             keys_values = [named.pop(f"lin_{part}.{kind}") for part in ("key", "value")]
@@ -142,16 +142,24 @@ def tensors_of(conv: Conv, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def shown(
     model: nn.Module, like: Tensor, channels: int | tuple[int, int], edge_dim: int | None, loops: bool = True
 ) -> Tensor:
-    """What a module makes of a random graph; of two sets of nodes where `channels` are, of two sizes without loops."""
+    """What a module makes of `random_example`."""
+    x, graph, features = random_example(like, channels, edge_dim, loops)
+    return model(x, graph, edge_attr=features)
+
+
+def random_example(
+    like: Tensor, channels: int | tuple[int, int], edge_dim: int | None, loops: bool = True
+) -> tuple[Any, Tensor, Tensor | None]:
+    """(x, edge_index, edge_attr); x of two sets of nodes where `channels` are two, of two sizes without loops."""
     random = torch.Generator().manual_seed(0)
     size = NODES if loops or isinstance(channels, int) else NODES + 3
-    graph = random_graph(size).to(like.device)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=random).to(like)
 
     x = draw(NODES, channels) if isinstance(channels, int) else (draw(size, channels[0]), draw(NODES, channels[1]))
-    return model(x, graph, edge_attr=draw(graph.shape[1], edge_dim) if edge_dim else None)
+    graph = random_graph(size).to(like.device)
+    return x, graph, draw(graph.shape[1], edge_dim) if edge_dim else None
 
 
 def random_graph(sources: int = NODES) -> Tensor:

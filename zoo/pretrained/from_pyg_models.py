@@ -33,7 +33,7 @@ def from_gat(model: TheirGAT) -> GAT:
     """
     refuse(model, refused(model))
     see = partial(shown, channels=model.in_channels, edge_dim=model.convs[0].edge_dim)
-    made = rebuild(model, config_of(model), tensors(model, model.state_dict()), see, "models.GAT")
+    made = rebuild(model, config_of(model), tensors, see, "models.GAT")
     assert isinstance(made, GAT)
     return made
 
@@ -90,9 +90,9 @@ def refused(model: Any) -> Iterator[str]:
         yield "out_channels=None with several heads"
 
 
-def tensors(model: Any, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The model's tensors, by its own names, as ours by our names."""
-    made = {}
+def tensors(model: Any, named: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The model's tensors, or those `named` in their place, as ours by our names."""
+    named, made = model.state_dict() if named is None else named, {}
     for name, tensor in named.items():
         if name.startswith("norms."):
             made[name.replace("norms.", "layers.").replace(".module.", ".norm.")] = tensor

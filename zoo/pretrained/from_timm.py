@@ -44,9 +44,7 @@ def from_timm(model: VisionTransformer) -> ViT:
         )
     patches = model.patch_embed
     image = torch.randn((1, patches.proj.in_channels, *patches.img_size), generator=torch.Generator().manual_seed(0))
-    ours: Any = rebuild(
-        model, config_of(model), tensors_of(model), lambda each, like: each(image.to(like)), "timm model"
-    )
+    ours: Any = rebuild(model, config_of(model), tensors_of, lambda each, like: each(image.to(like)), "timm model")
     ours.preprocess, ours.classes = preprocess_of(model), classes_of(model)
     return ours
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection, SumMetric
@@ -49,7 +48,8 @@ class GraphClassification(Task):
     ):
         own = {"multilabel": bool(multilabel)}
         super().__init__(model, optimizer, schedule, layer_decay, grad_checkpointing, compile, **own)
-        self.multilabel, self.num_classes = bool(multilabel), int(self.model.num_classes)
+        reads: Any = self.model
+        self.multilabel, self.num_classes = bool(multilabel), int(reads.num_classes)
         if not hasattr(self.model, "inputs"):
             raise ZooError(
                 f"{type(self.model).__name__} reads no graphs (it has no inputs(data)); take model=gat, or data of images."
@@ -65,7 +65,8 @@ class GraphClassification(Task):
 
     def forward(self, batch: Any) -> Tensor:
         """Logits [rows, classes] of a batch."""
-        return self.model(*self.model.inputs(batch))
+        reads: Any = self.model
+        return reads(*reads.inputs(batch))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         logits, labels = self._counted(batch, "train")
@@ -119,7 +120,7 @@ class GraphClassification(Task):
         return logits, labels
 
 
-def _scores(classes: int, multilabel: bool) -> dict[str, Metric]:
+def _scores(classes: int, multilabel: bool) -> dict[str, Metric | MetricCollection]:
     """Accuracy "micro" is the share of all rows, which no batch size can change."""
     if multilabel:
         return {

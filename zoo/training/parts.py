@@ -68,7 +68,7 @@ def prepare_process(config: Mapping[str, Any]) -> None:
 
 def ask_for_positions(data: Any, model: Mapping[str, Any]) -> None:
     """Let graph data compute what the model's position reads (Laplacian eigenvectors, ...) before they are set up."""
-    node = model.get("position")
+    node: Any = model.get("position")
     if not _is_target(node) or not hasattr(locate(node["_target_"]), "wants"):
         return
     wants = build(instantiate(node), dim=1, num_heads=1).wants
@@ -113,13 +113,12 @@ def make_callbacks(
 
 
 def _needs_validation(callback: Callback) -> bool:
-    if not str(getattr(callback, "monitor", "")).startswith("val/"):
+    watched = str(getattr(callback, "monitor", ""))
+    if not watched.startswith("val/"):
         return False
     if not isinstance(callback, Checkpoint):
-        raise ZooError(
-            f"{type(callback).__name__} watches {callback.monitor}, but there are no validation data; leave it out."
-        )
-    log.info(f"no validation data: nothing is chosen by {callback.monitor}, the last weights are tested")
+        raise ZooError(f"{type(callback).__name__} watches {watched}, but there are no validation data; leave it out.")
+    log.info(f"no validation data: nothing is chosen by {watched}, the last weights are tested")
     return True
 
 

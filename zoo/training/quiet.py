@@ -19,6 +19,8 @@ HIDDEN = {
     r"No device id is provided via `init_process_group`": UserWarning,
     # Lightning 2.6 uses a name that torch 2.15 renamed; nothing here does.
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated": FutureWarning,
+    # torch_geometric 2.8 compiles two of its types when it is imported, by what torch 2.15 calls deprecated.
+    r".*`torch.jit.script` is deprecated": FutureWarning,
 }
 
 

@@ -14,7 +14,7 @@ from zoo.files import write_text
 from zoo.training.folders import summary
 
 SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference")
-PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "hydra-core")
+PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "torch-geometric", "hydra-core")
 
 
 def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -42,7 +42,9 @@ def write_summary(
     return content
 
 
-def print_summary(folder: Path, content: dict, overrides: Sequence[str], choices: Mapping[str, str]) -> None:
+def print_summary(
+    folder: Path, content: dict, model: Any, overrides: Sequence[str], choices: Mapping[str, str]
+) -> None:
     """Metrics, where everything lies, and three commands worth trying next."""
     from rich.console import Console
     from rich.table import Table
@@ -62,8 +64,9 @@ def print_summary(folder: Path, content: dict, overrides: Sequence[str], choices
         console.print(f"  {path.name}{inside}", soft_wrap=True)
 
     console.print("\nWorth trying next:")
-    predict = f"python -m zoo predict {shlex.quote(_short(folder))} <image>"
-    for command in (predict, *next_trainings(overrides, choices)):
+    what = "<image>" if model.preprocess else "<graph.npz>"
+    use = f"python -m zoo predict {shlex.quote(_short(folder))} {what}"
+    for command in (use, *next_trainings(overrides, choices)):
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
@@ -71,7 +74,7 @@ def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tupl
     """The same command with one word of its sentence swapped, and over three seeds."""
     kept = [o for o in overrides if not o.startswith(("seed=", "ckpt_path=", "train="))]
     open_groups = choices.keys() - {override.split("=")[0] for override in kept}
-    swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "model=vit")
+    swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "seed=1")
     # -m before the overrides: after them Hydra's parser does not know what to do with what follows it.
     return _command([*kept, swap]), _command(["-m", *kept, "seed=0,1,2"])
 

@@ -73,9 +73,26 @@ def gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor) -> Tenso
 
 def gather_dots(a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor) -> Tensor:
     """out[g, e] = a[row[e], g] . b[index[e], g]: [N, G, D], [M, G, D] -> [G, E]."""
-    dtype = wide(a, b)
-    out = a.new_empty(a.shape[1], len(row), dtype=dtype)
+    dtype, a, b = wide(a, b), a.contiguous(), b.contiguous()
+    out = a.new_empty(len(row), a.shape[1], dtype=dtype)
     for edges, _, _ in chunks(row, ptr, a.shape[1] * a.shape[2]):
         product = rows(a, row[edges], dtype).mul_(rows(b, index[edges], dtype))
-        out[:, edges] = product.sum(-1).T
-    return out
+        torch.sum(product, -1, out=out[edges])
+    return out.T.contiguous()
+
+
+def gather_sums_and_dots(
+    weights: Tensor, a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(gather_sums(weights, b, index, ptr), gather_dots(a, b, row, ptr, index)), reading each row of b once.
+
+    b[index] is what takes the time: its rows lie anywhere in memory.
+    """
+    dtype, a, b = wide(weights, a, b), a.contiguous(), b.contiguous()
+    w = weights.to(dtype).T.contiguous().unsqueeze(-1)  # [E, G, 1]
+    sums, dots = b.new_zeros(len(ptr) - 1, *b.shape[1:], dtype=dtype), w.new_empty(w.shape[:2])
+    for edges, nodes, inside in chunks(row, ptr, b.shape[1] * b.shape[2]):
+        x = rows(b, index[edges], dtype)
+        torch.sum(rows(a, row[edges], dtype).mul_(x), -1, out=dots[edges])
+        sums[nodes] += run_sums(x.mul_(w[edges]), inside)
+    return sums.to(b.dtype), dots.T.contiguous()

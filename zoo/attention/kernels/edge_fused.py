@@ -1,5 +1,7 @@
 """Edge lists on a GPU in one pass: scores, online softmax and sum of a target's edges in one Triton program, both ways."""
 
+from typing import Any
+
 import torch
 
 from zoo.attention.core import AttentionCall, AttentionOutput
@@ -37,11 +39,13 @@ class EdgeFused:
     def run(self, call: AttentionCall) -> AttentionOutput:
         edges = call.pattern.edges
         assert edges is not None, "why_not refuses other patterns"
-        csr, seen, score, (B, H, T, _) = edges.sorted, call.seen_edges(), call.score, call.q.shape
+        csr, seen, score, (B, H) = edges.sorted, call.seen_edges(), call.score, call.q.shape[:2]
         k, v = visible(call, edges, seen)
         if score.has("as_sum"):
             q, k, u, act, edge = score.as_sum(call.q, k, edges.features)
-            how = dict(form="added", act=act, u=u.repeat(B, 1), edge=None if edge is None else each(edge, csr, call))
+            how: dict[str, Any] = dict(
+                form="added", act=act, u=u.repeat(B, 1), edge=None if edge is None else each(edge, csr, call)
+            )
         else:
             q, k, scale = score.as_dot(call.q, k)
             how = dict(form="dot", scale=float(scale))

@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 
 from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_chunks import chunks, gather_dots, gather_sums, rows, run_sums, wide
+from zoo.attention.kernels.edge_chunks import (
+    chunks,
+    gather_dots,
+    gather_sums,
+    gather_sums_and_dots,
+    rows,
+    run_sums,
+    wide,
+)
 from zoo.errors import ZooError, nearest
 
 aten = torch.ops.aten
@@ -66,13 +74,14 @@ def added_logits(q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, csr: CSR,
 @torch.library.custom_op("zoo::added_logits", mutates_args=())
 def _added_logits(q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, act: str, plan: Sequence[Tensor]) -> Tensor:
     csr, dtype, f = CSR(*plan), wide(q, k, u), activation(act)
-    out = q.new_empty(q.shape[1], len(csr.row), dtype=dtype)
+    q, k = q.contiguous(), k.contiguous()
+    out = q.new_empty(len(csr.row), q.shape[1], dtype=dtype)
     for edges, _, _ in chunks(csr.row, csr.rowptr, u.numel()):
         z = rows(q, csr.row[edges], dtype).add_(rows(k, csr.col[edges], dtype))
         if edge is not None:
             z += edge[edges]
-        out[:, edges] = f.apply(z).mul_(u).sum(-1).T
-    return out
+        torch.sum(f.apply(z).mul_(u), -1, out=out[edges])
+    return out.T.contiguous()
 
 
 @torch.library.custom_op("zoo::added_logits_backward", mutates_args=())
@@ -85,20 +94,21 @@ def _added_backward(
     Edges run in the order of `row`; `order` takes that to the order of `grad` and `edge` (None: it is the same).
     """
     dtype, f = wide(q, k, u), activation(act)
+    q, k = q.contiguous(), k.contiguous()
     dq = q.new_zeros(q.shape if needs[0] else 0, dtype=dtype)
     du = u.new_zeros(u.shape if needs[1] else 0, dtype=dtype)
     dedge = q.new_empty(len(row) if needs[2] else 0, *u.shape, dtype=dtype)
-    grad, u = grad.to(dtype).T.unsqueeze(-1), u.to(dtype)  # [E, G, 1]
+    grad = grad if order is None else grad.index_select(1, order)
+    grad, u = grad.to(dtype).T.contiguous().unsqueeze(-1), u.to(dtype)  # [E, G, 1]
     for edges, nodes, inside in chunks(row, ptr, u.numel()):
-        place = edges if order is None else order[edges]
         h = rows(q, row[edges], dtype).add_(rows(k, col[edges], dtype))
         if edge is not None:
-            h += edge[place]
+            h += edge[edges] if order is None else edge.index_select(0, order[edges])
         f.apply(h)
         if needs[1]:
-            du += (h * grad[place]).sum(0)
+            du += (h * grad[edges]).sum(0)
         if needs[0] or needs[2]:
-            dz = f.backward(u, h).mul_(grad[place])
+            dz = f.backward(u, h).mul_(grad[edges])
             if needs[2]:
                 dedge[edges] = dz
             if needs[0]:
@@ -167,9 +177,8 @@ def _pair_setup(ctx, inputs, output):
 
 def _dot_autograd(ctx, grad):
     q, k, *plan = ctx.saved_tensors
-    csr = CSR(*plan)
-    dq = _gather_sums(grad, k, csr.col, csr.rowptr) if ctx.needs_input_grad[0] else None
-    dk = _gather_sums(grad, q, csr.t_col, csr.t_rowptr, csr.t_order) if ctx.needs_input_grad[1] else None
+    dq = _weighted_sum(grad, k, plan).to(q.dtype) if ctx.needs_input_grad[0] else None
+    dk = _transposed_sum(grad, q, plan).to(k.dtype) if ctx.needs_input_grad[1] else None
     return dq, dk, [None] * 8
 
 
@@ -200,35 +209,42 @@ def _(weights, v, plan):
 
 def _sum_autograd(ctx, grad):
     weights, v, *plan = ctx.saved_tensors
-    csr = CSR(*plan)
-    grad = grad.contiguous()
-    dw = _gather_dots(grad, v, csr.row, csr.rowptr, csr.col).to(weights.dtype) if ctx.needs_input_grad[0] else None
-    dv = _gather_sums(weights, grad, csr.t_col, csr.t_rowptr, csr.t_order) if ctx.needs_input_grad[1] else None
+    dw = dv = None
+    if all(ctx.needs_input_grad[:2]):
+        dw, dv = _sum_backward(grad, weights, v, plan)
+    elif ctx.needs_input_grad[0]:
+        dw = _dot_logits(grad, v, plan).to(weights.dtype)
+    else:
+        dv = _transposed_sum(weights, grad, plan)
     return dw, dv, [None] * 8
 
 
 _weighted_sum.register_autograd(_sum_autograd, setup_context=_pair_setup)
 
 
-@torch.library.custom_op("zoo::edge_gather_sums", mutates_args=())
-def _gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor, order: Tensor | None = None) -> Tensor:
-    """`gather_sums` with the weights taken in `order`."""
-    return gather_sums(weights if order is None else weights.index_select(1, order), x, index, ptr)
+@torch.library.custom_op("zoo::weighted_sum_backward", mutates_args=())
+def _sum_backward(grad: Tensor, weights: Tensor, v: Tensor, plan: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    csr = CSR(*plan)
+    by_source = weights.index_select(1, csr.t_order)
+    dv, dots = gather_sums_and_dots(by_source, v, grad, csr.t_row, csr.t_rowptr, csr.t_col)
+    return weights.new_empty(weights.shape).index_copy_(1, csr.t_order, dots.to(weights.dtype)), dv
 
 
-@_gather_sums.register_fake
-def _(weights, x, index, ptr, order=None):
-    return x.new_empty(ptr.shape[0] - 1, *x.shape[1:])
+@_sum_backward.register_fake
+def _(grad, weights, v, plan):
+    return weights.new_empty(weights.shape), v.new_empty(v.shape)
 
 
-@torch.library.custom_op("zoo::edge_gather_dots", mutates_args=())
-def _gather_dots(a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor) -> Tensor:
-    return gather_dots(a, b, row, ptr, index)
+@torch.library.custom_op("zoo::transposed_sum", mutates_args=())
+def _transposed_sum(weights: Tensor, x: Tensor, plan: Sequence[Tensor]) -> Tensor:
+    """`weighted_sum` along the edges turned round: x [T, G, D] -> [S, G, D]."""
+    csr = CSR(*plan)
+    return gather_sums(weights.index_select(1, csr.t_order), x, csr.t_col, csr.t_rowptr)
 
 
-@_gather_dots.register_fake
-def _(a, b, row, ptr, index):
-    return a.new_empty(a.shape[1], row.shape[0], dtype=wide(a, b))
+@_transposed_sum.register_fake
+def _(weights, x, plan):
+    return x.new_empty(plan[4].shape[0] - 1, *x.shape[1:])
 
 
 # ------------------------------------------------------------------------------------------------------------- softmax

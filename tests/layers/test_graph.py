@@ -1,0 +1,295 @@
+"""Graph layers: what they add of their input, sparse features, and a memory that sorts a graph once and is never wrong."""
+
+import copy
+import pickle
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+import zoo.attention.edges as edges_module
+import zoo.attention.kernels.csr as csr
+from zoo.attention import Attention, Edges, GATScore, JoinHeads, Laplacian, RandomWalk, SharedQKV, ShortestPath
+from zoo.errors import ZooError
+from zoo.layers import (
+    Embeddings,
+    FeatureDropout,
+    GatedSkip,
+    GraphAttention,
+    GraphLayer,
+    GraphMemory,
+    InitialResidual,
+    LinearSkip,
+    Residual,
+    readout_of,
+)
+
+N, E, F = 6, 20, 8
+LAYER = partial(Attention, F, 2, score=GATScore, projection=SharedQKV, output=JoinHeads)
+
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")  # torch's, once a process
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """As if the one warning about isolated nodes had been given."""
+    monkeypatch.setattr(edges_module, "_told_of_isolated", True)
+
+
+@pytest.fixture
+def sorts(monkeypatch):
+    """The graphs that were sorted."""
+    calls, real = [], csr.sort_edges
+    monkeypatch.setattr(csr, "sort_edges", lambda *given: calls.append(given) or real(*given))
+    return calls
+
+
+def index(edges=E):
+    return torch.randint(N, (2, edges))
+
+
+# ------------------------------------------------------------------------------------------------------------- memory
+
+
+def test_a_graph_is_sorted_once(sorts):
+    """The same tensor, unchanged, is sorted once for all layers and steps; changed in place, or another, again."""
+    memory, graph = GraphMemory(), index()
+    layers = [GraphLayer(LAYER()) for _ in range(2)]
+
+    def step(graph):
+        edges, h = memory.edges(graph, N, loops="mean"), torch.randn(N, F)
+        for layer in layers:
+            h = layer(h, edges)
+        h.sum().backward()
+        return edges
+
+    first = step(graph)
+    assert step(graph) is first and len(sorts) == 1
+    graph[0, 0] = (graph[0, 0] + 1) % N  # the version counter tells
+    assert step(graph) is not first and len(sorts) == 2
+    step(graph.clone())
+    assert len(sorts) == 3
+    assert memory.edges(graph, N).num_loops == 0  # other settings, other edges
+    assert memory.edges(graph, N, torch.ones(E, 1)).features is not None
+
+
+def test_projected_features_keep_the_sorting(sorts):
+    """Features that a layer maps anew in each step stand on the same plan."""
+    from zoo.attention import EdgeProjection, SeparateQKV
+
+    attention = Attention(F, 2, projection=SeparateQKV, edges=EdgeProjection, edge_dim=3)
+    edges = Edges(index(), N, torch.randn(E, 3))
+    for _ in range(3):
+        attention(torch.randn(1, N, F), pattern=edges)
+    assert len(sorts) == 1
+
+
+def test_tensors_of_inference_mode_are_not_remembered(sorts):
+    """They have no version counter, so nothing tells whether they were changed."""
+    memory = GraphMemory()
+    with torch.inference_mode():
+        graph = index()
+        before = memory.edges(graph, N).edge_index.clone()
+        graph[:] = (graph + 1) % N
+        assert not torch.equal(memory.edges(graph, N).sorted.col, memory.edges(Edges(before, N), N).sorted.col)
+        assert torch.equal(memory.edges(graph, N).edge_index, graph)
+        assert memory.edges(graph, N) is not memory.edges(graph, N)
+        edges = Edges(graph, N)
+        assert memory.edges(edges, N, loops="mean") is not memory.edges(edges, N, loops="mean")
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_inference_before_training(prepared):
+    """E11: a validation before the first step (Lightning's sanity check) leaves nothing that a backward pass refuses."""
+    layer = GraphAttention(LAYER(), self_loops=None if prepared else "mean")
+    graph, x = index(), torch.randn(N, F)
+    graph = Edges(graph, N) if prepared else graph
+    with torch.inference_mode():
+        want = layer(x, graph)
+    got = layer(x, graph)
+    got.sum().backward()
+    torch.testing.assert_close(got, want.clone())
+
+
+def test_dead_tensors_are_not_mistaken():
+    """A new tensor may stand at a dead one's address, and "no features" is not a tensor that has died."""
+    memory = GraphMemory()
+    for _ in range(20):
+        graph = index()
+        assert torch.equal(memory.edges(graph, N, loops="mean").edge_index[:, -N:], torch.arange(N).expand(2, N))
+        assert torch.equal(memory.edges(graph, N, loops="mean").edge_index[:, :-N], graph[:, graph[0] != graph[1]])
+        del graph
+    graph = index()
+    assert memory.edges(graph, N, torch.ones(E, 1), loops="mean").features is not None  # this tensor dies here
+    assert memory.edges(graph, N, loops="mean").features is None
+
+
+def test_features_with_a_gradient_are_not_remembered():
+    """What is made of learned features serves one backward pass; what was made without a gradient serves none."""
+    memory, graph, features = GraphMemory(), index(), torch.randn(E, 2, requires_grad=True)
+    with torch.no_grad():
+        memory.edges(graph, N, features, "mean")
+    for given in (features, None):
+        for _ in range(2):
+            memory.edges(
+                Edges(graph, N, features) if given is None else graph, N, given, "mean"
+            ).features.sum().backward()
+    assert features.grad is not None
+
+
+def test_features_changed_in_place_are_seen():
+    memory, features = GraphMemory(), torch.ones(E, 1)
+    edges = Edges(index(), N, features)
+    memory.edges(edges, N, loops=0.0)
+    features.mul_(3)
+    assert (memory.edges(edges, N, loops=0.0).features[:-N] == 3).all()
+
+
+def test_a_memory_travels_empty():
+    """Copies and checkpoints of a model carry no graph."""
+    layer = GraphAttention(LAYER(), self_loops="mean")
+    graph, x = index(), torch.randn(N, F)
+    want = layer(x, graph)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other.memory is not layer.memory and other.memory._made is None
+        assert torch.equal(other(x, graph), want)
+    assert not [name for name in layer.state_dict() if "memory" in name]
+
+
+@pytest.mark.parametrize("given, message", [
+    (dict(graph=[[0], [1]]), r"edge_index is \[2, E\]"),
+    (dict(graph=None), r"edge_index is \[2, E\]"),
+    (dict(graph=Edges(torch.zeros(2, 3).long(), 4)), r"These Edges join \(4, 4\) \(sources, targets\), but there are 6 nodes"),
+    (dict(graph=Edges(torch.zeros(2, 3).long(), 6, torch.ones(3, 1)), features=torch.ones(3, 1)),
+     "edge_attr is given, but these Edges have features of their own: give one of them"),
+    (dict(graph=Edges(torch.zeros(2, 3).long(), 6), features=torch.tensor([0, 0, torch.nan])), "features of edge 2 hold NaN"),
+])  # fmt: skip
+def test_graphs_that_do_not_fit(given, message):
+    with pytest.raises(ZooError, match=message):
+        GraphMemory().edges(num_nodes=6, **given)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_one_number_an_edge_is_a_column(prepared):
+    features = torch.rand(E)
+    graph = Edges(index(), N, features) if prepared else index()
+    made = GraphMemory().edges(graph, N, None if prepared else features)
+    assert torch.equal(made.features, features[:, None])
+
+
+# ------------------------------------------------------------------------------------------------------------- layers
+
+
+def test_a_layer_is_its_equation():
+    layer = GraphLayer(LAYER(), LinearSkip(F, F), nn.LayerNorm(F), nn.ELU(), dropout=0.5).eval()
+    h, edges = torch.randn(N, F), Edges(index(), N)
+    out = layer.attn(h[None], pattern=edges)[0]
+    torch.testing.assert_close(layer(h, edges), nn.functional.elu(layer.norm(out + h @ layer.skip.map.weight.T)))
+    layer.train()
+    assert not torch.equal(layer(h, edges), layer(h, edges))
+
+
+def test_skips():
+    out, h, narrow = torch.randn(N, F), torch.randn(N, F), torch.randn(N, 3)
+    assert torch.equal(Residual()(out, h), out + h) and Residual()(out, narrow) is out
+    assert torch.equal(Residual()(out, h.to_sparse_csr()), out + h)
+    initial = InitialResidual(0.25)
+    torch.testing.assert_close(initial(out, narrow, h), 0.75 * out + 0.25 * h)
+    assert initial(out, h, None) is out and initial(out, h, narrow) is out
+    gated = GatedSkip(3, F)
+    x = narrow @ gated.map.weight.T + gated.map.bias
+    b = torch.sigmoid(torch.cat([out, x, out - x], -1) @ gated.gate.weight[0])[:, None]
+    torch.testing.assert_close(gated(out, narrow), b * x + (1 - b) * out)
+
+
+@pytest.mark.parametrize("skip", [None, LinearSkip(F, F), Residual(), GatedSkip(F, F)])
+def test_sparse_features_equal_dense(skip):
+    """A bag of words stays sparse through dropout and the first map; outputs and weight gradients are the dense ones."""
+    layer = GraphLayer(LAYER(), skip).double()
+    h, edges = (torch.rand(N, F) * (torch.rand(N, F) < 0.3)).double(), Edges(index(), N)
+    results = []
+    for x in (h, h.to_sparse_csr()):
+        out = layer(x, edges)
+        results.append((out, *torch.autograd.grad(out.square().sum(), list(layer.parameters()))))
+    torch.testing.assert_close(*results)
+
+
+def test_dropout_of_sparse_features():
+    x = (torch.rand(300, 300) < 0.5).float()
+    drop = FeatureDropout(0.4)
+    dropped = drop(x.to_sparse_csr())
+    assert dropped.layout == torch.sparse_csr and set(dropped.values().unique().tolist()) <= {
+        0.0,
+        x.new_tensor(1 / 0.6).item(),
+    }
+    torch.testing.assert_close(dropped.to_dense().sum(), x.sum(), rtol=0.05, atol=0)
+    sparse = x.to_sparse_csr()
+    assert drop.eval()(sparse) is sparse and FeatureDropout(0.0)(sparse) is sparse
+
+
+def test_embeddings_are_summed_over_columns():
+    table = Embeddings([4, 3], 5)
+    x = torch.tensor([[0, 2], [3, 1]])
+    torch.testing.assert_close(table(x), table.tables[0](x[:, 0]) + table.tables[1](x[:, 1]))
+    assert Embeddings(4, 5)(torch.tensor([1, 2])).shape == (2, 5)
+
+
+def test_readouts():
+    x, batch = torch.randn(5, 3), torch.tensor([0, 0, 1, 1, 1])
+    for name, how in (("mean", lambda y: y.mean(0)), ("sum", lambda y: y.sum(0)), ("max", lambda y: y.amax(0))):
+        torch.testing.assert_close(readout_of(name)(x, batch), torch.stack([how(x[:2]), how(x[2:])]))
+        torch.testing.assert_close(readout_of(name)(x, None), how(x)[None])  # one graph
+    assert readout_of(None) is None
+    with pytest.raises(ZooError, match="readout='meen' is unknown; did you mean 'mean'"):
+        readout_of("meen")
+
+
+# ---------------------------------------------------------------------------------------------------------- positions
+
+
+def test_laplacian_signs_flip_in_training_only():
+    """Dwivedi and Bresson 2021: each eigenvector's sign at random, the same for all nodes."""
+    part, x, pos = Laplacian(F, k=3), torch.zeros(N, F), torch.randn(N, 3)
+    torch.testing.assert_close(part.eval().embed(x, pos), pos @ part.map.weight.T)
+    part.train()
+    signs = torch.tensor([[a, b, c] for a in (1.0, -1) for b in (1, -1) for c in (1, -1)])
+    possible = torch.stack([(pos * s) @ part.map.weight.T for s in signs])
+    drawn = [int((part.embed(x, pos) - possible).abs().amax((1, 2)).argmin()) for _ in range(200)]
+    assert set(drawn) == set(range(8))
+    assert min((part.embed(x, pos) - possible).abs().amax((1, 2))) < 1e-5
+
+
+@pytest.mark.parametrize("kind, name", [(Laplacian, "laplacian"), (RandomWalk, "random_walk")])
+def test_coordinates_are_asked_for(kind, name):
+    part = kind(F, k=3)
+    assert part.wants == {name: 3}
+    for pos, said in ((None, "none"), (torch.randn(N, 4), r"\[6, 4\]")):
+        with pytest.raises(ZooError, match=rf"The nodes need coordinates \[N, 3\] \({name}, .*\); got {said}"):
+            part.embed(torch.zeros(N, F), pos)
+    pos = torch.randn(N, 3)
+    torch.testing.assert_close(part.eval().embed(torch.ones(N, F), pos), 1 + pos @ part.map.weight.T)
+
+
+def test_shortest_path_is_a_number_a_length():
+    part = ShortestPath(2, farthest=3)
+    part.table.data = torch.arange(10.0).view(2, 5)
+    pos = torch.tensor([[0, 1, 3], [1, 0, 9], [4, 2, 0]], dtype=torch.uint8)
+    assert part.bias(pos, pos)[0].tolist() == [[0, 1, 3], [1, 0, 4], [4, 2, 0]]
+    assert part.bias(pos, pos).shape == (2, 3, 3)
+    with pytest.raises(ZooError, match=r"ShortestPath reads a matrix of lengths \[N, N\]; got pos \[3\]"):
+        part.bias(torch.arange(3), torch.arange(3))
+
+
+# --------------------------------------------------------------------------------------------------- a layer by itself
+
+
+def test_bipartite_layer():
+    """D2: loops are refused where the sets differ; sources of another width have a map of their own."""
+    attention = partial(Attention, 4, 2, score=GATScore, projection=partial(SharedQKV, context_dim=7), head_dim=3)
+    x, graph = (torch.randn(5, 7), torch.randn(3, 4)), torch.tensor([[0, 4, 2], [2, 0, 1]])
+    assert GraphAttention(attention(output=JoinHeads))(x, graph).shape == (3, 6)
+    with pytest.raises(ZooError, match="Self-loops need one set of nodes; these edges go from 5 sources to 3 targets"):
+        GraphAttention(attention(output=JoinHeads), self_loops="mean")(x, graph)
+    with pytest.raises(ZooError, match="an attention asks for its targets"):
+        GraphAttention(attention(output=JoinHeads))((x[0], None), graph)
