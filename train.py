@@ -56,6 +56,7 @@ def run(config: dict[str, Any], fingerprint: str, folder: Path) -> None:
     log.info(data.describe())
 
     config["model"] = parts.fill(config["model"], data.facts)
+    parts.check_filled("model", config["model"], data.facts)
     given: Any = config["model"]  # what the task is given: a config to build, or a model with its weights
     if config["init"]:
         given, changed = pretrained.initialise(config["model"], config["init"], data.facts)

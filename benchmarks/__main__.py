@@ -1,4 +1,4 @@
-"""The developers' door to the measurements: python -m benchmarks {vit,epoch,startup,kernels} --help."""
+"""The developers' door to the measurements: python -m benchmarks {vit,epoch,startup,kernels,gat} --help."""
 
 import argparse
 from importlib import import_module
@@ -9,6 +9,7 @@ BENCHMARKS = {
     "epoch": "an epoch of the default run against a bare PyTorch loop",
     "startup": "whole processes: imports, --help, fast_dev_run",
     "kernels": "the attention kernels against each other over head widths and lengths",
+    "gat": "our graph attention against PyTorch Geometric's: time, peak memory, growth, an epoch on Cora",
 }
 
 
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, help_ in BENCHMARKS.items():
         command = commands.add_parser(name, help=help_, description=help_)
-        command.add_argument("--out", type=Path, help="JSON file; default: benchmarks/results/<benchmark>_<date>.json")
+        command.add_argument("--out", type=Path, help="JSON file; default: one under benchmarks/results/")
         command.add_argument("--resume", action="store_true", help="measure only rows that are not in the file")
         import_module(f"benchmarks.{name}").add_arguments(command)
     args = parser.parse_args(argv)

@@ -14,20 +14,24 @@ REPEATS = 2  # the smaller of two processes: pages that the allocator kept for i
 
 def measure(row: dict[str, Any], rounds: int | None = None, **sizes: int) -> dict[str, Any]:
     """One row: megabytes of zoo and timm, and ratio = zoo / timm."""
-    used = {side: min(_in_process(side, row, sizes) for _ in range(REPEATS)) for side in ("zoo", "timm")}
+    import torch
+
+    question = {"threads": torch.get_num_threads(), "sizes": sizes, **row}
+    used = {side: in_process("benchmarks.memory", side=side, **question) for side in ("zoo", "timm")}
     ratio = used["zoo"] / used["timm"]
     return {**used, "ratio": ratio, "ok": ratio <= BAR}
 
 
-def _in_process(side: str, row: dict[str, Any], sizes: dict[str, int]) -> float:
-    import torch
-
-    question = json.dumps({"side": side, "threads": torch.get_num_threads(), "sizes": sizes, **row})
-    command = [sys.executable, "-m", "benchmarks.memory", question]
-    answer = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    if answer.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{answer.stderr}")
-    return float(answer.stdout.split()[-1])
+def in_process(module: str, repeats: int = REPEATS, **question: Any) -> float:
+    """The last number that `python -m module` prints, given the question as JSON; the least of several processes."""
+    command = [sys.executable, "-m", module, json.dumps(question)]
+    answers = []
+    for _ in range(repeats):
+        answer = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+        if answer.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{answer.stderr}")
+        answers.append(float(answer.stdout.split()[-1]))
+    return min(answers)
 
 
 def peak(
@@ -45,22 +49,22 @@ def peak(
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     x = torch.randn(batch, 3, *(2 * (sizes.get("img_size", 224),)))
-    _forget_highest()
+    forget_highest()
     before = psutil.Process().memory_info().rss
     made = {"zoo": zoo, "timm": timm}[side].create_model(model, num_classes=CLASSES, **sizes)
     call = CALLS[mode](made, x, DTYPES[dtype])
     for _ in range(2):  # the second has the optimizer's state beside the activations
         call()
-    return (_highest() - before) / 1e6
+    return (highest() - before) / 1e6
 
 
-def _forget_highest() -> None:
+def forget_highest() -> None:
     """Let the high-water mark start anew, where the system can (Linux): importing has peaks of its own."""
     if CLEAR.exists():
         CLEAR.write_text("5")
 
 
-def _highest() -> int:
+def highest() -> int:
     """The most bytes this process had resident. Not ru_maxrss on Linux: a child inherits its parent's mark there."""
     if STATUS.exists():
         (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -11,7 +11,6 @@ from torch import Tensor
 from zoo.errors import ZooError, nearest
 
 KINDS = ("laplacian", "random_walk", "shortest_path")
-NAMES = {"shortest_path": "distance"}  # of what is added, where it is not the kind's
 LARGEST = 5000  # nodes of a graph whose distances are all kept: 25 MB
 
 
@@ -30,14 +29,14 @@ def check_wanted(wanted: Mapping[str, int], many: bool) -> None:
 
 
 def add_positions(graphs: Sequence[Any], wanted: Mapping[str, int]) -> None:
-    """Add `laplacian` [N, k], `random_walk` [N, k] (float32) or `distance` [N, N] to each graph."""
+    """Add `laplacian` [N, k], `random_walk` [N, k] (float32) or `shortest_path` [N, N] to each graph."""
     made: dict[int, dict[str, Tensor]] = {}  # graphs that share their edges share these too: grids of pixels do
     for number, graph in enumerate(graphs):
         name = f"graph {number}" if len(graphs) > 1 else "the graph"
         edges, nodes = graph.edge_index, graph.num_nodes
         if id(edges) not in made:
             makers = {"laplacian": laplacian, "random_walk": random_walk, "shortest_path": distance}
-            made[id(edges)] = {NAMES.get(k, k): makers[k](edges, nodes, most, name) for k, most in wanted.items()}
+            made[id(edges)] = {k: makers[k](edges, nodes, most, name) for k, most in wanted.items()}
         graph.update(made[id(edges)])
 
 

@@ -28,6 +28,14 @@ def seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """As if the one warning about isolated nodes had been given (D3): it comes once a process, in whichever test is first."""
+    from zoo.attention import edges
+
+    monkeypatch.setattr(edges, "_told_of_isolated", True)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

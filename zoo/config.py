@@ -109,7 +109,7 @@ def check(config: Mapping[str, Any]) -> None:
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             continue
         known = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        hints = _hints(target)
+        hints = argument_types(target)
         for key in node.keys() - RESERVED:
             name = f"{path}.{key}".lstrip(".")
             if key not in known:
@@ -131,7 +131,7 @@ def _targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]
             yield from _targets(value, f"{path}[{i}]")
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, set[Any]]:
+def argument_types(target: Callable[..., Any]) -> dict[str, set[Any]]:
     """The types that each argument may have, where the target says so and they can be looked up."""
     try:
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)

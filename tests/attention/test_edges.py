@@ -32,12 +32,6 @@ KERNELS = ["edge_list", "reference"]
 A, DV = 3, 5  # widths of raw edge features, and of values
 
 
-@pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """As if the one warning about isolated nodes had been given."""
-    monkeypatch.setattr(edges_module, "_told_of_isolated", True)
-
-
 def case(
     kind, S=6, T=6, E=25, heads=4, kv=2, batch=2, seed=0, extras=(), dtype=torch.float64, index=None, device="cpu"
 ):

@@ -6,7 +6,6 @@ import pickle
 import pytest
 import torch
 
-import zoo.attention.edges as edges_module
 from tests.attention.examples import D
 from zoo.attention import (
     AttentionCall,
@@ -24,12 +23,6 @@ from zoo.attention import (
     attention_weights,
 )
 from zoo.errors import ZooError
-
-
-@pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """As if the one warning about isolated nodes had been given."""
-    monkeypatch.setattr(edges_module, "_told_of_isolated", True)
 
 
 def test_or_is_a_mask():

@@ -76,7 +76,7 @@ def test_what_the_model_wants_comes_with_the_data():
     module.setup()
     graph = module.example()
     assert graph.laplacian.shape == (1797, 3) and graph.random_walk.shape == (1797, 2)
-    assert graph.distance.shape == (1797, 1797) and graph.distance.max() <= 5
+    assert graph.shortest_path.shape == (1797, 1797) and graph.shortest_path.max() <= 5
     assert graph.laplacian.dtype == graph.random_walk.dtype == graph.x.dtype == torch.float32
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-import zoo.attention.edges as edges_module
 import zoo.attention.kernels.csr as csr
 from zoo.attention import Attention, Edges, GATScore, JoinHeads, Laplacian, RandomWalk, SharedQKV, ShortestPath
 from zoo.errors import ZooError
@@ -29,12 +28,6 @@ N, E, F = 6, 20, 8
 LAYER = partial(Attention, F, 2, score=GATScore, projection=SharedQKV, output=JoinHeads)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")  # torch's, once a process
-
-
-@pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """As if the one warning about isolated nodes had been given."""
-    monkeypatch.setattr(edges_module, "_told_of_isolated", True)
 
 
 @pytest.fixture

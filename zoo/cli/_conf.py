@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -28,9 +29,13 @@ def options(group: str) -> dict[str, Path]:
 
 
 def comment(path: Path) -> str:
-    """The first line of a yaml's leading comment, without `@package`; '' if there is none."""
+    """What a yaml says of itself, without `@package`; '' if nothing: its leading comment's first line, to the end of the
+    sentence where that goes on in the next, and without the command that runs it."""
     head = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
-    return next((line.lstrip("# ").rstrip() for line in head if "@package" not in line), "")
+    lines = [line.lstrip("# ").rstrip() for line in head if "@package" not in line]
+    text = " ".join(lines).partition(" Run: ")[0]
+    end = re.compile(r"[.;:](?=\s|$)").search(text, max(len("".join(lines[:1])) - 1, 0))
+    return text[: end.start()] + "." if end else text
 
 
 def compose(group: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:

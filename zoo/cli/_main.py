@@ -11,11 +11,13 @@ from typing import NoReturn
 
 import zoo.cli
 from zoo.errors import ZooError, nearest
+from zoo.training.quiet import quiet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit code: 0, or 2 for a bad input, told in one `error: ...` line on stderr."""
     try:
+        quiet()
         words = list(sys.argv[1:] if argv is None else argv)
         if words and words[0] not in ("-h", "--help", "--version", *verbs()):
             raise ZooError(f"{words[0]!r} is no verb; {nearest(words[0], verbs())} python -m zoo --help explains them.")

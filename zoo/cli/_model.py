@@ -1,14 +1,26 @@
-"""A model's config told as a table."""
+"""A model's config told as a table, and what a model takes."""
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.cli._table import table
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def describe_model(name: str, config: Mapping[str, Any]) -> None:
-    """Sizes, as given and as they come out."""
+IMAGE, GRAPH = "<image>", "<graph.npz>"
+
+
+def takes(model: "nn.Module") -> str | None:
+    """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
+    if not hasattr(model, "inputs"):
+        return IMAGE
+    return None if hasattr(model, "metapaths") else GRAPH
+
+
+def describe_model(name: str, config: Mapping[str, Any]) -> "nn.Module":
+    """Sizes, as given and as they come out. Returns the model, without weights."""
     from zoo.config import locate
     from zoo.inspect.size import measure, sketch
     from zoo.inspect.words import sentence
@@ -25,17 +37,18 @@ def describe_model(name: str, config: Mapping[str, Any]) -> None:
     rows = [("model", config["_target_"])]
     if said := sentence(model):
         rows.append(("score x pattern x position", said))
-    size = measure(model, (channels, height, width)) if channels and height else None
-    if size:
-        rows.append(("parameters", f"{size.parameters:,}"))
-        if size.flops:
-            rows.append(("operations", f"{_count(size.flops)}FLOPs for one image (2 a multiply-add)"))
+    rows.append(("parameters", f"{sum(parameter.numel() for parameter in model.parameters()):,}"))
+    if channels and height and (flops := measure(model, (channels, height, width)).flops):
+        rows.append(("operations", f"{_count(flops)}FLOPs for one image (2 a multiply-add)"))
     if isinstance(model, OfPatches):
         rows.append(("tokens", f"{model.grid[0]} x {model.grid[1]} patches + {model.num_prefix_tokens} before them"))
-    told = ("attention.", "position.")  # in the sentence above; what is off or null says nothing
+    if paths := getattr(model, "metapaths", None):
+        rows.append(("meta-paths", ", ".join("-".join(path) for path in paths)))
+    told = ("attention.", "position.", "metadata.")  # in the rows above; what is off or null says nothing
     leaves = {key: value for key, value in flatten(whole).items() if value and not key.endswith("_")}
     rows += [(key, value) for key, value in leaves.items() if not key.startswith(told)]
     table(rows, name)
+    return model
 
 
 def _count(number: float) -> str:

@@ -1,7 +1,8 @@
 """Describe a model or a run.
 
     python -m zoo info vit_tiny_patch16_224          sizes, parameters, FLOPs, score x pattern x position
-    python -m zoo info vit model.depth=6             a model of conf/model, at the size of data=digits
+    python -m zoo info vit model.depth=6             a model of conf/model, at the size of its data
+    python -m zoo info gat data=cora                 the same at the size of others
     python -m zoo info runs/<a run>                  what came out, how it was made, what lies there
 
 Sizes are counted on shapes alone: no weights are made, so the largest model is there at once.
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from zoo.cli import _conf
-from zoo.cli._model import describe_model
+from zoo.cli._model import describe_model, takes
 from zoo.cli._table import table
 from zoo.errors import ZooError, nearest
 
 #: What of a run's config decides most, in words.
 MAIN = {
-    "data": "data._target_", "batch size": "data.batch_size", "epochs": "trainer.max_epochs", "init": "init",
+    "data": "data._target_", "loader": "data.loader", "batch size": "data.batch_size",
+    "epochs": "trainer.max_epochs", "init": "init",
     "optimizer": "task.optimizer._target_", "learning rate": "task.optimizer.lr", "seed": "seed",
 }  # fmt: skip
 
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     """Print what is known."""
     from zoo.models.registry import CONFIGS
 
-    name, changes, folder = options.name, options.changes, Path(options.name)
+    name, changes, folder = options.name.removeprefix("model="), options.changes, Path(options.name)
     made_by_train = _conf.options("model")
     if name not in made_by_train and changes:
         raise ZooError(f"{changes[0]!r} changes nothing here: {name} is no model of conf/model.")
@@ -88,9 +90,11 @@ def describe_run(folder: Path) -> None:
     if overrides.is_file():
         rows.insert(0, ("command", " ".join(["python train.py", *_words(overrides)])))
     table(rows, "made by")
-    describe_model("model", config["model"])
+    given = takes(describe_model("model", config["model"]))
     table(_files(folder), "files")
-    ways = [f"python -m zoo predict {folder} <image>", f'zoo.load("{folder}")'] if (folder / "model").is_dir() else []
+    ways = []
+    if (folder / "model").is_dir():
+        ways = [f"python -m zoo predict {folder} {given}"] * bool(given) + [f'zoo.load("{folder}")']
     ways += [] if summary.is_file() else [f"python train.py {' '.join(_words(overrides))} ckpt_path={folder}"]
     table([(way,) for way in ways], "use it")
 

@@ -9,8 +9,9 @@ Each says of itself what it is: in the first line of its yaml, or of the docstri
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 from zoo.cli import _conf
 from zoo.cli._table import table
@@ -53,9 +54,16 @@ def _models() -> Rows:
     from zoo.models.registry import CONFIGS
 
     for name, config in sorted(CONFIGS.items(), key=lambda item: _natural(item[0])):
-        side = config["img_size"]
-        sizes = f"{config['dim']} wide, {config['depth']} blocks, {config['num_heads']} heads"
-        yield name, f"{sizes}, patches of {config['patch_size']} on {side}x{side}; zoo.create_model"
+        yield name, f"{_sizes(config)}; zoo.create_model"
+
+
+def _sizes(config: Mapping[str, Any]) -> str:
+    heads, depth = config["num_heads"], config["depth"]
+    if "img_size" not in config:
+        sizes = f"{depth} layers, {heads} heads of {config['head_dim']}"
+        return f"{sizes}, {config['in_dim']} features a node, {config['num_classes']} classes"
+    side = config["img_size"]
+    return f"{config['dim']} wide, {depth} blocks, {heads} heads, patches of {config['patch_size']} on {side}x{side}"
 
 
 def _natural(name: str) -> tuple:

@@ -1,14 +1,18 @@
-"""Say what is on images, and draw where the model looked.
+"""Say what is on images or in a graph, and draw where the model looked.
 
     python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
     python -m zoo predict runs/<a run> photos --top 2      every image in a folder
     python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
+    python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
+    python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
 
-The figure shows each image, and what every head of the last layer makes of it.
+The figure shows each image, and what every head of the last layer makes of it; of a graph a node, and how every head of
+the first layer weighs its edges. An .npz is what data=npz trains on; edge_attr and, for R-GAT, edge_type are read where
+the model reads them, y and masks never.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,31 +29,43 @@ DRAWN = 12  # images of a folder that the figure shows
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, which images, how much of the answer."""
+    """Which model, which images or graph, how much of the answer."""
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a model folder")
-    parser.add_argument("input", metavar="INPUT", help="an image, a folder of images, or test:<number>")
-    parser.add_argument("--top", type=int, default=5, help="how many classes of each image (default 5)")
-    parser.add_argument("--out", metavar="PNG", help="the attention figure (default attention-<input>.png)")
+    parser.add_argument("input", metavar="INPUT", help="an image, a folder of images, test:<number>, or a graph.npz")
+    parser.add_argument("--top", type=int, help="how many classes of each image or graph (default 5) or node (3)")
+    parser.add_argument("--node", type=int, help="the node of a graph that is drawn (default: one worth looking at)")
+    parser.add_argument(
+        "--out", metavar="PNG", help="the attention figure, or a folder (default attention-<input>.png)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the classes, write the figure."""
+    import zoo
+
+    if options.top is not None and options.top < 1:
+        raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
+    png = _png(options)
+    model = zoo.load(options.run)
+    if _is_graph(model, options):
+        from zoo.cli._predict_graph import predict_graph
+
+        predict_graph(model, options.run, Path(options.input), options.node, options.top, png)
+    else:
+        predict_images(model, options.run, options.input, options.top or 5, png)
+
+
+def predict_images(model: "Model", run: str, source: str, top: int, png: Path) -> None:
+    """A table for one image, a line for each of several; a row of maps for each of the first."""
     import torch
 
-    import zoo
     from zoo.inspect.predictions import predict
 
-    if options.top < 1:
-        raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
-    png = Path(options.out or f"attention-{Path(options.input).stem.replace(':', '-')}.png")
-    if png.suffix.lower() != ".png":
-        raise ZooError(f"--out {png} is not a .png file; name one.")
-    model = zoo.load(options.run)
-    names, inputs = zip(*images(model, options.run, options.input), strict=True)
+    names, inputs = zip(*images(model, run, source), strict=True)
     answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     probabilities = torch.cat([answer.probabilities for answer in answers])
     classes = model.classes or tuple(map(str, range(probabilities.shape[1])))
-    best = [_best(row, classes, options.top) for row in probabilities]
+    best = [likeliest(row, classes, top) for row in probabilities]
     if len(names) == 1:
         table(best[0], names[0])
     else:
@@ -75,6 +91,35 @@ def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor
         raise ZooError(f"{source} does not exist; give an image, a folder of images, or test:<number>.")
     for file in _files(path) if path.is_dir() else [path]:
         yield str(file), to_input(decode(file, file), model.preprocess)
+
+
+def _png(options: argparse.Namespace) -> Path:
+    """Where the figure goes: the file that was named, or a file under its own name in the folder that was."""
+    own = f"attention-{Path(options.input).stem.replace(':', '-')}.png"
+    out = Path(options.out or own)
+    out = out / own if out.is_dir() or not out.suffix else out
+    if out.suffix.lower() != ".png":
+        raise ZooError(f"--out {out} is not a .png file; name one, or a folder.")
+    return out
+
+
+def _is_graph(model: "Model", options: argparse.Namespace) -> bool:
+    """Whether a graph is given to a model of graphs; False for images to one of images; anything else is refused."""
+    from zoo.cli._model import IMAGE, takes
+
+    kind, source, given = type(model).__name__, options.input, takes(model)
+    of_graph = source.lower().endswith(".npz")
+    if given is None:
+        raise ZooError(f"{kind} reads several types of node and a graph for each meta-path, which no file holds here.")
+    if of_graph and given == IMAGE:
+        raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
+    if not of_graph and given != IMAGE:
+        raise ZooError(f"{kind} takes a graph, not {source}; give an .npz with x [N, F] and edge_index [2, E].")
+    if not of_graph and options.node is not None:
+        raise ZooError(f"--node {options.node} is of a graph, and {source} is none; leave it out.")
+    if of_graph and not Path(source).is_file():
+        raise ZooError(f"{source} does not exist; give an .npz with x [N, F] and edge_index [2, E].")
+    return of_graph
 
 
 def _files(folder: Path) -> list[Path]:
@@ -105,7 +150,8 @@ def _of_test_set(run: str, source: str) -> tuple[str, "Tensor"]:
     return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
 
 
-def _best(row: "Tensor", classes: tuple[str, ...], top: int) -> list[tuple[str, str]]:
+def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str, str]]:
+    """The `top` classes of a row of probabilities, and these in per cent."""
     shares, places = row.topk(min(top, len(classes)))
     return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
 

@@ -3,6 +3,7 @@
     python -m zoo show pattern=window pattern.size=4
     python -m zoo show score=additive n=24 out=additive.png
     python -m zoo show position=rope position.base=100 head_dim=64
+    python -m zoo show pattern=edges n=24                  on a graph of 24 points; positions of graphs on a grid
 
 Any yaml in conf/pattern, conf/score or conf/position is drawn by its name, your own too. Settings of the example:
 n (tokens), heads, head_dim, prefix (class and register tokens of a 2-D position), seed, out (the file).

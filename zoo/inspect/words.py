@@ -9,17 +9,17 @@ from typing import Any
 
 from torch import nn
 
-from zoo.attention import And, Attention, Or, Pattern, Position, SkipPrefix
+from zoo.attention import And, Attention, Full, GraphEdges, Or, Pattern, Position, Score, SkipPrefix
 from zoo.config import locate
 
-HANDED = ("prefix",)  # settings with a default that a model decides, not a user
+HANDED = ("prefix", "edge_dim")  # settings with a default that a model decides, not a user
 
 
 def first_line(kind: Callable[..., Any]) -> str:
     """The first sentence of a class's own docstring, else of its module's: where its equation stands."""
     words = vars(kind).get("__doc__") or sys.modules[kind.__module__].__doc__ or ""
     paragraph = " ".join(inspect.cleandoc(words).split("\n\n")[0].split()).replace("`", "")
-    return re.split(r"\.(?=\s|$)", paragraph)[0] + "."
+    return re.split(r"(?<!\s)\.(?=\s|$)", paragraph)[0] + "."  # a dot between spaces is a product
 
 
 def equation(part: Any) -> str:
@@ -46,14 +46,30 @@ def title(part: Any) -> str:
 
 
 def sentence(model: nn.Module) -> str | None:
-    """score x pattern x position of a model, as docs/design.md names models; None if it has no Attention."""
+    """score x pattern x position of a model, as docs/design.md names models; None if it has no attention.
+
+    A graph model joins its own `pattern`, the graph's edges where it has none, to those of its layers.
+    """
     found: dict[str, None] = {}  # in order, each once: layers may differ
     for module in model.modules():
-        if isinstance(module, Attention):
-            places = [p for p in (getattr(model, "position", None), _inner(module.position)) if _does_something(p)]
-            where = " + ".join(title(place) for place in places) or "no position"
-            found[f"{title(module.score)} x {title(module.pattern)} x {where}"] = None
+        if isinstance(score := getattr(module, "score", None), Score):
+            places = [getattr(each, "position", None) for each in (model, module)]
+            where = " + ".join(title(place) for place in map(_inner, places) if _does_something(place)) or "no position"
+            found[f"{title(score)} x {title(_pattern(model, module))} x {where}"] = None
     return "; ".join(found) or None
+
+
+def _pattern(model: nn.Module, module: nn.Module) -> Pattern:
+    """What a query sees: the module's pattern, joined to the model's where the module attends along a graph."""
+    from zoo.layers.graph_attention import GraphAttention
+    from zoo.layers.relational import RelationalAttention
+
+    own: Any = getattr(module, "pattern", None) or Full()
+    of_graphs = hasattr(model, "inputs") or any(isinstance(each, GraphAttention) for each in model.modules())
+    if not of_graphs or not isinstance(module, Attention | RelationalAttention):
+        return own
+    along: Any = getattr(model, "pattern", None) or GraphEdges()
+    return along & own
 
 
 def _inner(position: Position | None) -> Position | None:

@@ -17,7 +17,7 @@ class GraphLayer(nn.Module):
     """h' = act(norm(skip(attention(drop(h)), h))), nodes [N, dim] -> [N, dim'].
 
     Args:
-        attention: an Attention; its `pattern` says what of the graph is seen (GraphEdges() for its edges).
+        attention: an Attention; the pattern it is called with says what of the graph is seen.
         skip: module (out, h, first) -> out, what is added of the layer's input or of the first layer's output; None adds
             nothing. norm, act: modules or None. dropout: of the input's features.
     """
@@ -114,6 +114,15 @@ class Embeddings(nn.Module):
         return torch.stack([table(column) for table, column in zip(self.tables, columns.unbind(-1), strict=True)]).sum(
             0
         )
+
+
+def read(model: nn.Module, data: Any, *names: str) -> list[Tensor]:
+    """What a model reads of a PyTorch Geometric `Data`. Raises ZooError naming what the data have not."""
+    found = [getattr(data, name, None) for name in names]
+    if missing := [name for name, x in zip(names, found, strict=True) if x is None]:
+        kind = type(data).__name__
+        raise ZooError(f"{type(model).__name__} reads {', '.join(names)}; this {kind} has no {', '.join(missing)}.")
+    return found
 
 
 class GraphMemory:

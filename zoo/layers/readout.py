@@ -9,8 +9,8 @@ from zoo.errors import ZooError, nearest
 READOUTS = ("mean", "sum", "max")
 
 
-def readout_of(name: str | None) -> Callable[[Tensor, Tensor | None], Tensor] | None:
-    """(nodes [N, D], the graph of each [N]) -> [graphs, D], by PyTorch Geometric's pooling; None for None.
+def readout_of(name: str | None) -> Callable[..., Tensor] | None:
+    """(nodes [N, D], the graph of each [N], how many graphs) -> [graphs, D], by PyTorch Geometric's pooling; None for None.
 
     Raises: ZooError for an unknown name.
     """

@@ -28,9 +28,9 @@ from zoo.attention import (
 )
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, readout_of, xavier
-from zoo.layers.graph import check_features
+from zoo.layers.graph import check_features, make_edges, read
 
-GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False), pattern=GraphEdges())
+GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
 class GAT(nn.Module):
@@ -116,7 +116,7 @@ class GAT(nn.Module):
             width = num_classes if last else head_dim
             attn = build(
                 attention or GAT_ATTENTION, dim=dim, num_heads=heads, head_dim=width, edge_dim=edge_dim, dropout=attn_dropout,
-                output=MeanHeads if last else JoinHeads,
+                pattern=GraphEdges(), output=MeanHeads if last else JoinHeads,
                 position=build(position, dim=dim, num_heads=heads, head_dim=width) if inside else None,
             )  # fmt: skip
             out = num_classes if last else hidden
@@ -139,9 +139,12 @@ class GAT(nn.Module):
             init(module)
 
     def inputs(self, data: Any) -> tuple:
-        """What forward takes of a PyTorch Geometric `Data`: (x, edge_index, edge_attr, pos, batch)."""
+        """What forward takes of a PyTorch Geometric `Data`: (x, edge_index, edge_attr, pos, batch, num_graphs)."""
+        x, edge_index = read(self, data, "x", "edge_index")
+        batch = data.get("batch")
+        num_graphs = None if batch is None else data.num_graphs
         pos = next((data.get(name) for name in self.wants), None)
-        return data.x, data.edge_index, data.get("edge_attr") if self.edge_dim else None, pos, data.get("batch")
+        return x, edge_index, data.get("edge_attr") if self.edge_dim else None, pos, batch, num_graphs
 
     def seen(self, graph: Tensor | Edges, num_nodes: int, edge_attr: Tensor | None, batch: Tensor | None) -> Pattern:
         """Which nodes a node sees: the model's pattern on this graph, never across the graphs of a batch."""
@@ -149,6 +152,8 @@ class GAT(nn.Module):
             graph, edge_attr = thinned(graph, num_nodes, edge_attr, self.drop_edge), None
         edges = self.memory.edges(graph, num_nodes, edge_attr, self.self_loops)
         pattern = self.pattern.on(edges)
+        if pattern.edges is None and edges.features is not None:
+            raise ZooError(f"The pattern {self.pattern} is no list of edges, so their features go nowhere: edge_dim=0.")
         if pattern.edges is None and batch is not None:
             pattern = pattern & Documents(batch)
         return pattern
@@ -181,17 +186,19 @@ class GAT(nn.Module):
         edge_attr: Tensor | None = None,
         pos: Tensor | None = None,
         batch: Tensor | None = None,
+        num_graphs: int | None = None,
     ) -> Tensor:
         """Logits [N, num_classes]; with a readout [graphs, num_classes].
 
         Args:
             x: [N, in_dim], dense or torch.sparse_csr; integers where `embed` takes them.
             graph: edge_index [2, E] (row 0 sources, row 1 targets), or Edges.
-            edge_attr: [E, edge_dim]. pos: what the position reads, [N, k] or [N, N]. batch: [N], the graph of each node.
+            edge_attr: [E, edge_dim]. pos: what the position reads, [N, k] or [N, N]. batch: [N], the graph of each node;
+                num_graphs: how many there are (found from `batch` where not given, which torch.compile cannot).
         """
         h = self.forward_features(x, graph, edge_attr, pos, batch)
         if self.readout is not None:
-            h = self.readout(h, batch)
+            h = self.readout(h, batch, num_graphs)
         return h if self.head is None else self.head(h)
 
     def _check(self, x: Tensor, graph: Tensor | Edges, edge_attr: Tensor | None) -> None:
@@ -202,7 +209,5 @@ class GAT(nn.Module):
 
 def thinned(graph: Tensor | Edges, num_nodes: int, edge_attr: Tensor | None, p: float) -> Edges:
     """The graph without a share p of its edges, drawn at random. Rong et al. 2020."""
-    from zoo.layers.graph import make_edges
-
     edges = make_edges(graph, edge_attr, num_nodes=num_nodes)
     return edges.subset(torch.rand(edges.edge_index.shape[1], device=edges.edge_index.device) >= p)

@@ -29,3 +29,18 @@ SMALL: dict[str, Any] = {"init": {"_target_": "zoo.layers.xavier", "_partial_": 
 for size, patch, channels in ((8, 1, 1), (8, 2, 1), (28, 4, 1), (32, 4, 3)):
     CONFIGS[f"vit_mini_patch{patch}_{size}"] = vit(size, patch, 64, 4, 4, in_chans=channels, num_classes=10, **SMALL)
 CONFIGS["vit_cifar_patch4_32"] = vit(32, 4, 384, 7, 12, num_classes=10, **{**SMALL, "mlp_ratio": 1.0})
+
+
+def gat(
+    in_dim: int, num_classes: int, head_dim: int = 8, depth: int = 2, num_heads: int = 8, **more: Any
+) -> dict[str, Any]:
+    sizes = dict(in_dim=in_dim, num_classes=num_classes, head_dim=head_dim, depth=depth, num_heads=num_heads)
+    return {"_target_": "zoo.models.gat.GAT", **sizes, **more}
+
+
+# Velickovic et al. 2018, section 3.3, at the sizes of its data sets.
+CONFIGS["gat_cora"] = gat(1433, 7)
+CONFIGS["gat_citeseer"] = gat(3703, 6)
+CONFIGS["gat_pubmed"] = gat(500, 3, out_heads=8)
+RESIDUAL = {"_target_": "zoo.layers.Residual", "_partial_": True}
+CONFIGS["gat_ppi"] = gat(50, 121, 256, 3, 4, out_heads=6, dropout=0.0, attn_dropout=0.0, skip=RESIDUAL)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.attention import MeanHeads
 from zoo.layers import xavier
-from zoo.layers.graph import FeatureDropout
+from zoo.layers.graph import FeatureDropout, read
 from zoo.layers.relational import RelationalAttention
 
 
@@ -66,9 +66,10 @@ class RGAT(nn.Module):
 
         A whole graph's numbers of nodes are 0..N-1 (x = None); a sampled part's are looked up.
         """
+        x, edge_index, edge_type = read(self, data, "x", "edge_index", "edge_type")
         whole = self.num_nodes is not None and data.num_nodes == self.num_nodes and data.get("n_id") is None
         edge_attr = data.get("edge_attr") if self.edge_dim else None
-        return None if whole else data.x, data.edge_index, data.edge_type, edge_attr
+        return None if whole else x, edge_index, edge_type, edge_attr
 
     def forward(
         self, x: Tensor | None, edge_index: Tensor, relation: Tensor, edge_attr: Tensor | None = None

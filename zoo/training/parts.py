@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from omegaconf import OmegaConf
 
 from zoo.attention.parts import build
-from zoo.config import check, instantiate, locate
+from zoo.config import argument_types, check, instantiate, locate
 from zoo.errors import ZooError, nearest
 from zoo.files import write_text
 from zoo.models.preprocess import Preprocess
@@ -80,6 +80,17 @@ def ask_for_positions(data: Any, model: Mapping[str, Any]) -> None:
 def fill(node: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """A config with what the data decide (number of classes, image size, width of features) in place of its nulls."""
     return {key: facts[key] if value is None and key in facts else value for key, value in node.items()}
+
+
+def check_filled(part: str, node: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Refuse a null where a value must stand: the data did not say, so they are of another kind than the model reads."""
+    hints = argument_types(locate(node["_target_"]))
+    missing = [key for key, value in node.items() if value is None and key in hints and type(None) not in hints[key]]
+    if missing:
+        raise ZooError(
+            f"{part}.{', '.join(missing)} must be known, and these data say only {', '.join(facts)}: "
+            f"{node['_target_'].rpartition('.')[2]} reads data of another kind. Take other data=, or set it."
+        )
 
 
 def label(model: Model, data: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.attention import AttentionCall, Pattern
+from zoo.inspect.draw.graph import NEAREST, network, points
 from zoo.inspect.draw.panels import GREY, cells, titled
 from zoo.inspect.draw.sizes import Sizes
 from zoo.inspect.words import equation, title
@@ -27,14 +28,25 @@ def allowed(pattern: Pattern, sizes: Sizes) -> torch.Tensor:
 
 
 def draw(pattern: Pattern, sizes: Sizes) -> Figure:
-    """Queries down, keys across; filled where the query may see the key."""
+    """Queries down, keys across; filled where the query may see the key. Beside it the graph, where one is asked for."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    masks = allowed(pattern, sizes)
     words = equation(pattern)
-    figure = titled(4.6 * len(masks), 4.6, title(pattern), f"allowed: {words[0].lower()}{words[1:]}")
-    for head, (axes, mask) in enumerate(zip(figure.subplots(1, len(masks), squeeze=False)[0], masks, strict=True)):
+    words = f"allowed: {words[0].lower()}{words[1:]}"
+    place, edges = points(sizes)
+    seen = pattern.on(edges)
+    of_graph = seen != pattern  # somewhere in it GraphEdges() stands for them
+    masks = allowed(seen, sizes)
+    if of_graph:
+        words += f"; here {sizes.n} points, each of which sees the {NEAREST} nearest"
+    figure = titled(4.6 * (len(masks) + of_graph), 4.6, title(pattern), words)
+    first, *panels = figure.subplots(1, len(masks) + of_graph, squeeze=False)[0]
+    if of_graph:
+        network(first, place, edges, SEEN)
+    else:
+        panels = [first, *panels]
+    for head, (axes, mask) in enumerate(zip(panels, masks, strict=True)):
         axes.imshow(mask.numpy(), cmap=ListedColormap([HIDDEN, SEEN]), vmin=0, vmax=1, interpolation="nearest")
         cells(axes, *mask.shape)
         axes.set_xlabel("key k", fontsize=9)

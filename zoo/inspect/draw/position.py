@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.attention import Position
+from zoo.inspect.draw import graph
 from zoo.inspect.draw.panels import GREY, RISING, colours, matrix, titled
 from zoo.inspect.draw.sizes import Sizes
 from zoo.inspect.words import equation, title
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def draw(position: Position, sizes: Sizes) -> Figure:
-    """A row of panels for each hook that the position has."""
+    """A row of panels for each hook that the position has; a position of graphs on a graph."""
+    if wants := getattr(position, "wants", None):
+        return graph.draw(position, wants, sizes)
     hooks = [name for name in HOOKS if getattr(type(position), name) is not getattr(Position, name)]
     name, words = f"{title(position)}: {equation(position)}", []
     if any(True for _ in position.parameters()):
@@ -35,14 +38,23 @@ def draw(position: Position, sizes: Sizes) -> Figure:
 
 
 def _embed(figure: Figure, position: Position, sizes: Sizes) -> None:
-    """The vectors that are added, and the cosine between any two of them."""
     tokens = position.prefix + sizes.n
     table = position.embed(torch.zeros(1, tokens, sizes.facts["dim"]), torch.arange(tokens))[0]
+    embedded(figure, table, position.prefix, getattr(position, "grid", None))
+
+
+def embedded(figure: Figure, table: Tensor, prefix: int, grid: tuple[int, int] | None, node: str = "place") -> None:
+    """The vectors [tokens, dim] that are added, and the cosine between any two of them."""
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
-    words = {"x": "dimension", "y": "place", "title": "added to each token", "bar": "value"}
+    words = {
+        "x": "dimension",
+        "y": node,
+        "title": f"added to each {'token' if node == 'place' else node}",
+        "bar": "value",
+    }
     matrix(left, table, **words, aspect="auto", **colours(table))
     unit = table / table.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    _alike(middle, right, unit @ unit.T, position, sizes, "cosine")
+    _alike(middle, right, unit @ unit.T, prefix, grid, "cosine", node)
 
 
 def _rotate(figure: Figure, position: Position, sizes: Sizes) -> None:
@@ -52,17 +64,19 @@ def _rotate(figure: Figure, position: Position, sizes: Sizes) -> None:
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
     words = {"x": "dimension", "y": "place", "title": "q = (1, 1, ...)/√D, turned by its place", "bar": "value"}
     matrix(left, turned, **words, aspect="auto", **colours(turned))
-    _alike(middle, right, turned @ turned.T, position, sizes, "q.k")
+    _alike(middle, right, turned @ turned.T, position.prefix, getattr(position, "grid", None), "q.k")
 
 
-def _alike(middle: Axes, right: Axes, alike: Tensor, position: Position, sizes: Sizes, name: str) -> None:
+def _alike(
+    middle: Axes, right: Axes, alike: Tensor, prefix: int, grid: tuple[int, int] | None, name: str, node: str = "place"
+) -> None:
     """All pairs of places; then the view from one place: over the grid, or over the distance."""
     how = colours(alike)
-    matrix(middle, alike, x="place", y="place", title=f"{name} of any two places", bar=name, **how)
-    if (grid := getattr(position, "grid", None)) is not None:
+    matrix(middle, alike, x=node, y=node, title=f"{name} of any two {node}s", bar=name, **how)
+    if grid is not None:
         rows, cols = grid
         centre = (rows // 2) * cols + cols // 2
-        view = alike[position.prefix + centre, position.prefix :].reshape(rows, cols)
+        view = alike[prefix + centre, prefix:].reshape(rows, cols)
         matrix(right, view, x="column", y="row", title=f"{name} with the cell at the dot", bar=name, **how)
         right.plot(cols // 2, rows // 2, "o", color="black", markersize=4)
     else:

@@ -1,0 +1,28 @@
+"""Run a study: train over a range of settings, print a table, draw a figure.
+
+    python -m zoo report oversmoothing model=gat data=cora depths=2,4,8,16,32
+    python -m zoo report oversmoothing              without more: GAT on the digits' graph, no download
+
+oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:
+depths, seeds, variants (joined by +: residual+dropedge), epochs, patience, out; and whatever train.py takes of model,
+data, task and trainer.
+"""
+
+import argparse
+from importlib import import_module
+
+from zoo.errors import ZooError, nearest
+from zoo.reports import REPORTS
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """A study, and key=value words for it."""
+    parser.add_argument("study", help=f"one of {', '.join(REPORTS)}")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="settings of the study, and train.py's")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Hand the words to the study."""
+    if options.study not in REPORTS:
+        raise ZooError(f"{options.study!r} is no study; {nearest(options.study, REPORTS)}")
+    import_module(REPORTS[options.study]).run(options.words)

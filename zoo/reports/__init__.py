@@ -1,0 +1,7 @@
+"""Studies that train, print a table and draw a figure: `python -m zoo report NAME key=value ...`.
+
+A study is a module of this package that stands in `REPORTS`; its docstring explains it, `run(words)` does it.
+"""
+
+#: name -> module
+REPORTS = {"oversmoothing": "zoo.reports.oversmoothing"}

@@ -1,0 +1,96 @@
+"""One training of a study: what train.py trains, in this process, without files."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from zoo.config import instantiate
+from zoo.errors import ZooError
+from zoo.training import parts
+from zoo.training.callbacks import ExactResume
+
+
+class Best(Callback):
+    """Keeps, in memory, the weights of the epoch of highest validation accuracy (of equals: lowest loss), and stops when
+    neither accuracy nor loss has got better for `patience` epochs."""
+
+    def __init__(self, patience: int):
+        self.patience, self.waited = patience, 0
+        self.accuracy, self.loss = -math.inf, math.inf
+        self.chosen: tuple[float, float] = (-math.inf, -math.inf)
+        self.epoch, self.weights = -1, dict[str, Tensor]()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        accuracy, loss = (float(trainer.callback_metrics[f"val/{name}"]) for name in ("accuracy", "loss"))
+        self.waited = 0 if accuracy > self.accuracy or loss < self.loss else self.waited + 1
+        self.accuracy, self.loss = max(accuracy, self.accuracy), min(loss, self.loss)
+        if (accuracy, -loss) > self.chosen:
+            self.chosen, self.epoch = (accuracy, -loss), trainer.current_epoch
+            self.weights = copy.deepcopy(pl_module.state_dict())
+        trainer.should_stop = trainer.should_stop or self.waited >= self.patience
+
+
+def load(config: Mapping[str, Any]) -> Any:
+    """The data, set up. Raises ZooError where they are not one graph of one kind of node with validation rows."""
+    data = instantiate(config["data"])
+    if getattr(data, "kind", None) != "graph" or data.loader != "full":
+        raise ZooError("This study is on one full graph; take data=cora or data=digits_knn, and data.loader=full.")
+    parts.ask_for_positions(data, config["model"])
+    data.prepare_data()
+    data.setup()
+    if data.found.whole or data.found.target or not data.val_size:
+        raise ZooError(
+            f"{type(data).__name__} is not one graph with one kind of node and validation nodes, which this study needs; "
+            "take data=cora or data=digits_knn."
+        )
+    return data
+
+
+def fit(config: Mapping[str, Any], data: Any, patience: int) -> tuple[Any, dict[str, float]]:
+    """Train, go back to the best epoch, test once: (the task in eval mode, figures).
+
+    Args:
+        config: of train.py, plain; its callbacks and loggers are left out.
+    """
+    parts.prepare_process(config)
+    task = instantiate(parts.fill(config["task"], data.facts), model=parts.fill(config["model"], data.facts))
+    best = Best(patience)
+    settings = {**config["trainer"], "enable_progress_bar": False}
+    trainer = parts.make_trainer(settings, [ExactResume(config["seed"]), best], [])
+    trainer.fit(task, datamodule=data)
+    if best.epoch < 0:
+        raise ZooError(
+            "No epoch had a validation accuracy: training ended before the first, or gave NaN from the start."
+        )
+    task.load_state_dict(best.weights)
+    (tested,) = trainer.test(task, datamodule=data, verbose=False)
+    figures = {"accuracy": tested["test/accuracy"], "val_accuracy": best.chosen[0], "epoch": best.epoch}
+    return task.eval(), {**figures, "epochs": trainer.current_epoch}
+
+
+@torch.no_grad()
+def nodes_of(model: Any, batch: Any) -> tuple[Tensor, Tensor]:
+    """(nodes as the last hidden layer leaves them, logits): the input of the head or, without one, of the last layer.
+
+    Raises: ZooError for a model without `layers`.
+    """
+    if not hasattr(model, "layers"):
+        raise ZooError(
+            f"{type(model).__name__} has no layers to be more of; take model=gat, gatv2 or graph_transformer."
+        )
+    head = getattr(model, "head", None)
+    last = model.layers[-1] if head is None else head
+    seen: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        logits = model.eval().forward(*model.inputs(batch))
+    finally:
+        hook.remove()
+    return seen[0], logits
