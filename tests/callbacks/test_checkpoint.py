@@ -12,12 +12,15 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from tests.tasks.tiny import COSINE, loader, make_task, make_trainer
+from zoo.callbacks.both import BestOfBoth
 from zoo.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from zoo.config import instantiate, plain
 from zoo.errors import ZooError
+from zoo.training.parts import best as chosen
 
 SAVE_FOREVER = """
 import sys, torch
+from zoo.callbacks.both import BestOfBoth
 from zoo.callbacks.checkpoint import AtomicCheckpointIO
 step = 0
 while True:
@@ -50,6 +53,36 @@ def test_best_and_last_have_fixed_names_and_last_is_of_every_epoch(callbacks, tm
     best, last = (torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
     assert best["epoch"] == 0 and last["epoch"] == 2
     assert trainer.checkpoint_callback.best_model_path.endswith("best.ckpt")
+
+
+@pytest.mark.parametrize("group", ["default", "both"])
+def test_what_is_tested_is_the_chosen_one(callbacks, group, tmp_path):
+    """Also where last.ckpt's callback stands first: it has a path too, and chooses nothing."""
+    parts = callbacks(group)
+    best, last = parts["best"], parts["last"]
+    best.best_model_path, last.best_model_path = "best.ckpt", "last.ckpt"
+    for order in ([best, last], [last, best]):
+        assert chosen(make_trainer(1, callbacks=order)).name == "best.ckpt"
+    assert chosen(make_trainer(1, callbacks=[last])) is None
+    assert make_trainer(1, callbacks=list(parts.values())).checkpoint_callback is best
+
+
+def test_gats_rule_of_stopping(tmp_path):
+    """Keep the newest epoch at which both are at their best; stop when neither has been for `patience` validations."""
+    history = [(0.5, 1.0), (0.6, 1.1), (0.5, 0.9), (0.6, 0.9), (0.6, 1.2), (0.5, 1.0), (0.5, 1.0), (0.9, 0.1)]
+    rule, trainer = BestOfBoth(tmp_path, "best", patience=2), make_trainer(20)
+    kept = []
+    rule.setup(trainer, make_task(), "fit")
+    for epoch, (accuracy, loss) in enumerate(history):
+        rule.look(accuracy, loss)
+        if rule.check_monitor_top_k(trainer):
+            kept.append(epoch)
+        if rule.waited >= rule.patience:
+            break
+    assert kept == [0, 3] and epoch == 6, "epoch 4 has the best accuracy but not the lowest loss; 5 and 6 neither"
+    again = BestOfBoth(tmp_path, "best", patience=2)
+    again.load_state_dict(rule.state_dict())
+    assert (again.highest, again.lowest, again.waited) == (0.6, 0.9, 2)
 
 
 def test_of_equally_good_epochs_the_latest_is_the_best(tmp_path):

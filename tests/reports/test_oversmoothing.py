@@ -18,15 +18,15 @@ SMALL = ("data=digits_knn", "model.num_heads=2", "model.head_dim=2")
 
 def test_the_study_trains_prints_writes_and_goes_on(zoo):  # noqa: F811
     words = ("report", "oversmoothing", *SMALL, "depths=2,3", "seeds=0,1", "epochs=2", "out=here")
-    code, out, err = zoo(*words, "variants=plain,residual+dropedge")
+    code, out, err = zoo(*words, "variants=plain")
     assert code == 0, err
-    assert "MADGap" in out and "residual+dropedge" in out
+    assert "MADGap" in out and "plain" in out
     assert sorted(path.name for path in Path("here").iterdir()) == ["oversmoothing.png", "results.json", "table.csv"]
     assert [path.name for path in Path.cwd().iterdir()] == ["here"]
     with Image.open("here/oversmoothing.png") as image:
         assert image.width > 800 and len(set(image.convert("L").get_flattened_data())) > 10
     first = json.loads(Path("here/results.json").read_text())["runs"]
-    assert len(first) == 8 and len({(run["variant"], run["depth"], run["seed"]) for run in first}) == 8
+    assert [(run["depth"], run["seed"]) for run in first] == [(2, 0), (3, 0), (2, 1), (3, 1)]
     assert all(0 <= run["mad"] <= 2 and run["energy"] >= 0 and 0 <= run["accuracy"] <= 1 for run in first)
     with open("here/table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -34,15 +34,15 @@ def test_the_study_trains_prints_writes_and_goes_on(zoo):  # noqa: F811
         ("plain", "2", "2"),
         ("plain", "3", "2"),
     ]
-    two = [run["mad"] for run in first if (run["variant"], run["depth"]) == ("plain", 2)]
+    two = [run["mad"] for run in first if run["depth"] == 2]
     assert float(rows[0]["mad_mean"]) == pytest.approx(sum(two) / 2)
     assert float(rows[0]["mad_std"]) == pytest.approx(abs(two[0] - two[1]) / 2**0.5)
 
     # what is there is not trained again; another recipe in the same folder is refused
-    code, out, err = zoo(*words, "variants=plain,residual+dropedge,pairnorm")
+    code, out, err = zoo(*words, "variants=plain,pairnorm+residual", "seeds=0")
     assert code == 0, err
     runs = json.loads(Path("here/results.json").read_text())["runs"]
-    assert runs[:8] == first and [run["variant"] for run in runs[8:]] == ["pairnorm"] * 4
+    assert runs[:4] == first and [run["variant"] for run in runs[4:]] == ["pairnorm+residual"] * 2
     code, _, err = zoo(*words, "task.optimizer.lr=0.1")
     assert code == 2 and "choose another out=" in err
 
@@ -108,8 +108,8 @@ def test_variants(variant, what, model):
     settings = read([f"model={model}", *SMALL], oversmoothing.VARIANTS)
     config = oversmoothing.compose(settings, variant, 3, 0, Path("nowhere"))
     built = build(fill(config["model"], {"in_dim": 5, "num_classes": 3, "edge_dim": 0, "readout": None}))
-    if model == "gat" or variant not in ("plain", "residual+pairnorm"):
-        assert what(built) and len(built.layers) == 3
+    assert len(built.layers) == 3
+    assert what(built) or (model, variant) == ("graph_transformer", "plain")  # which has a residual of its own
     x = torch.randn(6, 5)
     assert built.eval()(x, torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])).isfinite().all()
 

@@ -6,18 +6,18 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from zoo.callbacks.checkpoint import Checkpoint
+from zoo.callbacks.checkpoint import Checkpoint, validated
 from zoo.errors import ZooError
 
 
 class BestOfBoth(Checkpoint):
     """Keep the newest epoch at which validation accuracy and loss are both at their best so far; stop when neither has been
-    as good as its best for `patience` epochs.
+    as good as its best for `patience` validations (epochs, where each is validated).
 
     Velickovic et al. 2018, section 3.3, in the form of the authors' code.
 
     Args:
-        dirpath, filename: the file is `<dirpath>/<filename>.ckpt`. patience: epochs.
+        dirpath, filename: the file is `<dirpath>/<filename>.ckpt`. patience: validations.
         accuracy, loss: names of the two metrics; the first is to be high, the second low.
     """
 
@@ -35,19 +35,24 @@ class BestOfBoth(Checkpoint):
         self._both = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not validated(trainer):
+            return
         logged = trainer.callback_metrics
         if missing := [name for name in self.names if name not in logged]:
             raise ZooError(
                 f"{', '.join(missing)} is not logged, so nothing can be chosen by it; take callbacks=default."
             )
-        accuracy, loss = (float(logged[name]) for name in self.names)
+        self.look(*(float(logged[name]) for name in self.names))
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.waited >= self.patience:
+            trainer.should_stop = True
+
+    def look(self, accuracy: float, loss: float) -> None:
+        """Take in one validation."""
         better = (accuracy >= self.highest, loss <= self.lowest)
         self._both = all(better)
         self.waited = 0 if any(better) else self.waited + 1
         self.highest, self.lowest = max(accuracy, self.highest), min(loss, self.lowest)
-        super().on_train_epoch_end(trainer, pl_module)
-        if self.waited >= self.patience:
-            trainer.should_stop = True
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         return self._both

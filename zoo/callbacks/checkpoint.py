@@ -46,6 +46,8 @@ class Checkpoint(ModelCheckpoint):
             super().setup(trainer, pl_module, stage)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.monitor is not None and not validated(trainer):
+            return  # the metrics at hand are those of older weights
         ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         due = ends or time.monotonic() - self._written_at >= self.every_seconds
         if trainer.strategy.broadcast(due):  # writing is for all processes together, and their clocks differ
@@ -55,6 +57,12 @@ class Checkpoint(ModelCheckpoint):
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         better = super().check_monitor_top_k(trainer, current)
         return bool(better or (current is not None and self.best_model_score == current))
+
+
+def validated(trainer: Trainer) -> bool:
+    """Whether this epoch ended with a validation (check_val_every_n_epoch)."""
+    every = trainer.check_val_every_n_epoch
+    return every is None or (trainer.current_epoch + 1) % every == 0
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -198,6 +198,12 @@ def check_features(graph: Tensor | Edges, edge_attr: Tensor | None, edge_dim: in
         raise ZooError(f"Features of edges are floats; got {features.dtype}: use edge_attr.float().")
 
 
+def thinned(graph: Tensor | Edges, num_nodes: int, features: Tensor | None, p: float) -> Edges:
+    """The graph without a share p of its edges, drawn at random. Rong et al. 2020 (DropEdge)."""
+    edges = make_edges(graph, features, num_nodes=num_nodes)
+    return edges.subset(torch.rand(edges.edge_index.shape[1], device=edges.edge_index.device) >= p)
+
+
 def columns(features: Tensor) -> Tensor:
     """[E] -> [E, 1]."""
     return features.unsqueeze(-1) if features.ndim == 1 else features

@@ -28,7 +28,7 @@ from zoo.attention import (
 )
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, readout_of, xavier
-from zoo.layers.graph import check_features, make_edges, read
+from zoo.layers.graph import check_features, read, thinned
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
@@ -205,9 +205,3 @@ class GAT(nn.Module):
         if self.embed is None and (x.ndim != 2 or x.shape[1] != self.in_dim or not x.is_floating_point()):
             raise ZooError(f"x is [N, {self.in_dim}] of floats; got {list(x.shape)} of {x.dtype}.")
         check_features(graph, edge_attr, self.edge_dim)
-
-
-def thinned(graph: Tensor | Edges, num_nodes: int, edge_attr: Tensor | None, p: float) -> Edges:
-    """The graph without a share p of its edges, drawn at random. Rong et al. 2020."""
-    edges = make_edges(graph, edge_attr, num_nodes=num_nodes)
-    return edges.subset(torch.rand(edges.edge_index.shape[1], device=edges.edge_index.device) >= p)

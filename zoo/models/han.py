@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zoo.attention import Attention, Edges, GATScore, JoinHeads, SharedQKV, build
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, xavier
+from zoo.layers.graph import thinned
 from zoo.layers.semantic import SemanticAttention
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
@@ -29,7 +30,8 @@ class HAN(nn.Module):
             "metapaths", edge types from it to itself. head_dim, num_heads: of the node level. hidden: of the semantic level.
         attention: factory of each meta-path's attention. act: factory. dropout: of features; attn_dropout: of weights.
         self_loops: every node is its own neighbour along every meta-path; None: only where the graph says so.
-        init: called on every module.
+        drop_edge: share of edges left out in training (Rong et al. 2020), other ones each time; dense meta-paths then cost
+            as little. init: called on every module.
 
     Raises:
         ZooError: no meta-path, or another number of graphs than of meta-paths.
@@ -52,10 +54,11 @@ class HAN(nn.Module):
         dropout: float = 0.6,
         attn_dropout: float = 0.6,
         self_loops: str | float | None = "mean",
+        drop_edge: float = 0.0,
         init: Callable[[nn.Module], None] = xavier,
     ):
         super().__init__()
-        self.num_classes, self.self_loops = num_classes, self_loops
+        self.num_classes, self.self_loops, self.drop_edge = num_classes, self_loops, drop_edge
         self.target, self.metapaths = metadata["target"], [tuple(path) for path in metadata["metapaths"]]
         if not self.metapaths:
             raise ZooError("HAN attends along meta-paths, and these data name none.")
@@ -82,6 +85,8 @@ class HAN(nn.Module):
         """x [N, in_dim] of the target's nodes, graphs: an edge_index (or Edges) for each meta-path -> [N, num_classes]."""
         if len(graphs) != len(self.paths):
             raise ZooError(f"{len(graphs)} graphs for {len(self.paths)} meta-paths: give one for each, in their order.")
+        if self.training and self.drop_edge:
+            graphs = [thinned(graph, len(x), None, self.drop_edge) for graph in graphs]
         views = [
             layer(x, memory.edges(graph, len(x), None, self.self_loops))
             for layer, memory, graph in zip(self.paths, self.memories, graphs, strict=True)

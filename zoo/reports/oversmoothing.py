@@ -27,14 +27,14 @@ from zoo.files import write_text
 from zoo.reports.words import Settings, read
 
 Run = dict[str, Any]
-#: name -> changes of the config
-VARIANTS = {
-    "plain": [],
-    "residual": ["model.skip={_target_: zoo.layers.Residual, _partial_: true}"],
-    "initial_residual": ["model.skip={_target_: zoo.layers.InitialResidual, _partial_: true, alpha: 0.3}"],
-    "pairnorm": ["model.norm={_target_: zoo.layers.pair_norm, _partial_: true}"],
-    "dropedge": ["model.drop_edge=0.5"],
-    "light": ["model.dropout=0.3", "model.attn_dropout=0", "+model.feature_dropout=0.6"],
+#: name -> settings of the model in place of its own; a+b has both. "plain" is the model as the command line says.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "residual": {"skip": {"_target_": "zoo.layers.Residual", "_partial_": True}},
+    "initial_residual": {"skip": {"_target_": "zoo.layers.InitialResidual", "_partial_": True, "alpha": 0.3}},
+    "pairnorm": {"norm": {"_target_": "zoo.layers.pair_norm", "_partial_": True}},
+    "dropedge": {"drop_edge": 0.5},
+    "light": {"dropout": 0.3, "attn_dropout": 0.0, "feature_dropout": 0.6},  # dropout that 16 layers can bear
 }
 
 
@@ -92,9 +92,11 @@ def compose(settings: Settings, variant: str, depth: int, seed: int, folder: Pat
     from zoo.training import folders, parts
 
     folders.register()
-    of_variant = [change for name in variant.split("+") for change in VARIANTS[name]]
     own = [f"model.depth={depth}", f"seed={seed}", f"trainer.max_epochs={settings.epochs}", f"paths.run='{folder}'"]
-    config = plain(_conf.compose_train([*settings.changes, *of_variant, *own, "callbacks=none"]))
+    config = plain(_conf.compose_train([*settings.changes, *own, "callbacks=none"]))
+    for name in variant.split("+"):
+        config["model"] |= VARIANTS[name]
+    config["task"]["model"] = config["model"]
     parts.check_config(config)
     return config
 
@@ -115,18 +117,19 @@ def _known(folder: Path, settings: Settings) -> list[Run]:
         return []
     found = json.loads(file.read_text(encoding="utf-8"))
     for name, value in _same(settings).items():
-        if found["settings"][name] != value:
+        if found["settings"].get(name) != value:
             raise ZooError(
-                f"{folder} holds a study with {name}={found['settings'][name]}, not {value}; choose another out=."
+                f"{folder} holds a study with {name}: {found['settings'].get(name)}, not {value}; choose another out=."
             )
     return found["runs"]
 
 
 def _write(folder: Path, settings: Settings, runs: Sequence[Run]) -> None:
-    content = {"settings": _same(settings), "variants": VARIANTS, "runs": runs}
+    content = {"settings": _same(settings), "runs": runs}
     write_text(folder / "results.json", json.dumps(content, indent=1) + "\n")
 
 
 def _same(settings: Settings) -> dict[str, Any]:
     """What two studies must agree in to be one."""
-    return {"epochs": settings.epochs, "patience": settings.patience, "changes": list(settings.changes)}
+    chosen = {"epochs": settings.epochs, "patience": settings.patience, "changes": list(settings.changes)}
+    return {**chosen, "definitions": VARIANTS}

@@ -38,17 +38,18 @@ class Best(Callback):
 
 
 def load(config: Mapping[str, Any]) -> Any:
-    """The data, set up. Raises ZooError where they are not one graph of one kind of node with validation rows."""
+    """The data, set up. Raises ZooError where they are not one graph of one kind of node, one label each, with a
+    validation part."""
     data = instantiate(config["data"])
     if getattr(data, "kind", None) != "graph" or data.loader != "full":
         raise ZooError("This study is on one full graph; take data=cora or data=digits_knn, and data.loader=full.")
     parts.ask_for_positions(data, config["model"])
     data.prepare_data()
     data.setup()
-    if data.found.whole or data.found.target or not data.val_size:
+    if data.found.whole or data.found.target or data.multilabel or not data.val_size:
         raise ZooError(
-            f"{type(data).__name__} is not one graph with one kind of node and validation nodes, which this study needs; "
-            "take data=cora or data=digits_knn."
+            f"{type(data).__name__} is not one graph of one kind of node, with one label each and a validation part, which "
+            "this study needs; take data=cora or data=digits_knn."
         )
     return data
 

@@ -160,7 +160,8 @@ def check_trained(trainer: Trainer) -> None:
 
 def best(trainer: Trainer) -> Path | None:
     """The checkpoint chosen on validation data; None (the last weights) where nothing was chosen."""
-    path = getattr(trainer.checkpoint_callback, "best_model_path", None)
+    choosers = [c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None]
+    path = getattr(choosers[0], "best_model_path", None) if choosers else None
     return Path(path) if path else None
 
 

@@ -23,9 +23,10 @@ MAPS = 8  # of coordinates that are shown
 def points(sizes: Sizes) -> tuple[Tensor, Edges]:
     """n points [n, 2] of a square, from left to right, and an edge to each from its nearest three."""
     draws = torch.Generator().manual_seed(sizes.seed)
-    tries = torch.rand(64, sizes.n, 2, generator=draws)
-    apart = torch.cdist(tries, tries) + 2 * torch.eye(sizes.n)
-    place = tries[apart.amin((1, 2)).argmax()]  # of several throws the one whose points are furthest apart
+    place = torch.rand(1, 2, generator=draws)
+    for _ in range(sizes.n - 1):  # of several throws the one that is furthest from all others
+        tries = torch.rand(16, 2, generator=draws)
+        place = torch.cat([place, tries[torch.cdist(tries, place).amin(1).argmax()][None]])
     place = place[place[:, 0].argsort()]
     near = (torch.cdist(place, place) + 2 * torch.eye(sizes.n)).topk(min(NEAREST, sizes.n - 1), largest=False).indices
     target = torch.arange(sizes.n).repeat_interleave(near.shape[1])
@@ -65,7 +66,10 @@ def draw(position: Position, wants: dict[str, int], sizes: Sizes) -> Figure:
         figure = titled(9, 4, heading, f"{words} The numbers that it adds are learned, and start at 0.")
         _lengths(*figure.subplots(1, 2), reads, rows, cols)
         return figure
-    figure = titled(11.5, 2.2 * _lines(reads) + HEIGHT["embed"], heading, f"{words} Its map as it starts, untrained.")
+    words += " Its map as it starts, untrained."
+    if (shown := _telling(reads)) != list(range(len(shown))):
+        words += " Coordinates that are alike at all nodes are left out."
+    figure = titled(11.5, 2.2 * _lines(reads) + HEIGHT["embed"], heading, words)
     above, below = figure.subfigures(2, 1, height_ratios=[2.2 * _lines(reads), HEIGHT["embed"]])
     _maps(above, reads, rows, cols)
     table = position.eval().embed(torch.zeros(1, sizes.n, sizes.facts["dim"]), reads)[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.attention import AttentionCall, Pattern
-from zoo.inspect.draw.graph import NEAREST, network, points
+from zoo.inspect.draw.graph import network, points
 from zoo.inspect.draw.panels import GREY, cells, titled
 from zoo.inspect.draw.sizes import Sizes
 from zoo.inspect.words import equation, title
@@ -39,7 +39,7 @@ def draw(pattern: Pattern, sizes: Sizes) -> Figure:
     of_graph = seen != pattern  # somewhere in it GraphEdges() stands for them
     masks = allowed(seen, sizes)
     if of_graph:
-        words += f"; here {sizes.n} points, each of which sees the {NEAREST} nearest"
+        words += f"; here {sizes.n} points, each of which sees the {edges.edge_index.shape[1] // sizes.n} nearest"
     figure = titled(4.6 * (len(masks) + of_graph), 4.6, title(pattern), words)
     first, *panels = figure.subplots(1, len(masks) + of_graph, squeeze=False)[0]
     if of_graph:
