@@ -1,6 +1,7 @@
 """`zoo(...)` runs a verb in this process; `run` is the folder that a small finished run leaves."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,6 +62,25 @@ def run(tmp_path_factory):
     summary = {"metrics": {"test/accuracy": 0.125}, "parameters": 99, "seed": 3, "versions": {"torch": "0"}}
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
+
+
+@pytest.fixture
+def graph_run(tmp_path):
+    """`graph_run(config of a model, data={...}, task={...})`: the folder of a run of an untrained model of graphs."""
+    from omegaconf import OmegaConf
+
+    import zoo
+
+    def made(model: dict, **parts) -> Path:
+        folder = tmp_path / "runs" / f"run_{len(list(tmp_path.glob('runs/*')))}"
+        model = zoo.build(model)
+        model.classes = tuple(f"kind {i}" for i in range(model.num_classes))
+        zoo.save(model, folder / "model")
+        parts = {"data": {"_target_": "datamodules.graphs.NPZ", "loader": "full"}, "task": {}, **parts}
+        OmegaConf.save(OmegaConf.create({"model": model.config, **parts}), folder / "config.yaml")
+        return folder
+
+    return made
 
 
 @pytest.fixture

@@ -2,7 +2,13 @@
 
 import shutil
 
+import pytest
+
 import zoo as library
+
+GAT = {"_target_": "zoo.models.gat.GAT", "in_dim": 5, "num_classes": 3}
+HAN = {"_target_": "zoo.models.han.HAN", "in_dim": 5, "num_classes": 3}
+PATHS = {"metadata": {"target": "paper", "metapaths": [["paper", "by", "paper"], ["paper", "on", "paper"]]}}
 
 
 def row(out: str, name: str) -> str:
@@ -37,6 +43,7 @@ def test_a_finished_run(zoo, run):
     assert row(out, "test/accuracy") == "0.125"
     assert row(out, "command") == "python train.py seed=3 model.depth=2"
     assert "model/model.safetensors" in out and f'zoo.load("{run}")' in out
+    assert f"python -m zoo predict {run} <image>" in out
     model = library.load(run)
     assert row(out[out.index("score x") :], "parameters") == f"{sum(p.numel() for p in model.parameters()):,}"
 
@@ -56,3 +63,59 @@ def test_a_model_folder(zoo, run):
 def test_what_is_neither(refused, tmp_path):
     assert "did you mean 'vit_tiny_patch16_" in refused("info", "vit_tiny_patch16")
     assert "model folder" in refused("info", tmp_path)
+
+
+# W [in, heads x width], a vector a query and a key for each head, a bias; the last layer's bias is of the mean over heads
+BY_HAND = {
+    "gat_cora": (1433 * 64 + 2 * 64 + 64) + (64 * 7 + 2 * 7 + 7),
+    "gat_citeseer": (3703 * 64 + 2 * 64 + 64) + (64 * 6 + 2 * 6 + 6),
+    "gat_pubmed": (500 * 64 + 2 * 64 + 64) + (64 * 8 * 3 + 2 * 8 * 3 + 3),
+    "gat_ppi": (50 * 1024 + 3 * 1024) + (1024 * 1024 + 3 * 1024) + (1024 * 6 * 121 + 2 * 6 * 121 + 121),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_graph_model_by_name(zoo, name):
+    """The sizes of Velickovic et al. 2018, counted by hand."""
+    code, out, _ = zoo("info", name)
+    model = library.create_model(name)
+    assert code == 0 and row(out, "parameters") == f"{BY_HAND[name]:,}"
+    assert sum(p.numel() for p in model.parameters()) == BY_HAND[name]
+    assert row(out, "score x pattern x position") == "GATScore x GraphEdges() x no position"
+    assert "FLOPs" not in out and "tokens" not in out  # which are of images
+
+
+def test_a_graph_model_of_the_conf_folder_has_the_size_of_its_data(zoo):
+    out = zoo("info", "model=gatv2", "position=laplacian", "model.depth=3")[1]
+    assert (row(out, "in_dim"), row(out, "num_classes"), row(out, "depth")) == ("64", "10", "3")  # data=digits_knn
+    assert row(out, "score x pattern x position") == "GATv2Score x GraphEdges() x Laplacian"
+    out = zoo("info", "graph_transformer", "position=shortest_path", "pattern=full")[1]
+    assert row(out, "score x pattern x position") == "ScaledDot x Full() x ShortestPath"
+
+
+@pytest.mark.parametrize("model, said", [
+    ({**GAT, "edge_dim": 2}, "GATScore x GraphEdges() x no position"),
+    ({**HAN, **PATHS}, "GATScore x GraphEdges() x no position; Dot x Full() x no position"),
+    ({**GAT, "_target_": "zoo.models.rgat.RGAT", "num_relations": 2}, "EdgeSum x GraphEdges() x no position"),
+])  # fmt: skip
+def test_the_sentence_of_models_of_graphs(zoo, graph_run, model, said):
+    out = zoo("info", graph_run(model))[1]
+    assert row(out, "score x pattern x position") == said
+
+
+def test_the_pattern_of_a_graph_model_may_be_joined(zoo, graph_run):
+    both = {"_target_": "zoo.attention.And", "left": {"_target_": "zoo.attention.GraphEdges"}}
+    both["right"] = {"_target_": "zoo.attention.Window", "size": 4}
+    parts = {"score": {"_target_": "zoo.attention.GATv2Score", "_partial_": True}, "pattern": both}
+    attention = {"_target_": "zoo.attention.Attention", "_partial_": True, **parts}
+    out = zoo("info", graph_run({**GAT, "attention": attention}))[1]
+    assert row(out, "score x pattern x position") == "GATv2Score x GraphEdges() & Window(size=4) x no position"
+
+
+def test_how_to_use_a_run_on_graphs(zoo, graph_run):
+    gat, han = graph_run(GAT), graph_run({**HAN, **PATHS})
+    out = zoo("info", gat)[1]
+    assert f"python -m zoo predict {gat} <graph.npz>" in out and row(out, "loader") == "full"
+    out = zoo("info", han)[1]
+    assert "python -m zoo predict" not in out and f'zoo.load("{han}")' in out
+    assert row(out, "meta-paths") == "paper-by-paper, paper-on-paper" and "metadata" not in out

@@ -18,6 +18,16 @@ def test_each_has_a_description(zoo):
     assert [line for line in lines if len(line.split()) < 2] == []
 
 
+def test_what_they_say_of_themselves(zoo):
+    def said(kind: str, name: str) -> str:
+        return zoo("list", kind, name)[1].splitlines()[1].split(maxsplit=1)[1].strip()
+
+    assert said("models", "gat_pubmed").startswith("2 layers, 8 heads of 8, 500 features a node, 3 classes")
+    assert said("scores", "gat") == "LeakyReLU(a_q . q_i + a_k . k_j + a_e . e_ij), vectors a for each head."
+    assert said("data", "ppi").endswith("a protein has any of 121 functions.")  # a sentence goes on in the next line
+    assert said("experiments", "gat_cora") == "GAT on Cora, the paper's recipe and stop rule."  # not its command
+
+
 def test_a_kind_and_a_pattern(zoo):
     out = zoo("list", "models", "vit_tiny*")[1]
     assert "vit_tiny_patch16_224" in out and "vit_small" not in out

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.attention import AttentionCall, Causal, Prefix, Window
+from zoo.attention import AttentionCall, Causal, GraphEdges, Prefix, Window
+from zoo.inspect.draw.graph import points
 from zoo.inspect.draw.pattern import allowed
 from zoo.inspect.draw.score import measured
 from zoo.inspect.draw.sizes import Sizes
@@ -48,6 +49,23 @@ def test_the_matrix_is_the_mask_of_attention(pattern):
     assert torch.equal(allowed(pattern, Sizes(n=9))[0], AttentionCall(q, q, q, pattern=pattern).mask()[0, 0])
 
 
+def test_the_matrix_of_edges_is_the_graph_beside_it():
+    """A row is a target: it sees the three points that are nearest to it, and those it is joined to by `&` besides."""
+    place, edges = points(Sizes(n=10))
+    seen = allowed(GraphEdges().on(edges), Sizes(n=10))[0]
+    distance = torch.cdist(place, place).fill_diagonal_(9)
+    assert seen.sum(1).tolist() == [3] * 10
+    assert (distance.masked_fill(~seen, 0).amax(1) < distance.masked_fill(seen, 9).amin(1)).all()
+    joined = allowed((GraphEdges() & Causal()).on(edges), Sizes(n=10))[0]
+    assert torch.equal(joined, seen.tril())
+
+
+def test_a_joined_pattern_of_edges_is_drawn(zoo, own_conf):
+    text = "_target_: zoo.attention.And\nleft: {_target_: zoo.attention.GraphEdges}\nright: {_target_: zoo.attention.Causal}\n"
+    (own_conf / "pattern" / "mine.yaml").write_text(f"# @package model.attention.pattern\n{text}")
+    assert zoo("show", "pattern=mine")[0] == 0
+
+
 def test_the_example_does_not_change_and_rows_sum_to_one():
     from zoo.attention import ScaledDot
 
@@ -80,6 +98,7 @@ def test_a_part_of_ones_own_is_drawn(zoo, own_conf):
     (["pattern=window", "n=1"], "n=1 is too small"),
     (["pattern=window", "out=x.jpg"], "out=x.jpg is not a .png file"),
     (["position=rope", "head_dim=5"], "head_dim must be even; got 5"),
+    (["position=laplacian", "n=5"], "5 nodes, so 4 eigenvectors"),
 ])  # fmt: skip
 def test_bad_words(refused, words, said):
     assert said in refused("show", *words)

@@ -97,7 +97,7 @@ def test_the_best_epoch_and_patience():
     ("initial_residual", lambda m: type(m.layers[1].skip).__name__ == "InitialResidual"),
     ("pairnorm", lambda m: type(m.layers[1].norm).__name__ == "PairNorm" and m.layers[-1].norm is None),
     ("dropedge", lambda m: m.drop_edge == 0.5),
-    ("light", lambda m: m.layers[0].drop.p == 0.6 and m.layers[1].drop.p == 0.3),
+    ("no_attn_dropout", lambda m: m.layers[1].attn.dropout == 0 and m.layers[1].drop.p == 0.6),
     ("residual+pairnorm", lambda m: m.layers[1].skip is not None and m.layers[1].norm is not None),
 ])  # fmt: skip
 @pytest.mark.parametrize("model", ["gat", "gatv2", "graph_transformer"])
@@ -157,6 +157,8 @@ def test_means_and_deviations():
     (["oversmoothing", "data=corra"], "did you mean 'cora'?"),
     (["oversmoothing", "model.head_dmi=3"], "did you mean 'head_dim'?"),
     (["oversmoothing", "+model.foo=3"], "model.foo=3 is no setting of zoo.models.gat.GAT"),
+    (["oversmoothing", "model.depth=3"], "give depths="),
+    (["oversmoothing", "trainer.max_epochs=3"], "give epochs="),
     (["oversmoothing", "callbacks=none"], "'callbacks' is no setting of this study"),
     (["oversmoothing", "data=digits_graphs"], "not one graph"),
     (["oversmoothing", "data=digits"], "one full graph"),

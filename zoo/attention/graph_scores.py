@@ -44,10 +44,11 @@ class GATScore(Score):
 
     def as_sum(self, q, k, edge=None):
         e = None if edge is None or self.edge is None else self.edge(edge).unsqueeze(-1)
-        ones = torch.ones_like(self.query[:, :1])
-        return Sum(
-            _along(q, self.query)[..., None], _along(k, self.key)[..., None], ones, f"leaky_relu:{self.slope}", e
-        )
+        if q is k:  # of nodes that ask as they are asked
+            q, k = _columns(q, self.query, self.key)
+        else:
+            (q,), (k,) = _columns(q, self.query), _columns(k, self.key)
+        return Sum(q, k, torch.ones_like(self.query[:, :1]), f"leaky_relu:{self.slope}", e)
 
 
 class GATv2Score(Score):
@@ -120,3 +121,14 @@ class EdgeProduct(Score):
 def _along(x: Tensor, vector: Tensor) -> Tensor:
     """x [B, H, *, D] along each head's vector [H, D]: [B, H, *]."""
     return torch.einsum("bh...d,hd->bh...", x, vector)
+
+
+def _columns(x: Tensor, *vectors: Tensor) -> list[Tensor]:
+    """x [B, H, N, D] along each of the vectors [H, D], each [B, H, N, 1].
+
+    One linear map over all heads, nodes first as linear maps leave them: x is read once for all vectors, and its gradient has
+    the layout of x. Head by head (einsum), that goes across the grain, and takes several times as long.
+    """
+    maps = torch.cat([torch.block_diag(*vector.unsqueeze(1)) for vector in vectors])  # [V H, H D]
+    y = nn.functional.linear(x.transpose(1, 2).flatten(2), maps)
+    return [each.transpose(1, 2).unsqueeze(-1) for each in y.chunk(len(vectors), -1)]

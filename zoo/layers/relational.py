@@ -23,6 +23,7 @@ class RelationalAttention(nn.Module):
 
     Args:
         dim: F, or the number of nodes where x are their numbers. num_heads: H. head_dim: D. num_relations: R.
+        self_relation: add a loop to every node, as one more relation with a map of its own (Schlichtkrull et al. 2018, W_0).
         within: one softmax for each relation of a target (WIRGAT); else over all its edges (ARGAT).
         multiply: logits (Q W_r x_i) (K W_r x_j) instead of the sum.
         num_bases: W_r = sum_b c_rb V_b (Schlichtkrull et al. 2018, equation 3). num_blocks: W_r of so many diagonal blocks.
@@ -40,6 +41,7 @@ class RelationalAttention(nn.Module):
         head_dim: int,
         num_relations: int,
         *,
+        self_relation: bool = False,
         within: bool = False,
         multiply: bool = False,
         num_bases: int | None = None,
@@ -57,6 +59,7 @@ class RelationalAttention(nn.Module):
             raise ZooError(f"num_bases={num_bases} and num_blocks={num_blocks}: choose one of the two.")
         if num_blocks and (dim % num_blocks or width % num_blocks):
             raise ZooError(f"num_blocks={num_blocks} must divide dim={dim} and num_heads x head_dim = {width}.")
+        self.self_relation, num_relations = self_relation, num_relations + int(self_relation)
         self.num_relations, self.num_blocks, self.head_dim, self.within = num_relations, num_blocks, head_dim, within
         rows, columns = (dim, width) if not num_blocks else (dim // num_blocks, width // num_blocks)
         matrices = num_bases or num_relations * (num_blocks or 1)
@@ -88,13 +91,14 @@ class RelationalAttention(nn.Module):
         """
         check_features(edge_index, edge_attr, self.edge_dim)
         nodes = len(x) if x is not None else self.weight.shape[1]
-        settings = dict(num_nodes=nodes, num_relations=self.num_relations, within=self.within)
+        settings = dict(num_nodes=nodes, num_relations=self.num_relations, within=self.within, loops=self.self_relation)
         graph: RelationalGraph = self.memory.recall(relational_graph, edge_index, relation, **settings)
         y = self.mapped(x, graph)  # [P, H D]
         query = self.query(y)[graph.asked]  # [E, H]
         if self.edge is not None and edge_attr is not None:
-            term = self.edge(columns(edge_attr))
-            query = query * term if self.multiply else query + term
+            term, edges = self.edge(columns(edge_attr)), len(edge_attr)  # the added loops, after the edges, have no features
+            term = query[:edges] * term if self.multiply else query[:edges] + term
+            query = torch.cat([term, query[edges:]])
         k = self.key(y).T[None, :, :, None]  # [1, H, P, 1]
         v = y.unflatten(-1, (-1, self.head_dim)).transpose(0, 1)[None]  # [1, H, P, D]
         q = k.new_zeros(1, k.shape[1], nodes, 1)
@@ -136,9 +140,16 @@ class RelationalGraph(NamedTuple):
 
 
 def relational_graph(
-    edge_index: Tensor, relation: Tensor, *, num_nodes: int, num_relations: int, within: bool = False
+    edge_index: Tensor,
+    relation: Tensor,
+    *,
+    num_nodes: int,
+    num_relations: int,
+    within: bool = False,
+    loops: bool = False,
 ) -> RelationalGraph:
-    """The graph's rows: only the pairs of a relation and a node that some edge needs. Grouped by relation if `within`.
+    """The graph's rows: only the pairs of a relation and a node that some edge needs. Grouped by relation if `within`;
+    `loops`: one is added for every node, under the last relation.
 
     While torch.compile traces, when no shape may depend on values, the rows are all R x N pairs.
     """
@@ -146,16 +157,23 @@ def relational_graph(
     if relation.shape != source.shape or relation.is_floating_point():
         said = f"{list(relation.shape)} of {relation.dtype}"
         raise ZooError(f"Each of the {len(source)} edges has one relation, an integer; got {said}.")
+    if not torch.compiler.is_compiling() and len(relation):
+        low, high, most = int(relation.min()), int(relation.max()), num_relations - int(loops)
+        if low < 0 or high >= most:
+            raise ZooError(f"Relations are numbered 0 to {most - 1}; got {low} to {high}.")
+    if loops:
+        own = torch.arange(num_nodes, device=source.device)
+        source, target = torch.cat([source, own]), torch.cat([target, own])
+        relation = torch.cat([relation, torch.full_like(own, num_relations - 1)])
     pairs = torch.stack([relation * num_nodes + source, relation * num_nodes + target])
     if torch.compiler.is_compiling():
         found, sizes = torch.arange(num_relations * num_nodes, device=source.device), [num_nodes] * num_relations
     else:
-        if len(relation) and not 0 <= int(relation.min()) <= int(relation.max()) < num_relations:
-            low, high = int(relation.min()), int(relation.max())
-            raise ZooError(f"Relations are numbered 0 to {num_relations - 1}; got {low} to {high}.")
         found, pairs = pairs.unique(return_inverse=True)
         sizes = (found // max(num_nodes, 1)).bincount(minlength=num_relations).tolist()
     rows = torch.stack([found // max(num_nodes, 1), found % max(num_nodes, 1)])
     joined = torch.stack([pairs[0], target])
     group = relation if within else None
-    return RelationalGraph(Edges(joined, (len(found), num_nodes), group=group, names=edge_index), rows, sizes, pairs[1])
+    names, added = torch.stack([source, target]), num_nodes if loops else 0
+    edges = Edges(joined, (len(found), num_nodes), group=group, names=names, num_loops=added)
+    return RelationalGraph(edges, rows, sizes, pairs[1])

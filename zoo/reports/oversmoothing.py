@@ -31,10 +31,10 @@ Run = dict[str, Any]
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "residual": {"skip": {"_target_": "zoo.layers.Residual", "_partial_": True}},
-    "initial_residual": {"skip": {"_target_": "zoo.layers.InitialResidual", "_partial_": True, "alpha": 0.3}},
+    "initial_residual": {"skip": {"_target_": "zoo.layers.InitialResidual", "_partial_": True, "alpha": 0.5}},
     "pairnorm": {"norm": {"_target_": "zoo.layers.pair_norm", "_partial_": True}},
     "dropedge": {"drop_edge": 0.5},
-    "light": {"dropout": 0.3, "attn_dropout": 0.0, "feature_dropout": 0.6},  # dropout that 16 layers can bear
+    "no_attn_dropout": {"attn_dropout": 0.0},
 }
 
 

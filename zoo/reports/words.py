@@ -10,6 +10,8 @@ from zoo.errors import ZooError, nearest
 
 #: What of the config may be changed. The rest (seed, callbacks, logger, paths, ...) is the study's.
 GROUPS = ("model", "data", "task", "trainer", "score", "pattern", "position", "kernel")
+#: What of it the study has its own words for.
+OWN = {"model.depth": "depths", "trainer.max_epochs": "epochs"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,10 @@ class Settings:
 
     depths: tuple[int, ...] = (2, 4, 8, 16, 32)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    variants: tuple[str, ...] = ("plain", "residual", "initial_residual", "pairnorm", "dropedge")
+    variants: tuple[str, ...] = (
+        "plain", "residual", "initial_residual", "pairnorm", "dropedge", "no_attn_dropout",
+        "initial_residual+no_attn_dropout",
+    )  # fmt: skip
     epochs: int = 200
     patience: int = 50
     out: str | None = None
@@ -36,6 +41,8 @@ def read(words: Sequence[str], variants: Collection[str]) -> Settings:
         root = key.lstrip("+~").partition(".")[0]
         if not equals:
             raise ZooError(f"{word!r} is not key=value; {nearest(word, [f'{name}=' for name in (*known, *GROUPS)])}")
+        if key.lstrip("+~") in OWN:
+            raise ZooError(f"{key} is the study's to set; give {OWN[key.lstrip('+~')]}=...")
         if root in GROUPS:
             changes.append(word)
         elif key in known:

@@ -16,15 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_chunks import (
-    chunks,
-    gather_dots,
-    gather_sums,
-    gather_sums_and_dots,
-    rows,
-    run_sums,
-    wide,
-)
+from zoo.attention.kernels.edge_chunks import chunks, far, gather_dots, gather_sums, near, run_sums, wide
 from zoo.errors import ZooError, nearest
 
 aten = torch.ops.aten
@@ -32,7 +24,7 @@ aten = torch.ops.aten
 
 class Activation(NamedTuple):
     apply: Callable[[Tensor], Tensor]  # in place
-    backward: Callable[[Tensor, Tensor], Tensor]  # (gradient, OUTPUT) -> gradient: what each here can be told from
+    backward: Callable[..., Tensor]  # (gradient, OUTPUT, grad_input=): what each of these can be told from
 
 
 def activation(name: str) -> Activation:
@@ -45,14 +37,15 @@ def activation(name: str) -> Activation:
             raise ZooError(f"act={name!r} lacks its slope: write 'leaky_relu:0.2'.") from None
         if not slope >= 0:
             raise ZooError(f"act={name!r} has a slope below 0: give one of at least 0.")
+        backward = aten.leaky_relu_backward.grad_input
         return Activation(
-            lambda z: aten.leaky_relu_(z, slope), lambda grad, h: aten.leaky_relu_backward(grad, h, slope, True)
+            lambda z: aten.leaky_relu_(z, slope), lambda grad, h, **out: backward(grad, h, slope, True, **out)
         )
     kinds = {
-        "tanh": Activation(torch.tanh_, aten.tanh_backward),
-        "relu": Activation(torch.relu_, lambda grad, h: aten.threshold_backward(grad, h, 0)),
-        "sigmoid": Activation(torch.sigmoid_, aten.sigmoid_backward),
-        "identity": Activation(lambda z: z, lambda grad, h: grad.expand_as(h).clone()),
+        "tanh": Activation(torch.tanh_, aten.tanh_backward.grad_input),
+        "relu": Activation(torch.relu_, lambda grad, h, **out: aten.threshold_backward.grad_input(grad, h, 0, **out)),
+        "sigmoid": Activation(torch.sigmoid_, aten.sigmoid_backward.grad_input),
+        "identity": Activation(lambda z: z, lambda grad, h, grad_input: grad_input.copy_(grad)),
     }
     if name not in kinds:
         raise ZooError(f"act={name!r} is no activation: {nearest(name, [*kinds, 'leaky_relu:0.2'])}")
@@ -76,11 +69,11 @@ def _added_logits(q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, act: str
     csr, dtype, f = CSR(*plan), wide(q, k, u), activation(act)
     q, k = q.contiguous(), k.contiguous()
     out = q.new_empty(len(csr.row), q.shape[1], dtype=dtype)
-    for edges, _, _ in chunks(csr.row, csr.rowptr, u.numel()):
-        z = rows(q, csr.row[edges], dtype).add_(rows(k, csr.col[edges], dtype))
+    for c in chunks(csr.row, csr.rowptr, q, dtype):
+        z = far(k, csr.col[c.edges], dtype).add_(near(q, csr.row[c.edges], c.buffer))
         if edge is not None:
-            z += edge[edges]
-        torch.sum(f.apply(z).mul_(u), -1, out=out[edges])
+            z += edge[c.edges]
+        torch.sum(f.apply(z).mul_(u), -1, out=out[c.edges])
     return out.T.contiguous()
 
 
@@ -100,19 +93,19 @@ def _added_backward(
     dedge = q.new_empty(len(row) if needs[2] else 0, *u.shape, dtype=dtype)
     grad = grad if order is None else grad.index_select(1, order)
     grad, u = grad.to(dtype).T.contiguous().unsqueeze(-1), u.to(dtype)  # [E, G, 1]
-    for edges, nodes, inside in chunks(row, ptr, u.numel()):
-        h = rows(q, row[edges], dtype).add_(rows(k, col[edges], dtype))
+    for c in chunks(row, ptr, q, dtype):
+        h = far(k, col[c.edges], dtype).add_(near(q, row[c.edges], c.buffer))
         if edge is not None:
-            h += edge[edges] if order is None else edge.index_select(0, order[edges])
+            h += edge[c.edges] if order is None else edge.index_select(0, order[c.edges])
         f.apply(h)
         if needs[1]:
-            du += (h * grad[edges]).sum(0)
+            du += torch.mul(h, grad[c.edges], out=c.buffer).sum(0)
         if needs[0] or needs[2]:
-            dz = f.backward(u, h).mul_(grad[edges])
+            dz = f.backward(u, h, grad_input=c.buffer).mul_(grad[c.edges])
             if needs[2]:
-                dedge[edges] = dz
+                dedge[c.edges] = dz
             if needs[0]:
-                dq[nodes] += run_sums(dz, inside)
+                dq[c.nodes] += run_sums(dz, c.ptr)
     return dq.to(q.dtype), du, dedge if edge is None else dedge.to(edge.dtype)
 
 
@@ -209,30 +202,12 @@ def _(weights, v, plan):
 
 def _sum_autograd(ctx, grad):
     weights, v, *plan = ctx.saved_tensors
-    dw = dv = None
-    if all(ctx.needs_input_grad[:2]):
-        dw, dv = _sum_backward(grad, weights, v, plan)
-    elif ctx.needs_input_grad[0]:
-        dw = _dot_logits(grad, v, plan).to(weights.dtype)
-    else:
-        dv = _transposed_sum(weights, grad, plan)
+    dw = _dot_logits(grad, v, plan).to(weights.dtype) if ctx.needs_input_grad[0] else None
+    dv = _transposed_sum(weights, grad, plan) if ctx.needs_input_grad[1] else None
     return dw, dv, [None] * 8
 
 
 _weighted_sum.register_autograd(_sum_autograd, setup_context=_pair_setup)
-
-
-@torch.library.custom_op("zoo::weighted_sum_backward", mutates_args=())
-def _sum_backward(grad: Tensor, weights: Tensor, v: Tensor, plan: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    csr = CSR(*plan)
-    by_source = weights.index_select(1, csr.t_order)
-    dv, dots = gather_sums_and_dots(by_source, v, grad, csr.t_row, csr.t_rowptr, csr.t_col)
-    return weights.new_empty(weights.shape).index_copy_(1, csr.t_order, dots.to(weights.dtype)), dv
-
-
-@_sum_backward.register_fake
-def _(grad, weights, v, plan):
-    return weights.new_empty(weights.shape), v.new_empty(v.shape)
 
 
 @torch.library.custom_op("zoo::transposed_sum", mutates_args=())
