@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 IMAGE, GRAPH = "<image>", "<graph.npz>"
 
 
-def takes(model: "nn.Module") -> str | None:
+def takes(model: Any) -> str | None:
     """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
     if not hasattr(model, "inputs"):
         return IMAGE

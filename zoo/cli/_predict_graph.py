@@ -39,6 +39,7 @@ def predict_graph(model: Any, run: str, file: Path, node: int | None, top: int |
     classes = model.classes or tuple(map(str, range(shares.shape[1])))
     pooled = getattr(model, "readout", None) is not None
     said = None if pooled or several else shares.argmax(-1)
+    drawn: Path | str
     try:  # before anything is printed
         node, drawn = draw(model, graph, node, said, classes, png)
     except ZooError as error:

@@ -14,7 +14,7 @@ the model reads them, y and masks never.
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.cli._table import console, table
 from zoo.errors import ZooError
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
         predict_images(model, options.run, options.input, options.top or 5, png)
 
 
-def predict_images(model: "Model", run: str, source: str, top: int, png: Path) -> None:
+def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> None:
     """A table for one image, a line for each of several; a row of maps for each of the first."""
     import torch
 

@@ -2,6 +2,7 @@
 
     python -m zoo report oversmoothing model=gat data=cora depths=2,4,8,16,32
     python -m zoo report oversmoothing              without more: GAT on the digits' graph, no download
+    python -m zoo report baselines data=acm         logistic regression on the features, and on their means over neighbours
 
 oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:
 depths, seeds, variants (joined by +: residual+dropedge), epochs, patience, out; and whatever train.py takes of model,

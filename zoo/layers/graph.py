@@ -118,7 +118,7 @@ class Embeddings(nn.Module):
 
 def read(model: nn.Module, data: Any, *names: str) -> list[Tensor]:
     """What a model reads of a PyTorch Geometric `Data`. Raises ZooError naming what the data have not."""
-    found = [getattr(data, name, None) for name in names]
+    found: list[Any] = [getattr(data, name, None) for name in names]
     if missing := [name for name, x in zip(names, found, strict=True) if x is None]:
         kind = type(data).__name__
         raise ZooError(f"{type(model).__name__} reads {', '.join(names)}; this {kind} has no {', '.join(missing)}.")

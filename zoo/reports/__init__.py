@@ -4,4 +4,4 @@ A study is a module of this package that stands in `REPORTS`; its docstring expl
 """
 
 #: name -> module
-REPORTS = {"oversmoothing": "zoo.reports.oversmoothing"}
+REPORTS = {"baselines": "zoo.reports.baselines", "oversmoothing": "zoo.reports.oversmoothing"}

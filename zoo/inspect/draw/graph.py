@@ -35,11 +35,12 @@ def points(sizes: Sizes) -> tuple[Tensor, Edges]:
 
 def network(axes: Axes, place: Tensor, edges: Edges, colour: str) -> None:
     """The nodes with their numbers, an arrow for each edge."""
+    at: list = place.tolist()
     for source, target in edges.edge_index.T.tolist():
         style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1, "shrinkA": 7, "shrinkB": 7, "mutation_scale": 9}
-        axes.annotate("", place[target].tolist(), place[source].tolist(), arrowprops=style, zorder=1)
+        axes.annotate("", at[target], at[source], arrowprops=style, zorder=1)
     axes.plot(*place.T, "o", color="white", markeredgecolor=colour, markersize=14, zorder=2)
-    for node, (x, y) in enumerate(place.tolist()):
+    for node, (x, y) in enumerate(at):
         axes.text(x, y, str(node), ha="center", va="center", fontsize=7, color=INK, zorder=3)
     axes.set(aspect="equal", title="an edge: source → target")
     axes.title.set(fontsize=9, color=GREY)
@@ -64,13 +65,15 @@ def draw(position: Position, wants: dict[str, int], sizes: Sizes) -> Figure:
     heading = f"{title(position)}: {equation(position)}"
     if position.acts_inside:
         figure = titled(9, 4, heading, f"{words} The numbers that it adds are learned, and start at 0.")
-        _lengths(*figure.subplots(1, 2), reads, rows, cols)
+        left, right = figure.subplots(1, 2)
+        _lengths(left, right, reads, rows, cols)
         return figure
     words += " Its map as it starts, untrained."
     if (shown := _telling(reads)) != list(range(len(shown))):
         words += " Coordinates that are alike at all nodes are left out."
-    figure = titled(11.5, 2.2 * _lines(reads) + HEIGHT["embed"], heading, words)
-    above, below = figure.subfigures(2, 1, height_ratios=[2.2 * _lines(reads), HEIGHT["embed"]])
+    heights = [2.2 * _lines(reads), HEIGHT["embed"]]
+    figure = titled(11.5, sum(heights), heading, words)
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     _maps(above, reads, rows, cols)
     table = position.eval().embed(torch.zeros(1, sizes.n, sizes.facts["dim"]), reads)[0]
     embedded(below, table, 0, sizes.grid, node="node")
