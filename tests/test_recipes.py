@@ -18,20 +18,44 @@ FACTS = {"num_classes": 3, "img_size": 8, "in_chans": 1}
 #: what a choice needs beside itself
 WITH = {"kernel=linear": ("score=linear",)}
 #: the kernels that a CPU has not, and what they say
-REFUSED = {"kernel=flex": "flex.*CUDA"}
+REFUSED = {"kernel=flex": "flex.*CUDA", "kernel=edge_fused": "edge_fused.*CUDA"}
+#: what is for graphs, and needs a model of them
+ON_GRAPHS = {
+    "pattern=edges", "position=laplacian", "position=random_walk", "position=shortest_path", "kernel=edge_list",
+    "kernel=edge_fused",
+}  # fmt: skip
+GRAPH_SMALL = ("model=gat", "model.head_dim=4", "model.num_heads=2", "pattern=edges")
+GRAPH_FACTS = {
+    "in_dim": 5, "num_classes": 3, "edge_dim": 0, "readout": None, "multilabel": False, "num_relations": 2, "num_nodes": 5,
+    "metadata": {"target": "paper", "metapaths": [["paper", "pap", "paper"]]},
+}  # fmt: skip
 
 
 def choices(*groups: str) -> list[str]:
     return [f"{group}={path.stem}" for group in groups for path in sorted((CONF / group).glob("*.yaml"))]
 
 
-def one_step(config: dict) -> None:
-    """A step of SGD on random images moves every parameter that has a gradient, and all outputs are finite."""
+def images() -> tuple:
+    return (torch.randn(4, 1, 8, 8),), torch.tensor([0, 1, 2, 0])
+
+
+def ring(position: str = "") -> tuple:
+    """Six nodes in a ring, with the coordinates that a position asks for."""
+    node = torch.arange(6)
+    away = (node - node[:, None]).abs()
+    pos = {"position=laplacian": torch.randn(6, 8), "position=random_walk": torch.rand(6, 16)}
+    pos["position=shortest_path"] = torch.minimum(away, 6 - away)
+    edges = torch.stack([node, (node + 1) % 6])
+    return (torch.randn(6, 5), torch.cat([edges, edges.flip(0)], 1), None, pos.get(position)), torch.arange(6) % 3
+
+
+def one_step(config: dict, inputs: tuple, labels: torch.Tensor) -> None:
+    """A step of SGD on random inputs moves every parameter that has a gradient, and all outputs are finite."""
     torch.manual_seed(0)
     model = zoo.build(config)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    loss = F.cross_entropy(model(torch.randn(4, 1, 8, 8)), torch.tensor([0, 1, 2, 0]))
+    loss = F.cross_entropy(model(*inputs), labels)
     loss.backward()
     optimizer.step()
     assert loss.isfinite()
@@ -42,14 +66,30 @@ def one_step(config: dict) -> None:
 
 @pytest.mark.parametrize("choice", choices("score", "pattern", "position", "kernel"))
 def test_every_word_of_the_sentence_trains(choice):
-    config = plain(compose(*SMALL, choice, *WITH.get(choice, ())))
+    graph = choice in ON_GRAPHS
+    config = plain(compose(*(GRAPH_SMALL if graph else SMALL), choice, *WITH.get(choice, ())))
     check_config(config)
-    model = fill(config["model"], FACTS)
+    model = fill(config["model"], GRAPH_FACTS if graph else FACTS)
+    inputs = ring(choice) if graph else images()
     if choice in REFUSED and not torch.cuda.is_available():
         with pytest.raises(ZooError, match=REFUSED[choice]):
-            one_step(model)
+            one_step(model, *inputs)
     else:
-        one_step(model)
+        one_step(model, *inputs)
+
+
+@pytest.mark.parametrize("choice", choices("score"))
+def test_every_score_trains_on_a_graph(choice):
+    config = plain(compose(*GRAPH_SMALL, choice))
+    one_step(fill(config["model"], GRAPH_FACTS), *ring())
+
+
+@pytest.mark.parametrize("model", ["gat", "gatv2", "graph_transformer", "rgat", "han"])
+def test_every_model_of_graphs_trains(model):
+    config = fill(plain(compose(f"model={model}", "model.head_dim=4", "model.num_heads=2"))["model"], GRAPH_FACTS)
+    (x, edges, _, _), labels = ring()
+    inputs = {"rgat": (x, edges, torch.arange(12) % 2), "han": (x, [edges])}.get(model, (x, edges))
+    one_step(config, inputs, labels)
 
 
 @pytest.mark.parametrize("choice", choices("experiment"))
@@ -59,6 +99,8 @@ def test_every_experiment_builds(choice):
     check_config(config)
     data = instantiate(config["data"])
     facts = {"num_classes": 10, "img_size": 8 if "digits" in choice else 32, "in_chans": 3}
+    if hasattr(data, "use_positions"):
+        facts = GRAPH_FACTS
     task = instantiate(config["task"], model=fill(config["model"], facts))
     assert sum(parameter.numel() for parameter in task.parameters()) > 0 and data.batch_size > 0
 

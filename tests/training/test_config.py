@@ -43,7 +43,7 @@ def test_each_logger_keeps_the_csv(logger):
         ("+callbacks.foo=1", "callbacks.foo=1 has no _target_, so nothing can be built of it; There are: best"),
         ("+callbacks.figurs.images=1", "did you mean 'figures'?"),
         ("+logger.csw.folder=1", "did you mean 'csv'?"),
-        ("~data", "data=None is nothing to build; choose one of cifar10,"),
+        ("~data", "data=None is nothing to build; choose one of acm, actor,"),
         ("train=false", "train=false has no weights to test"),
     ],
 )

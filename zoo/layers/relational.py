@@ -96,7 +96,10 @@ class RelationalAttention(nn.Module):
         y = self.mapped(x, graph)  # [P, H D]
         query = self.query(y)[graph.asked]  # [E, H]
         if self.edge is not None and edge_attr is not None:
-            term, edges = self.edge(columns(edge_attr)), len(edge_attr)  # the added loops, after the edges, have no features
+            term, edges = (
+                self.edge(columns(edge_attr)),
+                len(edge_attr),
+            )  # the added loops, after the edges, have no features
             term = query[:edges] * term if self.multiply else query[:edges] + term
             query = torch.cat([term, query[edges:]])
         k = self.key(y).T[None, :, :, None]  # [1, H, P, 1]
