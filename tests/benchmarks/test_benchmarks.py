@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as door
-from benchmarks import kernels, memory, startup, timing, vit
+from benchmarks import gat, graphs, kernels, memory, startup, timing, vit
 from benchmarks.results import Results
 
 TINY = {"img_size": 32, "depth": 1}
@@ -102,3 +102,76 @@ def test_epoch_takes_turns(tmp_path):
     seconds = alternate(few, rounds=2)
     assert len(seconds["run"]) == len(seconds["bare"]) == 2
     assert torch.get_num_threads() == threads
+
+
+SMALL = graphs.Size(nodes=20, edges=400, dim=6, heads=2, head_dim=3)  # no node without an edge
+
+
+@pytest.mark.parametrize("conv", graphs.CONVS)
+def test_graph_layers_do_the_same_work(conv):
+    calls = graphs.layer_calls(conv, SMALL)
+    theirs = calls["pyg"]()
+    for name in ("zoo", "zoo_index", "zoo_sort", "copy"):
+        ours = calls[name]()
+        graphs.agree(ours, theirs)
+        # No gradient is left out: those of ours are of tensors with as many numbers as theirs.
+        assert sum(each.numel() for each in ours) == sum(each.numel() for each in theirs)
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_graph_layers_that_differ_are_not_compared(wrong):
+    right = graphs.contest("GATConv", SMALL)
+    theirs = right.call(right.pyg)()
+    ours = [each + 0.01 * (i == wrong) for i, each in enumerate(theirs)]
+    with pytest.raises(AssertionError):
+        graphs.agree(tuple(ours), theirs)
+
+
+def test_only_the_row_that_says_so_sorts_in_every_call(monkeypatch):
+    sorts = []
+    sort = gat.graphs.Edges._sort
+    monkeypatch.setattr(gat.graphs.Edges, "_sort", lambda edges: sorts.append(edges) or sort(edges))
+    calls = graphs.layer_calls("GATConv", SMALL)
+    sorts.clear()
+    counts = {name: [_count(sorts, calls[name]) for _ in range(3)] for name in calls}
+    assert counts == {"zoo": [0] * 3, "zoo_index": [1, 0, 0], "zoo_sort": [1] * 3, "pyg": [0] * 3, "copy": [0] * 3}
+
+
+def _count(seen, call):
+    before = len(seen)
+    call()
+    return len(seen) - before
+
+
+def test_gat_writes_rows_and_resumes(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(gat.graphs, "layer_calls", partial(graphs.layer_calls, size=SMALL))
+    monkeypatch.setattr(gat, "SIZES", [SMALL, SMALL._replace(edges=800)])
+    monkeypatch.setattr(gat, "NAMES", [*gat.NAMES[:-1], "epoch/digits_knn"])  # needs no download
+    monkeypatch.setattr(gat.memory, "in_process", lambda module, **question: asked.append(question) or len(asked))
+    out = tmp_path / "gat.json"
+    door.main(["gat", "--only", "layer/GATConv,memory", "--rounds", "1", "--out", str(out)])
+    first = json.loads(out.read_text())["rows"]
+    assert set(first) == {"layer/GATConv", *(f"memory/{conv}" for conv in graphs.CONVS)}
+    door.main(["gat", "--rounds", "1", "--resume", "--out", str(out)])
+
+    data = json.loads(out.read_text())
+    rows = data["rows"]
+    assert set(rows) == set(gat.NAMES) and len(data["sessions"]) == 2
+    assert all(rows[name] == row for name, row in first.items())  # what was there is kept
+    assert [(q["name"], q["side"]) for q in asked] == [(conv, side) for conv in graphs.CONVS for side in ("zoo", "pyg")]
+    for name, row in rows.items():
+        assert "load" in row and "bar" in row
+        if name.startswith(("layer", "epoch")):
+            theirs = (row["pyg"]["min_ms"] + row["copy"]["min_ms"]) / 2
+            assert row["ratio"] == theirs / row["zoo"]["min_ms"]
+            assert row["ok"] == (row["bar"] is None or row["ratio"] >= row["bar"] * (1 - row["spread"]))
+    assert rows["memory/GATv2Conv"]["ratio"] == 3 / 4 and not rows["memory/GATv2Conv"]["ok"]
+    assert list(rows["edges/GATConv"]["times"]) == ["400", "800"]
+    assert "torch-geometric" in data["sessions"][0]["versions"] and "slope" in capsys.readouterr().out
+
+
+def test_memory_of_a_graph_layer_is_that_of_its_calls():
+    pytest.importorskip("psutil")
+    asked = {"side": "zoo", "name": "GATConv", "threads": 1, "size": (20_000, 100_000, 16, 2, 16)}
+    assert memory.in_process("benchmarks.graphs", repeats=1, **asked) > 2.5  # the output alone

@@ -39,7 +39,7 @@ class EdgeList:
         logits = self._logits(call, k, edges, csr)  # [G, E] in sorted order; G = B x H
         for term in (call.edge_bias(), None if seen is None else torch.where(seen, 0.0, -torch.inf)):
             if term is not None:
-                logits = logits + flat(term, call)[:, csr.order].to(logits.dtype)
+                logits = logits + flat(term, call).index_select(1, csr.order).to(logits.dtype)
         weights = call.score.normalize_runs(logits, *runs(edges, csr))
         kept = torch.nn.functional.dropout(weights, call.dropout) if call.dropout else weights
         out = weighted_sum(kept, rows(v), csr)
@@ -63,8 +63,8 @@ class EdgeList:
             q, k, scale = score.as_dot(call.q, k)
             return dot_logits(rows(q) * scale, rows(k), csr)
         source, target = edges.edge_index
-        logits = score.pairs(call.q[:, :, target], k[:, :, source], edges.features)
-        return logits.flatten(0, 1)[:, csr.order]
+        logits = score.pairs(call.q.index_select(2, target), k.index_select(2, source), edges.features)
+        return logits.flatten(0, 1).index_select(1, csr.order)
 
 
 def rows(x: Tensor) -> Tensor:
@@ -83,11 +83,14 @@ def runs(edges: Edges, csr: CSR) -> tuple[Tensor, Tensor]:
 
 
 def visible(call: AttentionCall, edges: Edges, seen: Tensor | None) -> tuple[Tensor, Tensor]:
-    """k and v [B, H, S, D] with zeros at sources whose edges nobody may see, so that a NaN there goes nowhere."""
+    """k and v [B, H, S, D] with zeros at sources whose edges nobody may see, so that a NaN there goes nowhere.
+
+    At a source without edges, v is read by no sum; k may be by the score's parameters (0 x NaN in their gradients).
+    """
     k, v = call.spread(call.k), call.spread(call.v)
     if seen is None:
         read = edges.read_sources
-        return (k, v) if read is None else (torch.where(read[:, None], k, 0), torch.where(read[:, None], v, 0))
+        return (k if read is None else torch.where(read[:, None], k, 0)), v
     csr = edges.sorted
     count = torch.nn.functional.pad(seen[..., csr.order][..., csr.t_order].cumsum(-1), (1, 0))
     read = (count[..., csr.t_rowptr[1:]] > count[..., csr.t_rowptr[:-1]])[..., None]  # [b, h, S, 1]
@@ -102,7 +105,8 @@ def by_edge(csr: CSR) -> CSR:
 
 def each(edge: Tensor, csr: CSR, call: AttentionCall) -> Tensor:
     """[E, H, W] in the order of the input -> [E, B H, W] sorted."""
-    return edge[csr.order].repeat(1, call.q.shape[0], 1)
+    edge, B = edge.index_select(0, csr.order), call.q.shape[0]
+    return edge if B == 1 else edge.repeat(1, B, 1)
 
 
 def flat(term: Tensor, call: AttentionCall) -> Tensor:
