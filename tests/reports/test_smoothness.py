@@ -38,7 +38,7 @@ def naive_orders(edge_index, nodes):
 
 
 def naive_mad(x, pairs):
-    """Equations 1 to 4 of Chen et al. 2020, word for word."""
+    """MAD of Chen et al. 2020, pair by pair."""
     means = []
     for i in range(len(x)):
         row = [

@@ -6,7 +6,7 @@ from torch import nn
 def pair_norm(dim: int, scale: float = 1.0, individually: bool = False) -> nn.Module:
     """x_i - mean(x), divided by the root mean square length of these, times `scale`: PyTorch Geometric's PairNorm.
 
-    Zhao and Akoglu 2020 (arXiv 1909.12223), equations 10 and 11; `individually` is their PairNorm-SI, each node's own
+    Zhao and Akoglu 2020 (arXiv 1909.12223); `individually` is their PairNorm-SI, each node's own
     length. Over all nodes it is given: for one graph, not for batches of graphs.
 
     Args:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 
-NEAR, FAR = 3, 8  # orders of neighbouring and of remote pairs, Chen et al. 2020, section 4.1
+NEAR, FAR = 3, 8  # orders of neighbouring and of remote pairs, Chen et al. 2020
 LARGEST = 5000  # nodes whose pairs are all looked at, and all kept by their order: 25 MB
 SAME = 1e-12  # a cosine distance up to which two nodes are the same: equal float32 vectors come out at 1e-16
 
@@ -52,7 +52,7 @@ def cosine_distances(x: Tensor) -> Tensor:
 
 
 def mad(distances: Tensor, pairs: Tensor | None = None) -> float:
-    """Mean average distance: 0 where all nodes point the same way. Chen et al. 2020 (arXiv 1909.03211), equations 1 to 4.
+    """Mean average distance: 0 where all nodes point the same way. Chen et al. 2020 (arXiv 1909.03211).
 
         D_i = sum_j M_ij D_ij / sum_j [M_ij D_ij > 0]        MAD = sum_i D_i / sum_i [D_i > 0]
 
@@ -69,8 +69,8 @@ def mad(distances: Tensor, pairs: Tensor | None = None) -> float:
 def orders(edge_index: Tensor, num_nodes: int) -> Tensor:
     """Steps from node to node along edges, in either direction: [N, N] uint8; 8 for all that are further or out of reach.
 
-    What MADGap needs: MAD(order >= 8) - MAD(order <= 3), remote less neighbouring pairs. Chen et al. 2020, section 4.1
-    (which does not speak of pairs out of reach).
+    What MADGap needs: MAD(order >= 8) - MAD(order <= 3), remote less neighbouring pairs. Chen et al. 2020;
+    that pairs out of reach count as remote is this project's choice.
 
     Raises: ZooError for more than 5,000 nodes.
     """
@@ -90,7 +90,7 @@ def dirichlet_energy(x: Tensor, edge_index: Tensor) -> float:
         E = 1/N sum_{undirected edges i, j} | x_i / sqrt(1 + d_i) - x_j / sqrt(1 + d_j) |^2
 
     d_i is the number of i's neighbours; loops and multi-edges are left out. Cai and Wang 2020 (arXiv 2006.13318),
-    definition 3.1, divided by N.
+    divided by N.
     """
     from torch_geometric.utils import coalesce, remove_self_loops
 
