@@ -1,0 +1,84 @@
+"""Run folders of an earlier version keep loading: zoo.load, predict, init=, and the test of a checkpoint."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.pretrained import initialise
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD = ROOT / "tests" / "old"
+SHARED = ROOT.parent / "shared" / "data"
+RING = torch.tensor([[0, 1, 2, 3, 4, 0], [1, 2, 3, 4, 0, 2]])
+#: what the stored outputs were computed on
+INPUTS = {
+    "vit": lambda: (torch.linspace(-1, 1, 2 * 64).view(2, 1, 8, 8),),
+    "gat": lambda: (torch.linspace(-1, 1, 5 * 64).view(5, 64), RING),
+    "rgat": lambda: (None, RING, torch.arange(6)),
+}
+needs_aifb = pytest.mark.skipif(not (SHARED / "Entities").is_dir(), reason="AIFB is not at hand")
+
+
+def python(*words, cwd):
+    return subprocess.run([sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("how", ["load", "init from the run", "init from its checkpoint"])
+def test_an_old_run_gives_its_outputs(name, how):
+    if how == "load":
+        model = zoo.load(OLD / name)
+    else:
+        (checkpoint,) = (OLD / name).glob("checkpoints/*.ckpt")
+        config = json.loads((OLD / name / "model" / "config.json").read_text())["model"]
+        model, changes = initialise(config, str(OLD / name if how == "init from the run" else checkpoint), {})
+        assert not changes
+    stored = torch.tensor(json.loads((OLD / name / "outputs.json").read_text()))
+    with torch.no_grad():
+        now = model.eval()(*INPUTS[name]())[: len(stored)]
+    torch.testing.assert_close(now, stored, rtol=1e-5, atol=1e-6)
+
+
+def test_predict_on_an_old_run_of_images(tmp_path):
+    done = python("-m", "zoo", "predict", OLD / "vit", "test:17", "--out", tmp_path / "a.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["gat", "rgat"])
+def test_predict_on_an_old_run_of_graphs(name, tmp_path):
+    arrays = {"edge_index": RING.numpy(), "x": np.linspace(-1, 1, 5 * 64, dtype=np.float32).reshape(5, 64)}
+    if name == "rgat":  # it learned a row for each of its nodes
+        nodes = zoo.load(OLD / name).config["num_nodes"]
+        arrays |= {"x": np.arange(nodes), "edge_type": np.arange(6)}
+    np.savez(tmp_path / "graph.npz", **arrays)
+    done = python("-m", "zoo", "predict", OLD / name, tmp_path / "graph.npz", "--out", tmp_path / "a.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "name, sizes",
+    [
+        ("vit", ["model=vit", "model.dim=8", "model.depth=1", "model.num_heads=2"]),
+        ("gat", ["model=gat", "model.head_dim=2", "model.num_heads=2"]),
+        pytest.param(
+            "rgat",
+            ["model=rgat", "model.head_dim=1", "model.num_heads=1", "model.attention.num_bases=1"],
+            marks=needs_aifb,
+        ),
+    ],
+)
+def test_an_old_checkpoint_is_tested_as_then(name, sizes, tmp_path):
+    words = ["train=false", f"ckpt_path={OLD / name}", f"hydra.run.dir={tmp_path / 'run'}", "callbacks.figures=null"]
+    done = python(ROOT / "train.py", *sizes, *words, f"paths.data={SHARED}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    then = json.loads((OLD / name / "summary.json").read_text())["metrics"]
+    now = json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
+    assert now["test/accuracy"] == pytest.approx(then["test/accuracy"], abs=1e-6)
+    assert now["test/loss"] == pytest.approx(then["test/loss"], rel=1e-4)
