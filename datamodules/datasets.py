@@ -2,28 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from datamodules.augment import Augment, CropFlip, random_state
-from datamodules.prepare import Spec, normalise, resize
 from datamodules.sampling import Draw
-from zoo.errors import ZooError
-
-
-def decode(file: Path | BinaryIO, name: str | Path) -> torch.Tensor:
-    """An image file as uint8 [3, H, W]; `name` stands in errors."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            pixels = np.array(image.convert("RGB"))
-    except Exception as error:  # PIL raises OSError, SyntaxError, ValueError and others on broken files
-        raise ZooError(f"{name} cannot be read as an image ({error}); replace or remove the file.") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+from zoo.preprocess import Preprocess
 
 
 class Images(Dataset):
@@ -32,7 +17,7 @@ class Images(Dataset):
     `images` is one uint8 tensor, or the list of files; `rows` are those of this part (training, validation, test).
     """
 
-    def __init__(self, images: torch.Tensor | list[Path], labels: torch.Tensor, rows: torch.Tensor, spec: Spec):
+    def __init__(self, images: torch.Tensor | list[Path], labels: torch.Tensor, rows: torch.Tensor, spec: Preprocess):
         self.images, self.labels, self.rows, self.spec = images, labels, rows, spec
         self.augment = Augment()
         self.seed = 0
@@ -46,7 +31,7 @@ class Images(Dataset):
 
     def _build(self) -> None:
         change, images = self.augment, self.images
-        self.cut = change.resized_crop(images.shape[-1] if isinstance(images, torch.Tensor) else self.spec["size"])
+        self.cut = change.resized_crop(images.shape[-1] if isinstance(images, torch.Tensor) else self.spec.size)
         self.shift = CropFlip(len(self.rows), change.crop, change.flip, self.seed)
         self.recolour = change.per_image()
 
@@ -67,17 +52,17 @@ class Images(Dataset):
         if torch.is_tensor(
             self.images
         ):  # those from files have their size: it saves memory to resize each as it is read
-            images = resize(images, self.spec)
-        return normalise(images, self.spec), self.labels[rows]
+            images = self.spec.resize(images)
+        return self.spec.normalise(images), self.labels[rows]
 
     def _read(self, rows: torch.Tensor, draw: Draw) -> torch.Tensor:
         if isinstance(self.images, torch.Tensor):
             batch = self.images[rows]
             return self._each(self.cut, batch, draw, 1) if self.cut else batch
-        files = (decode(self.images[row], self.images[row]) for row in rows.tolist())
+        files = (self.spec.read(self.images[row], self.images[row]) for row in rows.tolist())
         if self.cut:
             return self._each(self.cut, files, draw, 1)
-        return torch.stack([resize(image, self.spec) for image in files])
+        return torch.stack([self.spec.resize(image) for image in files])
 
     def _each(self, change: Callable, images: Iterable[torch.Tensor], draw: Draw, step: int) -> torch.Tensor:
         changed = []

@@ -7,8 +7,10 @@ import numpy as np
 
 from datamodules.sources import Pictures
 from zoo.errors import ZooError
+from zoo.preprocess import EXTENSIONS, image_files
 
 log = logging.getLogger(__name__)
+SPLITS = ("train", "val", "test")
 
 
 def pictures(root: str | None) -> Pictures:
@@ -22,7 +24,7 @@ def pictures(root: str | None) -> Pictures:
     top = Path(root).expanduser()
     if not top.is_dir():
         raise ZooError(f"data.root={root} is not a folder; give one that holds a folder of images for each class.")
-    if not (top / "train").is_dir():
+    if not _is_split(top):
         classes = _classes(top)
         found, their = _files(top, classes)
         return Pictures(found, their, classes, np.arange(len(found)))
@@ -31,7 +33,7 @@ def pictures(root: str | None) -> Pictures:
     files: list[Path] = []
     labels = np.empty(0, dtype=np.int64)
     rows = {}
-    for part in ("train", "val", "test"):
+    for part in SPLITS:
         if (top / part).is_dir():
             more, their = _files(top / part, classes)
             rows[part] = np.arange(len(files), len(files) + len(more))
@@ -43,16 +45,33 @@ def pictures(root: str | None) -> Pictures:
     return Pictures(files, labels, classes, **rows)
 
 
+def _is_split(top: Path) -> bool:
+    """Whether root/train is the training part, or a class of that name (a means of transport, say).
+
+    A part holds class folders, and at most val and test stand beside it; pictures lie in a class.
+    """
+    there = _folders(top)
+    others = [name for name in there if name not in SPLITS]
+    if "train" not in there or not others:
+        return "train" in there
+    if not _folders(top / "train") or not {"val", "test"} & set(there):
+        log.info("%s is a class, as %s is, and not the training part", top / "train", others[0])
+        return False
+    log.info("%s is cut into %s; passed over: %s", top, ", ".join(SPLITS), ", ".join(others))
+    return True
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
 def _classes(folder: Path) -> tuple[str, ...]:
-    classes = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."))
-    if not classes:
+    if not (classes := tuple(_folders(folder))):
         raise ZooError(f"{folder} holds no class folders; put the images of each class into {folder}/<class>/.")
     return classes
 
 
 def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
     files, labels = [], []
     for name in _classes(folder):
         if name not in classes:
@@ -60,9 +79,9 @@ def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarr
                 f"{folder / name} is a class outside the {len(classes)} of the training folder "
                 f"({', '.join(classes)}); rename or remove it, or add it to the training images."
             )
-        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+        found = image_files(folder / name)
         if not found:
-            raise ZooError(f"{folder / name} holds no images ({', '.join(IMG_EXTENSIONS)}); add some or remove it.")
+            raise ZooError(f"{folder / name} holds no images ({', '.join(EXTENSIONS)}); add some or remove it.")
         files += found
         labels += [classes.index(name)] * len(found)
     return files, np.array(labels, dtype=np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from datamodules import folders, sources
 from datamodules.module import ImageData
+from datamodules.prepare import Spec
 from datamodules.splits import carve
 from zoo.errors import ZooError, nearest
 
@@ -64,10 +65,12 @@ class CIFAR10JPEG(ImageData):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImageFolder(ImageData):
-    """Any folder of class folders, decoded as needed. `test_fraction` is carved out where there is no test folder."""
+    """Any folder of class folders, decoded as needed. `test_fraction` is carved out where there is no test folder;
+    exif_orientation: turn photographs as their EXIF tag says."""
 
     root: str | None = None
     test_fraction: float = 0.2
+    exif_orientation: bool = True
     default_size = 224
 
     def load(self) -> sources.Pictures:
@@ -75,3 +78,6 @@ class ImageFolder(ImageData):
         if found.test is None:
             found.train, found.test = carve(found, self.test_fraction, self.split_seed, "test_fraction")
         return found
+
+    def _shape(self) -> Spec:
+        return {**super()._shape(), "exif_orientation": self.exif_orientation}

@@ -11,11 +11,12 @@ from lightning.pytorch import LightningDataModule
 
 from datamodules.augment import Augment
 from datamodules.datasets import Images
-from datamodules.prepare import IMAGENET, Spec, Values, gray, normalisation, shape, statistics
+from datamodules.prepare import IMAGENET, Spec, Values, normalisation, shape, statistics
 from datamodules.sampling import Draw, EvalBatches, Loader, TrainBatches, TrainLoader, generator
 from datamodules.sources import Pictures
 from datamodules.splits import carve, limit
 from zoo.errors import ZooError
+from zoo.preprocess import Preprocess, grey
 
 log = logging.getLogger(__name__)
 
@@ -136,22 +137,22 @@ class ImageData(LightningDataModule):
         )
         return shape(channels, size, self.in_chans, self.img_size, self.handed)
 
-    def _statistics(self) -> Values:
-        """Mean and standard deviation of the training images, counted once for each number of channels."""
+    def _statistics(self) -> tuple[Values, str]:
+        """Mean and standard deviation of the training images, counted once for each number of channels; of files ImageNet's."""
         found, channels = self._found(), self._shape()["in_chans"]
         if not isinstance(found.images, torch.Tensor):
-            return IMAGENET
+            return IMAGENET, "ImageNet's"
         if channels not in self._own:
             images = found.images[torch.from_numpy(found.train)]
-            self._own[channels] = statistics(gray(images) if channels < images.shape[1] else images)
-        return self._own[channels]
+            self._own[channels] = statistics(grey(images) if channels < images.shape[1] else images)
+        return self._own[channels], "the data's own"
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def _part(self, part: str) -> Images:
         found = self._found()
         rows = torch.from_numpy(getattr(found, part))
-        return Images(found.images, torch.from_numpy(found.labels), rows, self.preprocess)
+        return Images(found.images, torch.from_numpy(found.labels), rows, Preprocess(**self.preprocess))
 
     def _quiet(self) -> None:
         if torch.is_tensor(self._found().images) and self.num_workers == 0:

@@ -1,4 +1,4 @@
-"""From uint8 images to what a model reads: size, channels, normalisation. The specification has Preprocess's fields."""
+"""Whose size, channels, mean and deviation images are given: the config's, the model's or the data's own."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 from zoo.errors import ZooError, nearest
 
-Spec = dict[str, Any]  # size, in_chans, mean, std, interpolation, crop
+Spec = dict[str, Any]  # the fields of zoo.preprocess.Preprocess
 Values = tuple[tuple[float, ...], tuple[float, ...]]  # mean, std; one number a channel
 
 # The usual choice for photographs in files; their own statistics would need every file decoded.
@@ -29,8 +29,8 @@ def shape(channels: int, size: int, in_chans: int | None, img_size: int | None, 
     return {"size": size, "in_chans": in_chans, "interpolation": interpolation, "crop": handed.get("crop", 1.0)}
 
 
-def normalisation(channels: int, chosen: Spec | None, handed: Spec, own: Callable[[], Values]) -> tuple:
-    """mean, std and whose they are: the config's, else the model's, else the data's own."""
+def normalisation(channels: int, chosen: Spec | None, handed: Spec, own: Callable[[], tuple[Values, str]]) -> tuple:
+    """mean, std and whose they are: the config's, else the model's, else what `own` gives and says."""
     if chosen is not None:
         if set(chosen) != {"mean", "std"}:
             raise ZooError(f"data.normalise={chosen} is not {{mean: ..., std: ...}}.")
@@ -38,7 +38,7 @@ def normalisation(channels: int, chosen: Spec | None, handed: Spec, own: Callabl
     elif "mean" in handed:
         mean, std, whose = handed["mean"], handed["std"], "the model's preprocessing"
     else:
-        (mean, std), whose = own(), "the data's own"
+        (mean, std), whose = own()
     mean, std = fit_channels(mean, channels), fit_channels(std, channels)
     if min(std) <= 0:
         raise ZooError(f"std={list(std)} must be above 0; correct data.normalise.std.")
@@ -53,30 +53,6 @@ def fit_channels(values: float | Sequence[float], channels: int) -> tuple[float,
     if len(values) != 1 and channels != 1:
         raise ZooError(f"mean or std has {len(values)} values for {channels} channels; give 1 or {channels}.")
     return (sum(values) / len(values),) * channels
-
-
-def gray(images: torch.Tensor) -> torch.Tensor:
-    """The mean over the channels, in uint8."""
-    return images.float().mean(1, keepdim=True).round().to(torch.uint8)
-
-
-def resize(images: torch.Tensor, spec: Spec) -> torch.Tensor:
-    """Shortest side to size / crop, then the centre: how timm evaluates. uint8 [..., C, H, W] in and out."""
-    size, whole = spec["size"], int(spec["size"] / spec["crop"])
-    if images.shape[-2:] == (size, size) and whole == size:
-        return images
-    from torchvision.transforms.v2 import InterpolationMode, functional
-
-    images = functional.resize(images, [whole], InterpolationMode(spec["interpolation"]), antialias=True)
-    return functional.center_crop(images, [size, size])
-
-
-def normalise(images: torch.Tensor, spec: Spec) -> torch.Tensor:
-    """uint8 [B, C, H, W] to float: (x / 255 - mean) / std. One channel meets three by broadcasting."""
-    if images.shape[1] > spec["in_chans"]:
-        images = gray(images)
-    mean, std = (torch.tensor(spec[key]).view(-1, 1, 1) for key in ("mean", "std"))
-    return (images.float() * (1 / (255 * std))).sub_(mean / std)
 
 
 def statistics(images: torch.Tensor, chunk: int = 4096) -> Values:

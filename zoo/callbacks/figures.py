@@ -63,7 +63,7 @@ class Figures(Callback):
         from zoo.inspect.maps import attention_maps
         from zoo.inspect.predictions import predict
         from zoo.inspect.preprocess import to_pixels
-        from zoo.models.preprocess import Preprocess
+        from zoo.preprocess import Preprocess
 
         data = trainer.datamodule
         images, labels = data.test_images(self.images)

@@ -80,7 +80,6 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
 
 def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor"]]:
     """Names, and inputs [1, C, H, W] of the model."""
-    from datamodules.datasets import decode
     from zoo.inspect import to_input
 
     if source.startswith("test:"):
@@ -90,7 +89,7 @@ def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor
     if not path.exists():
         raise ZooError(f"{source} does not exist; give an image, a folder of images, or test:<number>.")
     for file in _files(path) if path.is_dir() else [path]:
-        yield str(file), to_input(decode(file, file), model.preprocess)
+        yield str(file), to_input(file, model.preprocess)
 
 
 def _png(options: argparse.Namespace) -> Path:
@@ -123,11 +122,11 @@ def _is_graph(model: "Model", options: argparse.Namespace) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS
+    from zoo.preprocess import EXTENSIONS, image_files
 
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
+    found = image_files(folder)
     if not found:
-        raise ZooError(f"{folder} holds no images ({', '.join(IMG_EXTENSIONS)}).")
+        raise ZooError(f"{folder} holds no images ({', '.join(EXTENSIONS)}).")
     return found
 
 

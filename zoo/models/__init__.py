@@ -1,6 +1,6 @@
 """Models: one file a family; `registry.py` names them."""
 
 from zoo.models.factory import build_model, create_model, list_models
-from zoo.models.preprocess import Preprocess
+from zoo.preprocess import Preprocess
 
 __all__ = ["Preprocess", "build_model", "create_model", "list_models"]

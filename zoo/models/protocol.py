@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from zoo.models.preprocess import Preprocess
+from zoo.preprocess import Preprocess
 
 
 @runtime_checkable

@@ -14,8 +14,8 @@ from zoo.attention.parts import build
 from zoo.config import argument_types, check, instantiate, locate
 from zoo.errors import ZooError, nearest
 from zoo.files import write_text
-from zoo.models.preprocess import Preprocess
 from zoo.models.protocol import Model
+from zoo.preprocess import Preprocess
 from zoo.training.callbacks import Begin, ExactResume, SameConfig, Stopwatch
 from zoo.training.folders import summary
 from zoo.training.quiet import quiet
