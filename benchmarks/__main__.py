@@ -4,6 +4,8 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from zoo.errors import ZooError
+
 BENCHMARKS = {
     "vit": "our ViTs against timm's: time, GFLOP/s, peak memory",
     "epoch": "an epoch of the default run against a bare PyTorch loop",
@@ -27,7 +29,10 @@ def main(argv: list[str] | None = None) -> None:
         import torch
 
         torch.set_num_threads(threads)
-    import_module(f"benchmarks.{args.benchmark}").run(args)
+    try:
+        import_module(f"benchmarks.{args.benchmark}").run(args)
+    except ZooError as error:
+        parser.exit(2, f"error: {error}\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 REPEATS = 2  # the smaller of two processes: pages that the allocator kept for its own reasons come and go
 
 
-def measure(row: dict[str, Any], rounds: int | None = None, **sizes: int) -> dict[str, Any]:
+def measure(row: dict[str, Any], rounds: int | None = None, limit: float | None = None, **sizes: int) -> dict[str, Any]:
     """One row: megabytes of zoo and timm, and ratio = zoo / timm."""
     import torch
 

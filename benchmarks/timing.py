@@ -11,23 +11,46 @@ import torch
 Call = Callable[[], object]
 
 
-def in_turn(calls: Mapping[str, Call], rounds: int, warmup: int = 3) -> dict[str, list[float]]:
+#: Rounds that are kept whatever the time: a minimum of fewer says little.
+LEAST = 3
+
+
+def in_turn(
+    calls: Mapping[str, Call], rounds: int, warmup: int = 3, limit: float | None = None
+) -> dict[str, list[float]]:
     """Seconds of every call: each round times each contestant once, in an order turned by one place each round.
 
-    The first `warmup` rounds (compilation, caches, allocator) are not kept. The garbage collector waits outside.
+    The first `warmup` rounds (caches, allocator; the very first compiles) are not kept. The garbage collector waits outside.
+
+    Args:
+        calls: name -> what is timed.
+        rounds: how many are kept, at most.
+        warmup: how many are not, at most.
+        limit: seconds, counted from the end of the first round, after which no further round begins once LEAST are kept;
+            warming up ends after a fifth of it. None: no limit.
     """
     names = list(calls)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    began = None
+
+    def over(share: float = 1.0) -> bool:
+        return limit is not None and began is not None and perf_counter() - began > share * limit
+
     gc.collect()
     gc.disable()
     try:
         for turn in range(warmup + rounds):
+            if turn < warmup and over(0.2):
+                continue
+            if len(seconds[names[0]]) >= LEAST and over():
+                break
             for i in range(len(names)):
                 name = names[(turn + i) % len(names)]
                 start = perf_counter()
                 calls[name]()
                 if turn >= warmup:
                     seconds[name].append(perf_counter() - start)
+            began = began or perf_counter()
     finally:
         gc.enable()
     return seconds

@@ -1,4 +1,9 @@
-"""Our ViTs against timm's: time of a forward and of a training step, GFLOP/s, peak memory."""
+"""Our ViTs against timm's: time of a forward and of a training step, GFLOP/s, peak memory.
+
+A row by itself, on a machine that is quiet now, into a file that the next one is added to:
+
+    python -m benchmarks vit --only vit_small_patch16_224/train/compiled/float32/32 --seconds 60 --resume --out FILE
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -13,6 +18,7 @@ from benchmarks import memory
 from benchmarks.contestants import CALLS, DTYPES, flops, images, trio
 from benchmarks.results import Results
 from benchmarks.timing import gemm_peak, in_turn, load, summary
+from zoo.errors import ZooError
 
 AXES = {
     "models": ("vit_tiny_patch16_224", "vit_small_patch16_224"),
@@ -27,31 +33,52 @@ NAME = ("model", "what", "mode", "dtype", "batch")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, values in AXES.items():
         parser.add_argument(f"--{name}", default=",".join(map(str, values)), help="default: %(default)s")
+    parser.add_argument(
+        "--only", default="", help="rows whose key, model/what/mode/dtype/batch, begins so; several: by commas"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="print the keys of what would be measured, and measure nothing"
+    )
+    parser.add_argument("--seconds", type=float, help="a row's time after its first round; default: no limit")
     parser.add_argument("--rounds", type=int, help="default: 100 at batch 1, else 20")
     parser.add_argument("--threads", type=int, help="threads of torch; default: its own choice")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure each row that is not there yet, then print the table."""
+    if args.list:
+        return print(*map(key_of, rows(args)), sep="\n")
     results = Results("vit", args.out, args.resume, step="forward, cross-entropy, backward, fused AdamW")
-    dtypes = args.dtypes.split(",")
+    dtypes = sorted({row["dtype"] for row in rows(args)})
     results.session["gemm_peak_start"] = {name: gemm_peak(DTYPES[name]) for name in dtypes}
     for row in rows(args):
-        key = "/".join(map(str, row.values()))
+        key = key_of(row)
         if key in results.rows:
             continue
         # Parts of a compiled call come from a cache by code: without the reset a row would depend on those before it.
         torch.compiler.reset()
         measure = memory.measure if row["what"] == "memory" else timed
-        results.add(key, {**row, **measure(row, args.rounds)})
+        results.add(key, {**row, **measure(row, args.rounds, args.seconds)})
         print(f"{key}: {results.rows[key]['ratio']:.3f} (load {load()})", flush=True)
     results.session["gemm_peak_end"] = {name: gemm_peak(DTYPES[name]) for name in dtypes}
     results.close()
     show(results)
 
 
-def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What is measured: every combination asked for. Memory is that of eager mode: a compiler's own would hide it."""
+def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What is measured: every combination asked for. Raises ZooError where `--only` leaves none."""
+    chosen = [row for row in combinations(args) if key_of(row).startswith(tuple(args.only.split(",")))]
+    if not chosen:
+        raise ZooError(f"--only {args.only} is no row of these models, modes, dtypes and batches; see --list.")
+    return chosen
+
+
+def key_of(row: dict[str, Any]) -> str:
+    return "/".join(map(str, row.values()))
+
+
+def combinations(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Memory is that of eager mode: a compiler's own would hide it."""
     axes = {name: getattr(args, name).split(",") for name in AXES}
     for model, what, mode, dtype, batch in product(*axes.values()):
         if what != "memory":
@@ -61,18 +88,19 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield {"model": model, "what": what, "mode": step, "dtype": dtype, "batch": int(batch)}
 
 
-def timed(row: dict[str, Any], rounds: int | None = None, **sizes: int) -> dict[str, Any]:
+def timed(row: dict[str, Any], rounds: int | None = None, limit: float | None = None, **sizes: int) -> dict[str, Any]:
     """One row: ratio = timm's time (the mean of its two copies) / ours; spread = how far the copies are apart."""
     models, dtype = trio(row["model"], **sizes), DTYPES[row["dtype"]]
     x = images(models["timm"], row["batch"])
     work = flops(models["timm"], x, row["what"]) / 1e9
     calls = {name: CALLS[row["what"]](model, x, dtype, row["mode"]) for name, model in models.items()}
-    times = summary(in_turn(calls, rounds or (100 if row["batch"] == 1 else 20)))
+    seconds = in_turn(calls, rounds or (100 if row["batch"] == 1 else 20), limit=limit)
+    times = summary(seconds)
     zoo_ms, timm_ms, copy_ms = (times[name]["min_ms"] for name in ("zoo", "timm", "copy"))
     theirs = (timm_ms + copy_ms) / 2
     ratio, spread = theirs / zoo_ms, abs(timm_ms - copy_ms) / theirs
     return {
-        **times, "ratio": ratio, "spread": spread, "ok": ratio >= 1 - spread, "gflop": work,
+        **times, "rounds": len(seconds["zoo"]), "ratio": ratio, "spread": spread, "ok": ratio >= 1 - spread, "gflop": work,
         "gflops": {"zoo": work / zoo_ms * 1e3, "timm": work / theirs * 1e3}, "load": load(),
     }  # fmt: skip
 

@@ -18,9 +18,9 @@ def small(monkeypatch):
     """The ViT benchmark on one block, four patches and small matrix products; returns the keys that were measured."""
     measured = []
 
-    def timed(row, rounds):
+    def timed(row, rounds, limit):
         measured.append((row["what"], row["batch"]))
-        return vit_timed(row, rounds, **TINY)
+        return vit_timed(row, rounds, limit, **TINY)
 
     vit_timed = vit.timed
     monkeypatch.setattr(vit, "timed", timed)
@@ -54,6 +54,19 @@ def test_vit_writes_rows_and_resumes(tmp_path, small, capsys):
     assert "zoo/timm" in capsys.readouterr().out
 
 
+def test_vit_measures_one_row_within_a_limit(tmp_path, small, capsys):
+    out, key = tmp_path / "vit.json", "vit_tiny_patch16_224/train/eager/float32/1"
+    one = ["--only", key, "--seconds", "1e-9", "--out", str(out)]
+    door.main(["vit", "--list", "--only", key])
+    assert capsys.readouterr().out.split() == [key] and not out.exists()
+    door.main(["vit", *one])
+    (row,) = json.loads(out.read_text())["rows"].items()
+    assert row[0] == key and row[1]["rounds"] == timing.LEAST and small == [("train", 1)]
+    with pytest.raises(SystemExit) as stop:
+        door.main(["vit", "--only", "vit_huge", "--out", str(out)])
+    assert stop.value.code == 2 and "error: --only vit_huge is no row" in capsys.readouterr().err
+
+
 def test_bfloat16_runs():
     row = {"model": "vit_tiny_patch16_224", "mode": "eager", "dtype": "bfloat16", "batch": 1}
     for what in ("forward", "train"):
@@ -65,6 +78,13 @@ def test_every_round_times_each_once_in_a_turned_order():
     times = timing.in_turn({name: partial(order.append, name) for name in "abc"}, rounds=2, warmup=1)
     assert "".join(order) == "abc" + "bca" + "cab"
     assert [len(times[name]) for name in "abc"] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("limit, kept", [(None, 9), (1e9, 9), (1e-9, timing.LEAST)])
+def test_a_limit_ends_rounds_but_for_the_least(limit, kept):
+    calls = []
+    times = timing.in_turn({"a": partial(calls.append, 0)}, rounds=9, warmup=3, limit=limit)
+    assert len(times["a"]) == kept and len(calls) == kept + (1 if limit == 1e-9 else 3)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
