@@ -11,7 +11,7 @@ import zoo
 from tests.tasks.tiny import ADAMW, data, loader, make_task, make_trainer
 from zoo.callbacks.figures import Figures
 from zoo.errors import ZooError
-from zoo.inspect.maps import attention_maps, patch_attention
+from zoo.inspect.maps import PatchMaps, attention_maps, patch_attention
 from zoo.inspect.plots import confusion_matrix, learning_curves, read_metric
 
 VIT = {"_target_": "zoo.models.vit.ViT", "img_size": 4, "patch_size": 2, "in_chans": 1, "num_classes": 3}
@@ -93,11 +93,54 @@ def test_patch_attention_by_hand():
         patch_attention(weights, (2, 3), 1, True)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_attention_maps_of_grey_and_colour(tmp_path, channels):
-    maps = torch.rand(2, 3, 2, 2)
+@pytest.mark.parametrize("channels, heads, layers", [(1, 3, 2), (3, 3, 1), (3, 12, 12)])
+def test_attention_maps_of_grey_and_colour_and_many_heads(tmp_path, channels, heads, layers):
+    maps = PatchMaps(
+        torch.rand(2, heads, 2, 2), torch.rand(2, layers, 2, 2), torch.rand(2, 2, 2) if layers > 1 else None
+    )
     png = attention_maps(torch.rand(2, channels, 8, 8), maps, tmp_path / "m.png", ["a", "b\nnot c"])
     assert png.read_bytes()[:4] == PNG
+
+
+def texts(figure):
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, kept instead of written."""
+    kept = []
+    for module in ("maps", "plots"):
+        monkeypatch.setattr(f"zoo.inspect.{module}.save", lambda figure, png: kept.append(figure) or png)
+    return kept
+
+
+def test_of_many_heads_and_layers_some_are_shown_first_and_last_layer_among_them(figures):
+    maps = PatchMaps(torch.rand(1, 12, 2, 2), torch.rand(1, 12, 2, 2), torch.rand(1, 2, 2))
+    attention_maps(torch.rand(1, 3, 8, 8), maps, "m.png", ["a"])
+    columns = [axes.get_title().replace("\n", " ") for axes in figures[0].axes if axes.get_title()]
+    heads = [f"last layer head {h}" for h in range(6)]
+    assert columns == ["image", *heads, *(f"layer {i} mean of heads" for i in (0, 4, 7, 11)), "all layers rollout"]
+
+
+def test_with_mixed_labels_no_training_accuracy_is_drawn_and_the_figure_says_why(tmp_path, figures):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,train/loss,val/loss,val/accuracy\n0,1,2.5,2.0,.5\n1,2,1.5,1.0,.7\n")
+    learning_curves(path, "a.png")
+    loss, accuracy = figures[0].axes
+    assert [line.get_label() for line in loss.lines] == ["training, on mixed labels", "validation"]
+    assert "training" not in {line.get_label() for line in accuracy.lines}
+    assert "mixed images have no one right class" in accuracy.get_xlabel()
+
+
+@pytest.mark.parametrize("mode, best", [("max", "0.9"), ("min", "0.2")])
+def test_the_best_value_is_marked_by_the_metric_and_its_mode(tmp_path, figures, mode, best):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,train/mae,val/mae\n0,1,2.5,.9\n1,2,1.5,.2\n")
+    learning_curves(path, "a.png", "mae", mode)
+    assert best in texts(figures[0])
 
 
 # ---- graphs

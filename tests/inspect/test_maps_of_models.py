@@ -6,7 +6,7 @@ import torch
 
 import zoo
 from zoo.attention import record_attention
-from zoo.inspect import record_residual
+from zoo.inspect import record_residual, rollout
 from zoo.inspect.predictions import predict
 
 SMALL = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 3, "dim": 32, "depth": 2, "num_heads": 2}
@@ -37,7 +37,28 @@ def test_the_map_is_of_the_last_layer_over_the_patches(more):
     n = model.num_prefix_tokens
     last = maps["blocks.1.attn"]
     query = last[:, :, 0] if model.cls_token is not None else last[:, :, n:].mean(2)
-    torch.testing.assert_close(predict(model, x).maps.flatten(2), query[..., n:])
+    torch.testing.assert_close(predict(model, x).maps.heads.flatten(2), query[..., n:])
+
+
+@pytest.mark.parametrize("more", [{}, {"reg_tokens": 3}, {"class_token": False, "pool": "mean"}])
+def test_beside_the_heads_stand_every_layer_and_the_rollout(more):
+    """B3: rows of the rollout sum to 1, so that what a map lacks of 1 is what class and register tokens got."""
+    model = zoo.create_model("vit_tiny_patch16_224", **SMALL, **more).eval()
+    x = torch.randn(2, 1, 8, 8)
+    with record_attention(model) as recorded:
+        model(x)
+    _, layers, through = predict(model, x).maps
+    n, by_class = model.num_prefix_tokens, model.cls_token is not None
+    for i, weights in enumerate(recorded.values()):
+        query = weights[:, :, 0] if by_class else weights[:, :, n:].mean(2)
+        torch.testing.assert_close(layers[:, i].flatten(1), query.mean(1)[:, n:])
+    seen = rollout(recorded.values())
+    torch.testing.assert_close(through.flatten(1), (seen[:, 0] if by_class else seen[:, n:].mean(1))[:, n:])
+
+
+def test_one_layer_has_no_rollout_beside_itself():
+    model = zoo.create_model("vit_tiny_patch16_224", **{**SMALL, "depth": 1}).eval()
+    assert predict(model, torch.randn(2, 1, 8, 8)).maps.rollout is None
 
 
 def test_a_model_without_attention_has_no_map():

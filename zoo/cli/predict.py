@@ -6,9 +6,9 @@
     python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
 
-The figure shows each image, and what every head of the last layer makes of it; of a graph a node, and how every head of
-the first layer weighs its edges. An .npz is what data=npz trains on; edge_attr and, for R-GAT, edge_type are read where
-the model reads them, y and masks never.
+The figure shows each image, and how much of each patch the last layer's heads, every layer and the rollout read; of a
+graph a node, and how every head of the first layer weighs its edges. An .npz is what data=npz trains on; edge_attr and,
+for R-GAT, edge_type are read where the model reads them, y and masks never.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zoo.inspect.maps import PatchMaps
     from zoo.models.protocol import Model
 
 BATCH = 32
@@ -70,12 +71,12 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
         table(best[0], names[0])
     else:
         table([(name, *(f"{said}  {share}" for said, share in row)) for name, row in zip(names, best, strict=True)])
-    maps = [answer.maps for answer in answers if answer.maps is not None]
-    if not maps:
+    maps = answers[0].maps  # a batch holds all that are drawn
+    if maps is None:
         console().print(f"{type(model).__name__} has no attention to draw.", markup=False)
         return
     titles = [f"{Path(name).name[:18]}\n{said} {share}" for name, ((said, share), *_) in zip(names, best, strict=True)]
-    print(_draw(torch.cat(inputs[:DRAWN]), torch.cat(maps)[:DRAWN], model, png, titles[:DRAWN]))
+    print(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))
 
 
 def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor"]]:
@@ -155,7 +156,7 @@ def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str
     return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
 
 
-def _draw(inputs: "Tensor", maps: "Tensor", model: "Model", png: Path, titles: list[str]) -> Path:
+def _draw(inputs: "Tensor", maps: "PatchMaps", model: "Model", png: Path, titles: list[str]) -> Path:
     from zoo.inspect.maps import attention_maps
     from zoo.inspect.preprocess import to_pixels
 

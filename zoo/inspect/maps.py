@@ -1,12 +1,40 @@
-"""Where a model looks: recorded attention weights laid over the images they belong to."""
+"""Where a model looks: recorded attention weights as maps beside the images they belong to."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.inspect.plots import new_figure, save
+from zoo.inspect.rollout import rollout
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HEADS, LAYERS = 6, 4  # that a figure shows; more would be too small to see
+CELL, SPACE = 1.15, 0.1  # inches of a map; of a gap between two groups, in maps
+
+
+class PatchMaps(NamedTuple):
+    """How much of each patch reaches the class token (without one: the patches, on average), in three ways.
+
+    heads: [B, H, rows, cols], the last layer's weights, head by head.
+    layers: [B, L, rows, cols], each layer's weights, their mean over the heads; layer by layer, first layer first.
+    rollout: [B, rows, cols], followed through all layers (`zoo.inspect.rollout`); None where their tokens differ.
+    """
+
+    heads: Tensor
+    layers: Tensor
+    rollout: Tensor | None
+
+    def first(self, n: int) -> PatchMaps:
+        """The maps of the first n images."""
+        return PatchMaps(self.heads[:n], self.layers[:n], None if self.rollout is None else self.rollout[:n])
 
 
 def patch_attention(weights: Tensor, grid: tuple[int, int], prefix: int, class_token: bool) -> Tensor:
@@ -16,6 +44,7 @@ def patch_attention(weights: Tensor, grid: tuple[int, int], prefix: int, class_t
         weights: [B, H, N, N], as recorded; N = prefix + rows * cols.
         grid: (rows, cols) of the patches.
         prefix: tokens before the patches.
+        class_token: whether the first token is one.
 
     Returns: [B, H, rows, cols]; what goes to the prefix tokens is left out, so a map sums to at most 1.
     Raises: ZooError if the weights are not over such tokens.
@@ -27,42 +56,78 @@ def patch_attention(weights: Tensor, grid: tuple[int, int], prefix: int, class_t
     return query[..., prefix:].unflatten(-1, grid)
 
 
-def attention_maps(images: Tensor, maps: Tensor, png: str | Path, titles: Sequence[str]) -> Path:
-    """One row an image: the image, then each head's map laid over it, each scaled to its own largest weight.
+def patch_maps(weights: Sequence[Tensor], grid: tuple[int, int], prefix: int, class_token: bool) -> PatchMaps:
+    """`patch_attention` of the last layer's heads, of each layer's mean over heads, and of the rollout.
 
-    The colour's opacity is the weight, so what a head ignores stays the grey picture.
+    Args:
+        weights: [B, H, N, N] of each layer, first layer first; H may differ.
+        grid, prefix, class_token: as in `patch_attention`.
+
+    Raises: ZooError if a layer's weights are not over such tokens.
+    """
+    maps = [patch_attention(layer, grid, prefix, class_token) for layer in weights]
+    through = patch_attention(rollout(weights)[:, None], grid, prefix, class_token)[:, 0] if len(weights) > 1 else None
+    return PatchMaps(maps[-1], torch.stack([layer.mean(1) for layer in maps], 1), through)
+
+
+def attention_maps(images: Tensor, maps: PatchMaps, png: str | Path, titles: Sequence[str]) -> Path:
+    """One row an image: the image, and beside it the maps, each on a scale from 0 to its own largest weight.
+
+    Up to 6 heads of the last layer; the mean over heads of up to 4 layers, first and last among them; the rollout.
 
     Args:
         images: [B, C, H, W] in [0, 1], C 1 or 3.
-        maps: [B, heads, rows, cols].
-        titles: B lines, one for each image.
+        maps: of these images.
+        titles: B texts, one for each image.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    batch, heads = maps.shape[:2]
-    height, width = images.shape[-2:]
-    pictures = images.detach().cpu().float().clamp(0, 1)
-    grey = pictures.mean(1).numpy()
-    colour = pictures.permute(0, 2, 3, 1).numpy() if images.shape[1] == 3 else grey
-    weights = maps.detach().cpu().float()
-    heat = (weights / weights.amax((-2, -1), keepdim=True).clamp(min=1e-12)).numpy()
-
-    glow = LinearSegmentedColormap.from_list("glow", [(1, 0.3, 0.1, 0), (1, 0.35, 0.1, 0.6), (1, 0.85, 0.2, 0.95)])
-    figure = new_figure(1.15 * (heads + 1) + 0.3, 1.35 * batch + 0.5)
-    grid = figure.subplots(batch, heads + 1, squeeze=False)
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)  # a patch covers the pixels it was cut from
-    for i, row in enumerate(grid):
-        row[0].imshow(colour[i], cmap="gray", vmin=0, vmax=1, extent=extent)
-        row[0].set_title(titles[i], fontsize=7)
-        for head, axes in enumerate(row[1:]):
-            axes.imshow(0.7 * grey[i], cmap="gray", vmin=0, vmax=1, extent=extent)
-            image = axes.imshow(heat[i, head], cmap=glow, vmin=0, vmax=1, extent=extent)
-            if i == 0:
-                axes.set_title(f"head {head}", fontsize=7)
+    groups = _groups(maps)
+    widths = [1.0]
+    for group in groups:
+        widths += [SPACE, *[1.0] * len(group)]
+    batch, columns = len(images), len(widths)
+    figure = new_figure(CELL * sum(widths) + 0.9, CELL * batch + 0.9)
+    figure.suptitle("how much of each patch the model reads; each map from 0 (dark) to its largest weight", fontsize=9)
+    grid = figure.subplots(batch, columns, squeeze=False, width_ratios=widths)
     for axes in grid.flat:
-        axes.set_axis_off()
-    bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=30, pad=0.01, ticks=[0, 1])
-    bar.ax.set_facecolor("black")
-    bar.ax.set_yticklabels(["0", "max"], fontsize=7)
-    figure.suptitle("the last layer's attention to each patch, each map scaled to its largest weight", fontsize=9)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for i, (axes, picture) in enumerate(zip(grid[:, 0], _pictures(images), strict=True)):
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        axes.set_ylabel(titles[i], fontsize=7, rotation=0, ha="right", va="center")
+    grid[0, 0].set_title("image", fontsize=7)
+    column = 1
+    for group in groups:
+        for axes in grid[:, column]:
+            axes.set_axis_off()
+        for name, values in group.items():
+            column += 1
+            grid[0, column].set_title(name, fontsize=7)
+            for axes, value in zip(grid[:, column], values, strict=True):
+                _map(axes, value, images.shape[-2:])
+        column += 1
     return save(figure, png)
+
+
+def _groups(maps: PatchMaps) -> list[dict[str, Tensor]]:
+    """Maps [B, rows, cols] by the title of their column; a gap stands before each group."""
+    heads, layers = maps.heads.shape[1], maps.layers.shape[1]
+    groups = [{f"last layer\nhead {h}": maps.heads[:, h] for h in range(min(heads, HEADS))}]
+    if layers > 1:
+        chosen = range(layers) if layers <= LAYERS else [round(i * (layers - 1) / (LAYERS - 1)) for i in range(LAYERS)]
+        groups.append({f"layer {i}\nmean of heads": maps.layers[:, i] for i in chosen})
+    if maps.rollout is not None:
+        groups.append({"all layers\nrollout": maps.rollout})
+    return groups
+
+
+def _pictures(images: Tensor) -> list:
+    pictures = images.detach().cpu().float().clamp(0, 1)
+    return list((pictures[:, 0] if pictures.shape[1] == 1 else pictures.permute(0, 2, 3, 1)).numpy())
+
+
+def _map(axes: Axes, values: Tensor, size: Sequence[int]) -> None:
+    """A map in the pixels' coordinates: a patch covers what it was cut from."""
+    height, width = size
+    values = values.detach().cpu().float()
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    axes.imshow(values.numpy(), cmap="magma", vmin=0, vmax=max(values.max().item(), 1e-12), extent=extent)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COLOURS = {"train": "#4c72b0", "val": "#dd8452"}
+SHARES = ("accuracy", "f1")  # metrics that are read in per cent
 READABLE = 25  # classes up to which the counts of a confusion matrix can be read
 NAMED = 60  # classes up to which their names can
 
@@ -47,23 +48,37 @@ def read_metric(csv_path: str | Path, name: str) -> tuple[list[float], list[floa
     return epochs, [by_epoch[epoch] for epoch in epochs]
 
 
-def learning_curves(csv_path: str | Path, png: str | Path) -> Path:
-    """Loss and accuracy over the epochs, training and validation, from a run's metrics.csv."""
+def learning_curves(csv_path: str | Path, png: str | Path, metric: str = "accuracy", mode: str = "max") -> Path:
+    """The loss and a metric over the epochs, training and validation, from a run's metrics.csv.
+
+    Where the metric has no training values, as with mixed images, which have no one right class, the figure says so.
+
+    Args:
+        csv_path: the run's metrics.csv.
+        png: the file to write.
+        metric: its name without the part: "accuracy" for val/accuracy.
+        mode: "max" or "min", which of its validation values is marked as the best.
+    """
     figure = new_figure(9, 3.6)
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    mixed = bool(read_metric(csv_path, f"val/{metric}")[0]) and not read_metric(csv_path, f"train/{metric}")[0]
+    names = {"train": "training, on mixed labels" if mixed else "training", "val": "validation"}
+    for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         for part, colour in COLOURS.items():
-            epochs, values = read_metric(csv_path, f"{part}/{metric}")
+            epochs, values = read_metric(csv_path, f"{part}/{name}")
             if epochs:
                 marker = "o" if len(epochs) < 3 else None
-                axes.plot(epochs, values, color=colour, label=part, linewidth=1.8, marker=marker)
+                axes.plot(epochs, values, color=colour, label=names[part], linewidth=1.8, marker=marker)
         _clean(axes)
-        axes.set(xlabel="epoch", title=metric)
+        axes.set(xlabel="epoch", title=name.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         if axes.lines:
             axes.legend(frameon=False)
-        if metric == "accuracy":
-            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-            _mark_best(axes, *read_metric(csv_path, "val/accuracy"))
+        if name == metric:
+            if share := any(word in metric for word in SHARES):
+                axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+            _mark_best(axes, *read_metric(csv_path, f"val/{metric}"), mode, share)
+            if mixed:
+                axes.set_xlabel("epoch\nno training curve: mixed images have no one right class")
     return save(figure, png)
 
 
@@ -101,13 +116,14 @@ def confusion_matrix(matrix: Tensor, classes: Sequence[str], png: str | Path) ->
     return save(figure, png)
 
 
-def _mark_best(axes: Axes, epochs: list[float], values: list[float]) -> None:
+def _mark_best(axes: Axes, epochs: list[float], values: list[float], mode: str, share: bool) -> None:
     """A dot and the figure at the best value."""
     if values:
-        best = max(range(len(values)), key=values.__getitem__)
+        best = (max if mode == "max" else min)(range(len(values)), key=values.__getitem__)
         axes.plot(epochs[best], values[best], "o", color=COLOURS["val"], markersize=5)
-        text, place = f"{100 * values[best]:.1f} %", (epochs[best], values[best])
-        axes.annotate(text, place, (0, -14), textcoords="offset points", ha="center", fontsize=9, color=COLOURS["val"])
+        text, place = f"{100 * values[best]:.1f} %" if share else f"{values[best]:.4g}", (epochs[best], values[best])
+        away = (0, -14 if mode == "max" else 6)
+        axes.annotate(text, place, away, textcoords="offset points", ha="center", fontsize=9, color=COLOURS["val"])
 
 
 def _clean(axes: Axes) -> None:
