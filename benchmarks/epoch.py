@@ -25,6 +25,7 @@ from zoo.config import instantiate, plain
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.schedule import build_schedule
 from zoo.training import parts
+from zoo.training.run import train
 
 CONF = Path(__file__).parents[1] / "conf"
 BAR = 1.10
@@ -56,26 +57,20 @@ def alternate(overrides: list[str], rounds: int) -> dict[str, list[float]]:
     """Seconds of each epoch of the run and of the bare loop, the first of each left out."""
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF), version_base="1.3"):
         more = [f"paths.runs={folder}", f"paths.run={folder}", f"trainer.max_epochs={rounds + 2}"]
-        config = plain(compose("train", overrides=[*overrides, *more]))
-        parts.prepare_process(config)
-        data = instantiate(config["data"])
-        data.setup()
-        config["model"] = parts.fill(config["model"], data.facts)
-        task = instantiate(config["task"], model=config["model"])
-        parts.label(task.model, data)
-        turns = Turns(bare_epoch(config))
-        callbacks, _ = parts.make_callbacks(config, "benchmark", Path(folder), data)
-        logger = parts.make_each("logger", config["logger"])
-        # First in the list: it starts the clock before the others' work of an epoch, and stops it after all of it.
-        parts.make_trainer(config["trainer"], [turns, *callbacks], logger).fit(task, datamodule=data)
+        config = compose("train", overrides=[*overrides, *more, "test=false"])
+        turns = Turns(plain(config))
+        train(config, folder, watch=[turns])
     return {name: seconds[1:] for name, seconds in turns.seconds.items()}
 
 
 class Turns(Callback):
-    """Time from one epoch's beginning to the next one's, without the bare epoch that runs at each beginning."""
+    """Time from one epoch's beginning to the next one's, without the bare epoch that runs at each beginning.
 
-    def __init__(self, bare: Callable[[], None]):
-        self.bare = bare
+    First of the callbacks, so the clock starts before the others' work of an epoch, and stops after all of it.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        self.bare = bare_epoch(config)
         self.start: float | None = None
         self.seconds: dict[str, list[float]] = {"run": [], "bare": []}
 
@@ -90,8 +85,9 @@ class Turns(Callback):
 
 def bare_epoch(config: dict[str, Any]) -> Callable[[], None]:
     """What one would write without any framework: train on all batches, then validate."""
-    data, model, how = instantiate(config["data"]), build(config["model"]), config["task"]
+    data, how = instantiate(config["data"]), config["task"]
     data.setup()
+    model = build(parts.fill(config["model"], data.facts))
     train, val = data.train_dataloader(), data.val_dataloader()
     optimizer = build_optimizer(model, how["optimizer"])
     epochs = config["trainer"]["max_epochs"]

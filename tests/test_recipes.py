@@ -10,7 +10,8 @@ import zoo
 from tests.training.compose import compose, fit
 from zoo.config import check, instantiate, plain
 from zoo.errors import ZooError
-from zoo.training.parts import check_config, fill
+from zoo.training.checks import check_config
+from zoo.training.parts import fill
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = ("model=vit", "model.dim=16", "model.depth=1", "model.num_heads=2", "model.patch_size=2")

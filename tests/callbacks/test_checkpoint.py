@@ -16,7 +16,7 @@ from zoo.callbacks.both import BestOfBoth
 from zoo.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from zoo.config import instantiate, plain
 from zoo.errors import ZooError
-from zoo.training.parts import best as chosen
+from zoo.training.trainer import best as chosen
 
 SAVE_FOREVER = """
 import sys, torch

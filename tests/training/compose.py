@@ -8,8 +8,8 @@ import torch
 from omegaconf import DictConfig
 
 from tests.training.conftest import ROOT, TINY
-from zoo.config import instantiate, plain
-from zoo.training import folders, parts
+from zoo.training import folders
+from zoo.training.run import train
 
 folders.register()
 
@@ -21,18 +21,11 @@ def compose(*overrides: str, run: Path | str = "run") -> DictConfig:
 
 
 def fit(folder: Path, *overrides: str, extra=(), checkpoint=None, stop_with=()):
-    """Train as train.py does, with `extra` callbacks; returns the trainer."""
-    config = plain(compose(*TINY[:-1], "callbacks=none", *overrides, run=folder))
-    parts.check_config(config)
-    parts.prepare_process(config)
-    data = instantiate(config["data"])
-    data.setup()
-    task = instantiate(config["task"], model=parts.fill(config["model"], data.facts))
-    callbacks, _ = parts.make_callbacks(config, "0" * 12, folder, data)
-    trainer = parts.make_trainer(
-        config["trainer"], [*callbacks, *extra], parts.make_each("logger", config.get("logger"))
-    )
-    with suppress(stop_with):
-        trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    torch.set_grad_enabled(True)
-    return trainer
+    """Train as train.py does, with `extra` callbacks; returns the trainer, or None where `stop_with` stopped it."""
+    given = () if checkpoint is None else (f"ckpt_path='{checkpoint}'",)
+    config = compose(*TINY[:-1], "callbacks=none", "test=false", *overrides, *given, run=folder)
+    try:
+        with suppress(stop_with):
+            return train(config, folder, watch=extra).trainer
+    finally:
+        torch.set_grad_enabled(True)

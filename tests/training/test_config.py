@@ -6,8 +6,9 @@ from hydra.errors import HydraException
 from tests.training.compose import compose
 from zoo.config import check, instantiate, locate, plain
 from zoo.errors import ZooError
+from zoo.training.checks import check_config
 from zoo.training.identity import config_hash, essence, flatten
-from zoo.training.parts import check_config, fill
+from zoo.training.parts import fill
 from zoo.training.sentences import explain
 
 

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.training.compose import compose
 from zoo.config import plain
-from zoo.training.parts import check_config
+from zoo.training.checks import check_config
 from zoo.training.summary import next_trainings
 
 CHOICES = {"model": "vit", "data": "digits", "score": "scaled_dot", "position": "learned_2d"}

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli._table import table
+from zoo.console import table
 
 if TYPE_CHECKING:
     from torch import nn

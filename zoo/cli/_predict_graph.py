@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli._table import table
 from zoo.cli.predict import likeliest
+from zoo.console import table
 from zoo.errors import ZooError, nearest
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli import _conf
+from zoo import conf
 from zoo.cli._model import describe_model, takes
-from zoo.cli._table import table
+from zoo.console import table
 from zoo.errors import ZooError, nearest
 
 #: What of a run's config decides most, in words.
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.models.registry import CONFIGS
 
     name, changes, folder = options.name.removeprefix("model="), options.changes, Path(options.name)
-    made_by_train = _conf.options("model")
+    made_by_train = conf.options("model")
     if name not in made_by_train and changes:
         raise ZooError(f"{changes[0]!r} changes nothing here: {name} is no model of conf/model.")
     if folder.is_dir():
@@ -58,7 +58,7 @@ def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
     from zoo.config import check, instantiate, plain
     from zoo.training.parts import fill
 
-    config = _conf.compose_train([f"model={name}", *changes])
+    config = conf.compose_train([f"model={name}", *changes])
     model = plain(config.model)
     check({"model": model})
     data = instantiate(config.data)

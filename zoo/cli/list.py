@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from zoo.cli import _conf
-from zoo.cli._table import table
+from zoo import conf
+from zoo.console import table
 from zoo.errors import ZooError, nearest
 
 Rows = Iterator[tuple[str, str]]
@@ -75,8 +75,8 @@ def _group(group: str) -> Callable[[], Rows]:
     """The options of a config group: the yaml's own comment, else the first line of what it builds."""
 
     def rows() -> Rows:
-        for name, path in _conf.options(group).items():
-            yield name, _conf.comment(path) or _built(group, name)
+        for name, path in conf.options(group).items():
+            yield name, conf.comment(path) or _built(group, name)
 
     return rows
 
@@ -84,7 +84,7 @@ def _group(group: str) -> Callable[[], Rows]:
 def _built(group: str, name: str) -> str:
     from zoo.inspect.words import summary
 
-    return summary(_conf.compose(group, name))
+    return summary(conf.compose(group, name))
 
 
 def _kernels() -> Rows:

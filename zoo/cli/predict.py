@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli._table import console, table
+from zoo.console import console, table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:

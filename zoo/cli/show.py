@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.cli import _conf
+from zoo import conf
 from zoo.errors import ZooError, nearest
 
 AXES = ("pattern", "score", "position")
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     if out and len(chosen) > 1:
         raise ZooError(f"out={out} is one file for {len(chosen)} pictures ({', '.join(chosen)}); leave it out.")
     for axis, name in chosen.items():
-        config = _conf.compose(axis, name, [c for c in changes if c.split(".")[0].lstrip("+~") == axis])
+        config = conf.compose(axis, name, [c for c in changes if c.split(".")[0].lstrip("+~") == axis])
         print(draw(axis, config, {"n": TOKENS[axis], **settings}, Path(out or f"{axis}-{name}.png")))
 
 
@@ -73,7 +73,7 @@ def read(words: Sequence[str]) -> tuple[dict[str, str], list[str], dict[str, Any
             key = key.replace(long, LONG[long])
         root = key.lstrip("+~").split(".")[0]
         if not equals:
-            ways = [f"{axis}={name}" for axis in AXES for name in _conf.options(axis)]
+            ways = [f"{axis}={name}" for axis in AXES for name in conf.options(axis)]
             raise ZooError(f"{word!r} is not key=value; {nearest(word, ways)}")
         if key in AXES:
             chosen[key] = value
@@ -88,7 +88,7 @@ def read(words: Sequence[str]) -> tuple[dict[str, str], list[str], dict[str, Any
     roots = {change.lstrip("+~").split(".")[0] for change in changes}
     if not chosen or roots - chosen.keys():
         axis = min(roots - chosen.keys(), default="pattern")
-        raise ZooError(f"Name what to draw, {axis}=<one of {', '.join(_conf.options(axis))}>.")
+        raise ZooError(f"Name what to draw, {axis}=<one of {', '.join(conf.options(axis))}>.")
     return chosen, changes, settings
 
 

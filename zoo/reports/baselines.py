@@ -25,16 +25,16 @@ def run(words: Sequence[str]) -> None:
     """Fit, and print accuracy and macro-F1 of the test rows."""
     from sklearn.metrics import accuracy_score, f1_score
 
-    from zoo.cli import _conf
-    from zoo.cli._table import table
+    from zoo import conf
     from zoo.config import instantiate, plain
+    from zoo.console import table
     from zoo.training import folders
 
     words = list(words)
     if wrong := [word for word in words if not word.startswith(("data=", "data."))]:
         raise ZooError(f"{wrong[0]!r} is no setting of this study; it takes data=... and data.key=...")
     folders.register()
-    data = instantiate(plain(_conf.compose_train(["paths.run=.", *(words or ["data=digits_knn"])]))["data"])
+    data = instantiate(plain(conf.compose_train(["paths.run=.", *(words or ["data=digits_knn"])]))["data"])
     if getattr(data, "kind", None) != "graph":
         raise ZooError(f"{type(data).__name__} is no graph; these baselines are of graphs, take data=cora or the like.")
     data.prepare_data()

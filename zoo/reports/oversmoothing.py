@@ -40,7 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def run(words: Sequence[str]) -> None:
     """Train what is not yet in the folder, print the table, write results.json, table.csv and oversmoothing.png."""
-    from zoo.cli._table import console
+    from zoo.console import console
     from zoo.reports import table
     from zoo.reports.curves import draw
 
@@ -87,17 +87,17 @@ def study(settings: Settings, folder: Path, known: Sequence[Run]) -> Iterator[Ru
 
 def compose(settings: Settings, variant: str, depth: int, seed: int, folder: Path) -> dict[str, Any]:
     """The config of one training, checked as train.py checks it."""
-    from zoo.cli import _conf
+    from zoo import conf
     from zoo.config import plain
-    from zoo.training import folders, parts
+    from zoo.training import folders
+    from zoo.training.checks import check_config
 
     folders.register()
     own = [f"model.depth={depth}", f"seed={seed}", f"trainer.max_epochs={settings.epochs}", f"paths.run='{folder}'"]
-    config = plain(_conf.compose_train([*settings.changes, *own, "callbacks=none"]))
+    config = plain(conf.compose_train([*settings.changes, *own, "callbacks=none", "~logger"]))
     for name in variant.split("+"):
         config["model"] |= VARIANTS[name]
-    config["task"]["model"] = config["model"]
-    parts.check_config(config)
+    check_config(config)
     return config
 
 

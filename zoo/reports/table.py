@@ -54,7 +54,7 @@ def header() -> list[str]:
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """On the terminal."""
-    from zoo.cli._table import table
+    from zoo.console import table
 
     seeds = "/".join(sorted({str(row["seeds"]) for row in rows}))
     table(map(as_text, rows), f"mean ± standard deviation over {seeds} seeds", header())

@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.config import instantiate
 from zoo.errors import ZooError
 from zoo.training import parts
-from zoo.training.callbacks import ExactResume
+from zoo.training.run import train
 
 
 class Best(Callback):
@@ -35,6 +35,14 @@ class Best(Callback):
             self.chosen, self.epoch = (accuracy, -loss), trainer.current_epoch
             self.weights = copy.deepcopy(pl_module.state_dict())
         trainer.should_stop = trainer.should_stop or self.waited >= self.patience
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.epoch < 0:
+            raise ZooError(
+                "No epoch had a validation accuracy: training ended before the first, or gave NaN from the start."
+            )
+        self.epochs = trainer.current_epoch
+        pl_module.load_state_dict(self.weights)  # what is tested
 
 
 def load(config: Mapping[str, Any]) -> Any:
@@ -60,20 +68,11 @@ def fit(config: Mapping[str, Any], data: Any, patience: int) -> tuple[Any, dict[
     Args:
         config: of train.py, plain; its callbacks and loggers are left out.
     """
-    parts.prepare_process(config)
-    task = instantiate(parts.fill(config["task"], data.facts), model=parts.fill(config["model"], data.facts))
     best = Best(patience)
-    settings = {**config["trainer"], "enable_progress_bar": False}
-    trainer = parts.make_trainer(settings, [ExactResume(config["seed"]), best], [])
-    trainer.fit(task, datamodule=data)
-    if best.epoch < 0:
-        raise ZooError(
-            "No epoch had a validation accuracy: training ended before the first, or gave NaN from the start."
-        )
-    task.load_state_dict(best.weights)
-    (tested,) = trainer.test(task, datamodule=data, verbose=False)
-    figures = {"accuracy": tested["test/accuracy"], "val_accuracy": best.chosen[0], "epoch": best.epoch}
-    return task.eval(), {**figures, "epochs": trainer.current_epoch}
+    settings = {**config, "trainer": {**config["trainer"], "enable_progress_bar": False}}
+    record = train(settings, None, data=data, watch=[best])
+    figures = {"accuracy": float(record.metrics["test/accuracy"]), "val_accuracy": best.chosen[0], "epoch": best.epoch}
+    return record.task.eval(), {**figures, "epochs": best.epochs}
 
 
 @torch.no_grad()

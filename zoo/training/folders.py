@@ -7,14 +7,16 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from zoo.errors import ZooError
+from zoo.files import write_text
 from zoo.training.ranks import rank
 from zoo.training.resume import run_to_continue
 
@@ -71,6 +73,18 @@ def this_run() -> Iterator[Path]:
 def summary(folder: Path) -> Path:
     """The file that only a finished run has."""
     return folder / "summary.json"
+
+
+def begin(folder: Path, config: Mapping[str, Any], fingerprint: str) -> None:
+    """All that can be refused has been accepted: from here on the folder is a run, and not (yet) a finished one."""
+    summary(folder).unlink(missing_ok=True)
+    write_config(folder, config, fingerprint)
+
+
+def write_config(folder: Path, config: Mapping[str, Any], fingerprint: str) -> None:
+    """config.yaml: resolved and plain, the model's nulls filled; its first line is the hash that a sweep looks at."""
+    text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    write_text(folder / "config.yaml", f"# config_hash: {fingerprint}\n{text}")
 
 
 def begun(folder: Path) -> bool:

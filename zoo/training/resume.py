@@ -21,7 +21,7 @@ def run_to_continue(config: DictConfig) -> Path | None:
     return folder if (folder / ".hydra").is_dir() else None
 
 
-def checkpoint(ckpt_path: str | None, train: bool, folder: Path) -> Path | None:
+def checkpoint(ckpt_path: str | None, train: bool, folder: Path | None) -> Path | None:
     """The file to load: a run's last state to train on from, its best one to test.
 
     Args:
@@ -33,7 +33,7 @@ def checkpoint(ckpt_path: str | None, train: bool, folder: Path) -> Path | None:
         return None
     if ckpt_path == "last" and not train:
         raise ZooError("ckpt_path=last continues a training; with train=false name the run: ckpt_path=<run folder>.")
-    path = folder if ckpt_path == "last" else Path(ckpt_path).absolute()
+    path = folder if ckpt_path == "last" and folder is not None else Path(ckpt_path).absolute()
     if path.is_file():
         return path
     kept = path / "checkpoints"

@@ -7,12 +7,10 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from zoo.conf import folder
 from zoo.errors import ZooError, nearest
 from zoo.training.ranks import rank
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 @contextmanager
@@ -87,7 +85,7 @@ def _no_choice(group: str) -> str:
 
 
 def _groups() -> set[str]:
-    return {path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"}
+    return {path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra"}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

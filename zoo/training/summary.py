@@ -11,10 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from zoo.files import write_text
-from zoo.training.folders import summary
+from zoo.training.folders import summary, write_config
 
 SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference")
 PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "torch-geometric", "hydra-core")
+
+
+def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> None:
+    """Write the model folder and summary.json of a `zoo.training.run.Record`, and tell what came out.
+
+    Args:
+        overrides: the words of the command line.
+        choices: the option that was chosen of each group.
+    """
+    write_config(folder, record.config, record.fingerprint)
+    save_model(folder, record.task.model, record.metrics, overrides)
+    seed, model = record.config["seed"], record.task.model
+    content = write_summary(folder, record.metrics, model, record.stopwatch, seed, record.fingerprint)
+    print_summary(folder, content, model, overrides, choices)
 
 
 def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: Sequence[str]) -> None:

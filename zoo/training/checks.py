@@ -1,0 +1,71 @@
+"""What is refused before anything is built: keys that nothing reads, values that are none, an accelerator that is not there."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from zoo.conf import folder, options
+from zoo.config import check
+from zoo.errors import ZooError, nearest
+
+log = logging.getLogger(__name__)
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse keys that nothing reads (CRITERIA.md, A6), a seed that is none, an accelerator that is not there."""
+    ours = OmegaConf.load(folder() / "train.yaml")
+    groups = {str(key) for entry in ours.defaults if not isinstance(entry, str) for key in entry if " " not in str(key)}
+    top = groups | set(ours) - {"defaults", "hydra"}
+    # Where no `_target_` has a signature to judge by.
+    for path, node, known in (("", config, top), ("paths.", config["paths"], set(ours.paths))):
+        for key in node.keys() - known:
+            raise ZooError(f"{path}{key} is no key of this config; {nearest(key, known)}")
+    for part in ("data", "model", "task", "trainer"):
+        if not _is_target(config.get(part)):
+            raise ZooError(f"{part}={config.get(part)} is nothing to build; choose one of {', '.join(options(part))}.")
+    for group in ("callbacks", "logger"):
+        _check_entries(group, config.get(group) or {})
+    check(config)
+    if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or config["seed"] < 0:
+        raise ZooError(f"seed={config['seed']} is no whole number from 0 on; give one, as seed=0.")
+    for key in ("train", "test", "compile"):
+        if not isinstance(config[key], bool):
+            raise ZooError(f"{key}={config[key]} is neither true nor false.")
+    if not (config["train"] or config["test"]):
+        raise ZooError("train=false test=false leaves nothing to do; set one of them to true.")
+    if not (config["ckpt_path"] or config["init"]):
+        if not config["train"]:
+            raise ZooError("train=false has no weights to test; give ckpt_path=<run folder> or init=<weights>.")
+        if config["finetune"] == "linear_probe":
+            log.warning(
+                "finetune=linear_probe keeps the backbone at random; init=<weights> gives it something to know."
+            )
+    _check_accelerator(config["trainer"])
+
+
+def _check_entries(group: str, entries: Mapping[str, Any]) -> None:
+    """`+callbacks.foo=1` is a value where a thing to build should stand: a misspelt name, or a setting too high up."""
+    for name, entry in entries.items():
+        if entry is not None and not _is_target(entry):
+            given = f"{group}.{name}={entry}"
+            others = [key for key, value in entries.items() if key != name and value is not None]
+            raise ZooError(f"{given} has no _target_, so nothing can be built of it; {nearest(name, others)}")
+
+
+def _is_target(node: Any) -> bool:
+    return isinstance(node, Mapping) and "_target_" in node
+
+
+def _check_accelerator(trainer: Mapping[str, Any]) -> None:
+    wanted, devices = trainer.get("accelerator"), trainer.get("devices")
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    there["gpu"] = there["cuda"] or there["mps"]
+    if wanted not in there:
+        return
+    if not there[wanted]:
+        raise ZooError(f"trainer.accelerator={wanted}, but torch finds none here; use trainer.accelerator=auto or cpu.")
+    if isinstance(devices, int) and devices > there[wanted]:
+        raise ZooError(f"trainer.devices={devices}, but this machine has {there[wanted]}; use at most that many.")

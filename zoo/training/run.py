@@ -1,0 +1,127 @@
+"""One training, without Hydra: data, what they decide, the model in its task, the trainer; fit, then test."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from zoo.config import instantiate, plain
+from zoo.training import parts, resume
+from zoo.training.callbacks import Stopwatch
+from zoo.training.checks import check_config
+from zoo.training.folders import begin
+from zoo.training.identity import config_hash
+from zoo.training.process import prepare_process
+from zoo.training.trainer import best, check_trained, make_callbacks, make_each, make_trainer
+
+log = logging.getLogger("train")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a training leaves in memory.
+
+    config: plain, with what the data decided; fingerprint: its hash (zoo.training.identity); metrics: of the last epoch's
+    training and validation, and of the test; stopwatch: how long it took.
+    """
+
+    task: LightningModule
+    data: Any
+    trainer: Trainer
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    fingerprint: str
+    stopwatch: Stopwatch
+
+
+def train(
+    config: DictConfig | Mapping[str, Any],
+    folder: str | Path | None,
+    *,
+    data: Any = None,
+    watch: Sequence[Callback] = (),
+) -> Record:
+    """Train and test one model, as `python train.py` does.
+
+        from zoo.conf import compose_train
+        record = train(compose_train(["model=vit", "data=digits"]), "runs/mine")
+        record.metrics["test/accuracy"]
+
+    Args:
+        config: of conf/train.yaml, composed or plain; it is not changed.
+        folder: where checkpoints, figures, metrics.csv and config.yaml go; None: nothing is written by this project (leave
+            out callbacks and loggers that write: callbacks=none, ~logger).
+        data: a data module that was set up already, in place of config's.
+        watch: callbacks beside the config's, called before them.
+
+    Returns: the record, on each process.
+    Raises: ZooError for whatever of the config is refused.
+    """
+    if not isinstance(config, DictConfig):
+        config = OmegaConf.create(dict(config))
+    if folder is not None:
+        folder = Path(folder).absolute()
+        config = OmegaConf.merge(config, {"paths": {"run": str(folder)}})
+    fingerprint, settings = config_hash(config), plain(config)
+    check_config(settings)
+    checkpoint = resume.checkpoint(settings["ckpt_path"], settings["train"], folder)
+    prepare_process(settings)
+
+    # data -> what they decide about the model -> the model, in its task
+    if data is None:
+        data = instantiate(settings["data"])
+        parts.ask_for_positions(data, settings["model"])
+        if settings["init"]:
+            from zoo import pretrained
+
+            data.use_preprocess(pretrained.peek(settings["init"]) or {})  # a pretrained model is fed as it was trained
+        data.prepare_data()
+        data.setup()
+    log.info(data.describe())
+    task, settings = make_task(settings, data)
+
+    # the trainer, and what watches it
+    stopwatch = Stopwatch(data.batch_size)
+    started = (lambda: begin(folder, settings, fingerprint)) if folder is not None else None
+    callbacks = [*watch, *make_callbacks(settings, fingerprint, data, stopwatch, started)]
+    trainer = make_trainer(settings["trainer"], callbacks, make_each("logger", settings.get("logger")))
+
+    # fit -> test
+    metrics: dict[str, Any] = {}
+    if settings["train"]:
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        metrics |= trainer.callback_metrics
+        check_trained(trainer)
+        checkpoint = best(trainer)
+    if settings["test"]:
+        trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
+        metrics |= trainer.callback_metrics
+    return Record(task, data, trainer, metrics, settings, fingerprint, stopwatch)
+
+
+def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]]:
+    """The model that fits the data, in its task; and the config with what was decided.
+
+    Args:
+        config: plain, of conf/train.yaml.
+        data: a data module that was set up.
+    """
+    model: Any = parts.fill(config["model"], data.facts)
+    parts.check_filled("model", model, data.facts)
+    given = model  # what the task is given: a config to build, or a model with its weights
+    if config["init"]:
+        from zoo import pretrained
+
+        given, changed = pretrained.initialise(model, config["init"], data.facts)
+        log.info(f"weights from {config['init']}; {len(changed)} tensors changed to fit")
+        for line in changed:
+            log.info(f"  {line}")
+        model = given.config  # what is trained, not what the command line would have built
+    settings = {**config, "model": model, "task": parts.fill(config["task"], data.facts)}
+    task = instantiate(settings["task"], model=given)
+    parts.label(task.model, data)
+    return task, settings
