@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from zoo.config import instantiate, plain
@@ -31,7 +31,7 @@ class Record:
 
     task: LightningModule
     data: Any
-    trainer: Trainer
+    trainer: Any  # Lightning's, which sets some of its attributes where no type checker sees them
     metrics: dict[str, Any]
     config: dict[str, Any]
     fingerprint: str
@@ -61,12 +61,11 @@ def train(
     Returns: the record, on each process.
     Raises: ZooError for whatever of the config is refused.
     """
-    if not isinstance(config, DictConfig):
-        config = OmegaConf.create(dict(config))
+    given: Any = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
     if folder is not None:
         folder = Path(folder).absolute()
-        config = OmegaConf.merge(config, {"paths": {"run": str(folder)}})
-    fingerprint, settings = config_hash(config), plain(config)
+        given = OmegaConf.merge(given, {"paths": {"run": str(folder)}})  # a copy
+    fingerprint, settings = config_hash(given), plain(given)
     check_config(settings)
     checkpoint = resume.checkpoint(settings["ckpt_path"], settings["train"], folder)
     prepare_process(settings)
