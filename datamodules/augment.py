@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from datamodules.sampling import generator
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
@@ -29,6 +30,7 @@ def random_state(*key: int) -> Iterator[None]:
         torch.set_rng_state(before)
 
 
+@declared("run")
 @dataclass
 class Augment:
     """crop: padding of a random crop, in pixels; flip: mirror half of the images; scale: (smallest, largest) area of a

@@ -6,8 +6,10 @@ from datamodules import graph_files, graph_pyg, graph_sets
 from datamodules.graph_checks import known
 from datamodules.graph_module import GraphData
 from datamodules.graph_sets import Graphs
+from zoo.declared import declared
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class DigitsKNN(GraphData):
     """scikit-learn's 1,797 digits, each tied to its nearest; labels_per_class of each are known in training."""
@@ -20,6 +22,7 @@ class DigitsKNN(GraphData):
         return graph_sets.digits_knn(self.neighbours, self.labels_per_class, self.val_nodes, self.split_seed)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class DigitsGraphs(GraphData):
     """scikit-learn's digits, each a graph of 8x8 pixels; graphs are classified."""
@@ -30,6 +33,7 @@ class DigitsGraphs(GraphData):
         return graph_sets.digits_graphs(self.split, self.split_seed)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class DictionaryLookup(GraphData):
     """Each query of a graph must find the value of its key; which values are whose differs from graph to graph."""
@@ -45,6 +49,7 @@ class DictionaryLookup(GraphData):
         )
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class Planetoid(GraphData):
     """Citation graphs with the public split. name: Cora, CiteSeer or PubMed."""
@@ -56,6 +61,7 @@ class Planetoid(GraphData):
         return graph_pyg.planetoid(self.name, self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class CitationFull(GraphData):
     """Citation graphs without a split of their own. name: cora_ml, cora, citeseer, dblp, pubmed."""
@@ -69,6 +75,7 @@ class CitationFull(GraphData):
         return graph_pyg.citation_full(self.name, self.labels_per_class, self.val_nodes, self.split_seed, self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class Amazon(GraphData):
     """Goods bought together. name: Photo or Computers."""
@@ -82,6 +89,7 @@ class Amazon(GraphData):
         return graph_pyg.amazon(self.name, self.labels_per_class, self.val_nodes, self.split_seed, self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class Actor(GraphData):
     """Actors named on the same page; split_index: one of ten splits."""
@@ -92,6 +100,7 @@ class Actor(GraphData):
         return graph_pyg.actor(self.split_index, self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class WebKB(GraphData):
     """Web pages of a university. name: Cornell, Texas or Wisconsin; split_index: one of ten splits."""
@@ -104,6 +113,7 @@ class WebKB(GraphData):
         return graph_pyg.webkb(self.name, self.split_index, self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class PPI(GraphData):
     """24 graphs of proteins, each with any of 121 functions."""
@@ -114,6 +124,7 @@ class PPI(GraphData):
         return graph_pyg.ppi(self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class AIFB(GraphData):
     """A relational graph whose nodes have no features, and no validation part."""
@@ -122,6 +133,7 @@ class AIFB(GraphData):
         return graph_pyg.aifb(self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class ACM(GraphData):
     """Papers, authors and subjects (HeCo's files). labels_per_class: 20, 40 or 60, each with its own split."""
@@ -132,6 +144,7 @@ class ACM(GraphData):
         return graph_files.acm(self.labels_per_class, self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class OGBNArxiv(GraphData):
     """arXiv's computer science, split by year; read by ogb."""
@@ -140,6 +153,7 @@ class OGBNArxiv(GraphData):
         return graph_pyg.ogbn_arxiv(self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class NPZ(GraphData):
     """A graph of one's own. path: an .npz file with x, y, edge_index; split: used where it has no masks."""

@@ -8,9 +8,11 @@ from datamodules import folders, sources
 from datamodules.module import ImageData
 from datamodules.prepare import Spec
 from datamodules.splits import carve
+from zoo.declared import declared
 from zoo.errors import ZooError, nearest
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class Digits(ImageData):
     """scikit-learn's 1,797 digits. `split`: stratified, or second_half: the last half, unshuffled, is the test set."""
@@ -31,6 +33,7 @@ class Digits(ImageData):
         return found
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class MNIST(ImageData):
     """70,000 digits of 28x28."""
@@ -39,6 +42,7 @@ class MNIST(ImageData):
         return sources.idx("MNIST", *self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class FashionMNIST(ImageData):
     """70,000 pieces of clothing of 28x28."""
@@ -47,6 +51,7 @@ class FashionMNIST(ImageData):
         return sources.idx("FashionMNIST", *self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class CIFAR10(ImageData):
     """60,000 colour images of 32x32."""
@@ -55,6 +60,7 @@ class CIFAR10(ImageData):
         return sources.cifar10(*self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class CIFAR10JPEG(ImageData):
     """CIFAR-10 stored as JPEG: close to the original, not the same pixels."""
@@ -63,6 +69,7 @@ class CIFAR10JPEG(ImageData):
         return sources.cifar10_jpeg(*self.places)
 
 
+@declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImageFolder(ImageData):
     """Any folder of class folders, decoded as needed. `test_fraction` is carved out where there is no test folder;

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.attention.patterns import Full, Pattern
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ class Edges(Pattern):
         return made
 
 
+@declared
 @dataclass(frozen=True)
 class GraphEdges(Pattern):
     """The edges of the graph that the model is given: stands for them in a config, alone or joined by `&` and `|`."""

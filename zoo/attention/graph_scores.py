@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.scores import Score, Sum
+from zoo.declared import declared
 
 
 def glorot(*shape: int) -> nn.Parameter:
@@ -18,6 +19,7 @@ def edge_map(edge_dim: int, width: int) -> nn.Linear | None:
     return nn.Linear(edge_dim, width, bias=False) if edge_dim else None
 
 
+@declared
 class GATScore(Score):
     """LeakyReLU(a_q . q_i + a_k . k_j + a_e . e_ij), vectors a for each head. Velickovic et al. 2018, equation 3.
 
@@ -51,6 +53,7 @@ class GATScore(Score):
         return Sum(q, k, torch.ones_like(self.query[:, :1]), f"leaky_relu:{self.slope}", e)
 
 
+@declared
 class GATv2Score(Score):
     """a . LeakyReLU(q_i + k_j + W_e e_ij), a vector a for each head. Brody et al. 2022, equation 7.
 
@@ -84,6 +87,7 @@ class GATv2Score(Score):
         return self.edge(edge).unflatten(-1, self.vector.shape)  # [E, H, D]
 
 
+@declared
 class EdgeSum(Score):
     """LeakyReLU(q_i + k_j + e_ij) of numbers, without parameters. Busbridge et al. 2019, equation 4.
 
@@ -107,6 +111,7 @@ class EdgeSum(Score):
         return Sum(q, k, q.new_ones(q.shape[1], 1), f"leaky_relu:{self.slope}", e)
 
 
+@declared
 class EdgeProduct(Score):
     """(q_i + e_ij) k_j of numbers, without parameters: `EdgeSum` for Busbridge et al. 2019, equation 5 (width 1)."""
 

@@ -14,9 +14,11 @@ from zoo.attention.patterns import Full, Pattern
 from zoo.attention.positions import Position
 from zoo.attention.projections import ConcatHeads, FusedQKV
 from zoo.attention.scores import ScaledDot
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class Attention(nn.Module):
     """Multi-head attention: heads(softmax(score(q, k) + bias) v), with every axis a part.
 

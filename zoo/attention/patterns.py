@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Pattern:
         return self if all(x is fields[name] for name, x in moved.items()) else dataclasses.replace(self, **moved)
 
 
+@declared
 @dataclass(frozen=True)
 class Full(Pattern):
     """Every query sees every key."""
@@ -94,6 +96,7 @@ class Full(Pattern):
         return (k == k) & (q == q)
 
 
+@declared
 @dataclass(frozen=True)
 class Causal(Pattern):
     """k <= q: a query sees itself and what came before."""
@@ -102,6 +105,7 @@ class Causal(Pattern):
         return k <= q
 
 
+@declared
 @dataclass(frozen=True)
 class Window(Pattern):
     """|q - k| < size; with Causal() exactly `size` keys, the query's own included. Beltagy et al. 2020, section 3.1."""
@@ -115,6 +119,7 @@ class Window(Pattern):
         return (q - k < self.size) & (k - q < self.size)
 
 
+@declared
 @dataclass(frozen=True, eq=False)
 class Prefix(Pattern):
     """k < n: every query sees the first n keys (n an int, or [B]). A prefix LM is Causal() | Prefix(n)."""
@@ -133,6 +138,7 @@ class Prefix(Pattern):
             raise ZooError(f"Prefix(n) takes an int or one n a sample, [{call.q.shape[0]}]; got {list(self.n.shape)}.")
 
 
+@declared
 @dataclass(frozen=True)
 class Global(Pattern):
     """q < n or k < n: the first n tokens see all and are seen by all. Beltagy et al. 2020, section 3.1."""
@@ -232,6 +238,7 @@ class _Pair(Pattern):
         return left & right if isinstance(self, And) else left | right
 
 
+@declared
 @dataclass(frozen=True)
 class And(_Pair):
     """Both allow it. Written `left & right`. A choice by content is made among the keys that the rest allows, and edges
@@ -261,6 +268,7 @@ class And(_Pair):
         return self.left.allowed(b, h, q, k) & self.right.allowed(b, h, q, k)
 
 
+@declared
 @dataclass(frozen=True)
 class Or(_Pair):
     """At least one allows it. Written `left | right`. It has a mask and no list: edges in it count once."""

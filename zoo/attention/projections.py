@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class FusedQKV(nn.Module):
     """q, k, v of one sequence by one matrix product. Rows of the weight: all q heads, all k heads, all v heads."""
 
@@ -21,6 +23,7 @@ class FusedQKV(nn.Module):
         return in_heads(self.qkv(x), self.head_dim).split(self.heads, 1)  # of [B, H + 2 H_kv, N, D]
 
 
+@declared
 class SeparateQKV(nn.Module):
     """q from the tokens, k and v from a context of width `context_dim` (the tokens themselves without one)."""
 
@@ -49,6 +52,7 @@ class SeparateQKV(nn.Module):
         return self.queries(x), *self.keys_values(x if context is None else context)
 
 
+@declared
 class SharedQKV(nn.Module):
     """q = k = v = W x: what a node says of itself is what it asks and is asked. Velickovic et al. 2018, equation 1.
 
@@ -70,6 +74,7 @@ class SharedQKV(nn.Module):
         return q, k, k
 
 
+@declared
 class SharedKV(nn.Module):
     """k = v = W_l x, q = W_r x; `share`: W_r = W_l. Brody et al. 2022, section 4.3."""
 
@@ -94,6 +99,7 @@ class SharedKV(nn.Module):
         return q, k, k
 
 
+@declared
 class EdgeProjection(nn.Module):
     """W_e e: features of edges [E, edge_dim] -> [E, H, D], added to the keys and the values. Shi et al. 2021, equation 3."""
 
@@ -112,6 +118,7 @@ def in_heads(x: Tensor, head_dim: int) -> Tensor:
     return x.unflatten(-1, (-1, head_dim)).transpose(1, 2)
 
 
+@declared
 class ConcatHeads(nn.Module):
     """Heads side by side, then a linear map: [B, H, N, D] -> [B, N, dim]. Vaswani et al. 2017, section 3.2.2."""
 
@@ -125,6 +132,7 @@ class ConcatHeads(nn.Module):
         return out if self.drop is None else self.drop(out)
 
 
+@declared
 class JoinHeads(nn.Module):
     """Heads side by side, without a map: [B, H, N, D] -> [B, N, H D], plus a bias. Velickovic et al. 2018, equation 5."""
 
@@ -137,6 +145,7 @@ class JoinHeads(nn.Module):
         return out if self.bias is None else out + self.bias
 
 
+@declared
 class MeanHeads(nn.Module):
     """The mean of the heads, without a map: [B, H, N, D] -> [B, N, D], plus a bias. Velickovic et al. 2018, equation 6."""
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def with_edge(k: Tensor, edge: Tensor | None) -> Tensor:
     return k if edge is None else k + edge.transpose(0, 1)
 
 
+@declared
 class ScaledDot(Score):
     """q.k / (sqrt(D) T). Vaswani et al. 2017, section 3.2.1; T = 1 there. As T -> 0: a hard table look-up."""
 
@@ -111,6 +113,7 @@ class ScaledDot(Score):
         return q, k, self.scale(q.shape[-1])
 
 
+@declared
 class Dot(Score):
     """q.k. Luong et al. 2015, section 3.1 ("dot")."""
 
@@ -124,6 +127,7 @@ class Dot(Score):
         return q, k, 1.0
 
 
+@declared
 class General(Score):
     """q W k, one W [D, D] for all heads. Luong et al. 2015, section 3.1 ("general").
 
@@ -144,6 +148,7 @@ class General(Score):
         return q @ self.weight, k, 1.0
 
 
+@declared
 class Additive(Score):
     """u.tanh(W_q q + W_k k), with `hidden` units (default D). Bahdanau et al. 2015, appendix A.1.2; Luong's "concat"."""
 
@@ -162,11 +167,13 @@ class Additive(Score):
         return Sum(self.query(q), self.key(k), u, "tanh", None if edge is None else self.key(edge))
 
 
+@declared
 def elu_features(x: Tensor) -> Tensor:
     """elu(x) + 1: positive, smooth, with a gradient everywhere. Katharopoulos et al. 2020, equation 7."""
     return F.elu(x) + 1
 
 
+@declared
 class LinearFeatures(Score):
     """log(f(q).f(k)): its softmax is linear attention, sum_j f(q).f(k_j) v_j / sum_j f(q).f(k_j).
 

@@ -11,14 +11,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from zoo.declared import declared
+
 Branch = Callable[[Tensor], Tensor]
 
 
+@declared
 def pre_norm(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch) -> Tensor:
     """x + branch(sublayer(norm(x))): the stream itself is never normalised."""
     return x + branch(sublayer(norm(x)))
 
 
+@declared
 def post_norm(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch) -> Tensor:
     """norm(x + branch(sublayer(x)))."""
     return norm(x + branch(sublayer(x)))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from zoo.declared import declared
+
 
 class FeedForward(nn.Module):
     """fc2(act(fc1 x)), the same for every token. Vaswani et al. 2017, section 3.3 (there with ReLU)."""
@@ -23,6 +25,7 @@ class FeedForward(nn.Module):
         return x if self.drop is None else self.drop(x)
 
 
+@declared
 class QuickGELU(nn.Module):
     """x sigmoid(1.702 x), the approximation of GELU that CLIP was trained with. Hendrycks and Gimpel 2016."""
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import Edges, Pattern
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
@@ -56,6 +57,7 @@ class FeatureDropout(nn.Dropout):
         return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), kept, x.shape, check_invariants=False)
 
 
+@declared
 class LinearSkip(nn.Module):
     """out + W h: the residual of PyTorch Geometric's GATConv, and the root weight of Shi et al. 2021, equation 4."""
 
@@ -67,6 +69,7 @@ class LinearSkip(nn.Module):
         return out + self.map(h)
 
 
+@declared
 class Residual(nn.Module):
     """out + h where the widths agree, else out. He et al. 2016; GAT on PPI, Velickovic et al. 2018, section 3.3."""
 
@@ -74,6 +77,7 @@ class Residual(nn.Module):
         return out + h.to_dense() if out.shape == h.shape else out
 
 
+@declared
 class InitialResidual(nn.Module):
     """(1 - alpha) out + alpha h_1, h_1 the first layer's output, where the widths agree. Chen et al. 2020, equation 5."""
 
@@ -87,6 +91,7 @@ class InitialResidual(nn.Module):
         return (1 - self.alpha) * out + self.alpha * first
 
 
+@declared
 class GatedSkip(nn.Module):
     """b W h + (1 - b) out, b = sigmoid(w . [out, W h, out - W h]). Shi et al. 2021, equations 5 and 6."""
 
@@ -101,6 +106,7 @@ class GatedSkip(nn.Module):
         return b * x + (1 - b) * out
 
 
+@declared
 class Embeddings(nn.Module):
     """Nodes described by numbers from a list, [N] or [N, C]: the sum of an embedding for each of the C columns."""
 

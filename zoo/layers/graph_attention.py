@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import Edges
+from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers.graph import GraphMemory, check_features
 
 Nodes = Tensor | tuple[Tensor, Tensor]
 
 
+@declared
 class GraphAttention(nn.Module):
     """out = skip(attention(x_targets, x_sources, edges), x_targets): nodes [N, F] -> [N, F'], or S sources -> T targets.
 

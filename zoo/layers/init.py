@@ -2,7 +2,10 @@
 
 from torch import nn
 
+from zoo.declared import declared
 
+
+@declared
 def xavier(module: nn.Module) -> None:
     """Xavier-uniform matrices, zero biases (Glorot and Bengio 2010): what small data sets need."""
     if isinstance(module, nn.Linear):
@@ -11,6 +14,7 @@ def xavier(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+@declared
 def trunc_normal(module: nn.Module, std: float = 0.02) -> None:
     """Truncated normal matrices of deviation `std`, zero biases, as timm starts its ViTs."""
     if isinstance(module, nn.Linear):

@@ -2,7 +2,10 @@
 
 from torch import nn
 
+from zoo.declared import declared
 
+
+@declared
 def pair_norm(dim: int, scale: float = 1.0, individually: bool = False) -> nn.Module:
     """x_i - mean(x), divided by the root mean square length of these, times `scale`: PyTorch Geometric's PairNorm.
 

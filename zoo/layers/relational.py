@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from zoo.attention import AttentionCall, EdgeProduct, Edges, EdgeSum, JoinHeads, build
 from zoo.attention.core import run
+from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers.graph import GraphMemory, check_features, columns
 
 
+@declared
 class RelationalAttention(nn.Module):
     """R-GAT: h_i = heads(sum_{r, j -> i} a_ij^r W_r x_j), a = softmax(LeakyReLU(Q W_r x_i + K W_r x_j + e_ij)).
 

@@ -2,9 +2,11 @@
 
 from torch import Tensor, nn
 
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class CNN(nn.Module):
     """Stages of [3x3 convolution, batch norm, ReLU] x 2 and a 2x2 max pool, then mean pooling and a linear head.
 

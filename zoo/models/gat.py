@@ -26,6 +26,7 @@ from zoo.attention import (
     SharedQKV,
     build,
 )
+from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, readout_of, xavier
 from zoo.layers.graph import check_features, read, thinned
@@ -33,6 +34,7 @@ from zoo.layers.graph import check_features, read, thinned
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
+@declared
 class GAT(nn.Module):
     """Nodes [N, in_dim] and edges -> logits [N, num_classes], or one row a graph with a readout.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import Attention, Edges, GATScore, JoinHeads, SharedQKV, build
+from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, xavier
 from zoo.layers.graph import thinned
@@ -18,6 +19,7 @@ from zoo.layers.semantic import SemanticAttention
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
+@declared
 class HAN(nn.Module):
     """Nodes of one type, a graph for each meta-path between them -> logits [N, num_classes].
 

@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.attention import MeanHeads
+from zoo.declared import declared
 from zoo.layers import xavier
 from zoo.layers.graph import FeatureDropout, read
 from zoo.layers.relational import RelationalAttention
 
 
+@declared
 class RGAT(nn.Module):
     """Nodes, edges and their relations -> logits [N, num_classes].
 

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from zoo.attention import Attention, ConcatHeads, Global, Learned2D, Position, SkipPrefix, build
+from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
 
 
+@declared
 class ViT(nn.Module):
     """Images [B, C, H, W] -> logits [B, num_classes].
 

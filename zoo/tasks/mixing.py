@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared("train")
 class Mixing:
     """Mix each image of a batch with its neighbour, one way a batch.
 

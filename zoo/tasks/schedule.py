@@ -11,9 +11,11 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared("train")
 class WarmupCosine:
     """Linear warm-up over w steps, then half a cosine to a floor over the rest, as a factor of each group's own rate.
 

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from zoo.declared import declared
 
+
+@declared
 class Position(nn.Module):
     """Base class: three optional hooks that do nothing. `pos` holds places in the sequence: integers [N] or [B, N]."""
 
@@ -29,6 +32,7 @@ class Position(nn.Module):
         return kind.rotate is not Position.rotate or kind.bias is not Position.bias
 
 
+@declared
 class SkipPrefix(Position):
     """A position for sequences whose first n tokens have no place (class and register tokens): they are neither
     rotated nor biased, and the token after them has place 0."""

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.positions.base import Position, places
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class ALiBi(Position):
     """bias = -m_h |q_pos - k_pos|. Press et al. 2022, section 3: m_h = 2^(-8h/H), h = 1..H.
 
@@ -36,6 +38,7 @@ def slopes(num_heads: int) -> list[float]:
     return first + above[: num_heads - power]
 
 
+@declared
 class RelativeBias(Position):
     """bias = table[bucket(k_pos - q_pos), h], learned. Raffel et al. 2020 (T5), section 2.1.
 

@@ -4,9 +4,11 @@ import torch
 from torch import nn
 
 from zoo.attention.positions.base import Position
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class Sinusoidal(Position):
     """x + s(pos),  s_2i = sin(pos / base^(2i/dim)),  s_2i+1 = cos(pos / base^(2i/dim)).
 
@@ -29,6 +31,7 @@ def sinusoid(pos: torch.Tensor, dim: int, base: float, dtype: torch.dtype) -> to
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :dim].to(dtype)
 
 
+@declared
 class Learned(Position):
     """x + table[pos], a learned vector for each of `length` places. Gehring et al. 2017; BERT, GPT-2.
 

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.positions.base import Position
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class Laplacian(Position):
     """x + W (s * u): u [N, k], the Laplacian's eigenvectors of the k smallest non-trivial eigenvalues; s = +-1 at random.
 
@@ -32,6 +34,7 @@ class Laplacian(Position):
         return x + self.map(pos.to(x.dtype))
 
 
+@declared
 class RandomWalk(Position):
     """x + W p: p [N, k], the chances that a random walk from the node is back after 1, ..., k steps.
 
@@ -51,6 +54,7 @@ class RandomWalk(Position):
         return x + self.map(pos.to(x.dtype))
 
 
+@declared
 class ShortestPath(Position):
     """A number b_h[d] added to head h's logits, d the length of the shortest path from one node to the other.
 

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from zoo.attention.positions.base import Position
 from zoo.attention.positions.embeddings import sinusoid
 from zoo.attention.positions.rotary import turn
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class Learned2D(Position):
     """x + table[pos], a learned vector for each cell of `grid` (rows, cols), after `prefix` vectors for the class and
     register tokens. Dosovitskiy et al. 2021, section 3.1; `resample` (section 3.2) carries it to another grid."""
@@ -42,6 +44,7 @@ def resample_grid(table: Tensor, old: tuple[int, int], new: tuple[int, int], pre
     return torch.cat([head, picture.flatten(2)[0].T.to(table.dtype)])
 
 
+@declared
 class SinCos2D(Position):
     """x + [s(row), s(col)], half of the width each. Chen et al. 2021 (MoCo v3), section 4; works on any grid."""
 
@@ -59,6 +62,7 @@ class SinCos2D(Position):
         return x + torch.cat([sinusoid(axis, half, self.base, x.dtype) for axis in (row, col)], -1)
 
 
+@declared
 class AxialRoPE(Position):
     """RoPE on a grid: half of the pairs turn by the row, half by the column. Heo et al. 2024, section 3.2 (axial).
 

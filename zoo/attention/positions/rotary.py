@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 
 from zoo.attention.positions.base import Position
+from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+@declared
 class RoPE(Position):
     """(x_2i, x_2i+1) turned by pos * base^(-2i/D). Su et al. 2021, section 3.2.2.
 
