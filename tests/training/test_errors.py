@@ -111,3 +111,10 @@ def test_loss_that_turns_nan_keeps_the_last_good_checkpoint(tmp_path):
     assert done.stderr.startswith("error: ") and "learning rate" in done.stderr
     (folder,) = runs.iterdir()  # training had begun: what there is stays
     assert (folder / "config.yaml").exists() and not (folder / "summary.json").exists()
+
+
+def test_e9_stopping_early_without_validation_data_is_refused(tmp_path):
+    stop = "+callbacks.stop={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/loss}"
+    with pytest.raises(ZooError, match="EarlyStopping watches val/loss, but there are no validation data"):
+        fit(tmp_path, "data.val_fraction=0", stop)
+    assert not list(tmp_path.iterdir())
