@@ -9,13 +9,17 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
+from benchmarks.timing import finished
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CLASSES = 1000
 
 
-def trio(name: str, **sizes: int) -> dict[str, nn.Module]:
-    """timm's model with random weights, a second copy of it, and ours with the same weights: the logits agree."""
+def trio(name: str, device: str = "cpu", **sizes: int) -> dict[str, nn.Module]:
+    """timm's model with random weights, a second copy of it, and ours with the same weights: the logits agree.
+
+    They are compared on the CPU, where float32 is float32, then moved to `device`.
+    """
     torch.manual_seed(0)
     models = {"timm": timm.create_model(name, num_classes=CLASSES, **sizes).eval()}
     models["copy"] = timm.create_model(name, num_classes=CLASSES, **sizes).eval()
@@ -26,12 +30,13 @@ def trio(name: str, **sizes: int) -> dict[str, nn.Module]:
         expected = models["timm"](x)
         for model in models.values():
             torch.testing.assert_close(model(x), expected, atol=1e-4, rtol=0)
-    return {key: models[key] for key in ("zoo", "timm", "copy")}
+    return {key: models[key].to(device) for key in ("zoo", "timm", "copy")}
 
 
 def images(timm_model: nn.Module, batch: int) -> Tensor:
-    """Random images of the size that a timm model takes."""
-    return torch.randn(batch, 3, *timm_model.patch_embed.img_size, generator=torch.Generator().manual_seed(1))
+    """Random images of the size that a timm model takes, where the model is."""
+    x = torch.randn(batch, 3, *timm_model.patch_embed.img_size, generator=torch.Generator().manual_seed(1))
+    return x.to(next(timm_model.parameters()).device)
 
 
 def forward(model: nn.Module, x: Tensor, dtype: torch.dtype, mode: str = "eager") -> Callable[[], Tensor]:
@@ -40,7 +45,7 @@ def forward(model: nn.Module, x: Tensor, dtype: torch.dtype, mode: str = "eager"
 
     @torch.inference_mode()
     def call() -> Tensor:
-        return model(x)
+        return finished(model(x))
 
     return call
 
@@ -50,16 +55,17 @@ def training_step(model: nn.Module, x: Tensor, dtype: torch.dtype, mode: str = "
 
     The rate is tiny: a thousand steps on one batch leave the weights ordinary numbers.
     """
-    labels = torch.randint(CLASSES, (len(x),), generator=torch.Generator().manual_seed(2))
+    labels = torch.randint(CLASSES, (len(x),), generator=torch.Generator().manual_seed(2)).to(x.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-7, fused=True)
     model, mixed = _prepared(model.train(), mode), dtype is not torch.float32
 
     def call() -> None:
-        with torch.autocast("cpu", dtype, enabled=mixed):
+        with torch.autocast(x.device.type, dtype, enabled=mixed):
             loss = F.cross_entropy(model(x), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        finished(loss)
 
     return call
 

@@ -12,11 +12,13 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 REPEATS = 2  # the smaller of two processes: pages that the allocator kept for its own reasons come and go
 
 
-def measure(row: dict[str, Any], rounds: int | None = None, limit: float | None = None, **sizes: int) -> dict[str, Any]:
+def measure(
+    row: dict[str, Any], rounds: int | None = None, limit: float | None = None, device: str = "cpu", **sizes: int
+) -> dict[str, Any]:
     """One row: megabytes of zoo and timm, and ratio = zoo / timm."""
     import torch
 
-    question = {"threads": torch.get_num_threads(), "sizes": sizes, **row}
+    question = {"threads": torch.get_num_threads(), "sizes": sizes, "device": device, **row}
     used = {side: in_process("benchmarks.memory", side=side, **question) for side in ("zoo", "timm")}
     ratio = used["zoo"] / used["timm"]
     return {**used, "ratio": ratio, "ok": ratio <= BAR}
@@ -35,9 +37,18 @@ def in_process(module: str, repeats: int = REPEATS, **question: Any) -> float:
 
 
 def peak(
-    side: str, model: str, mode: str, dtype: str, batch: int, threads: int, sizes: dict[str, int], **_: Any
+    side: str,
+    model: str,
+    mode: str,
+    dtype: str,
+    batch: int,
+    threads: int,
+    sizes: dict[str, int],
+    device: str = "cpu",
+    **_: Any,
 ) -> float:
-    """Megabytes by which building a model and two calls raise this process above its imports. Same imports for both."""
+    """Megabytes by which building a model and two calls raise this process above its imports (on a GPU: the most that was
+    allocated there). Same imports for both."""
     import psutil
     import timm
     import torch
@@ -52,10 +63,10 @@ def peak(
     forget_highest()
     before = psutil.Process().memory_info().rss
     made = {"zoo": zoo, "timm": timm}[side].create_model(model, num_classes=CLASSES, **sizes)
-    call = CALLS[mode](made, x, DTYPES[dtype])
+    call = CALLS[mode](made.to(device), x.to(device), DTYPES[dtype])
     for _ in range(2):  # the second has the optimizer's state beside the activations
         call()
-    return (highest() - before) / 1e6
+    return (torch.cuda.max_memory_allocated() if device != "cpu" else highest() - before) / 1e6
 
 
 def forget_highest() -> None:

@@ -7,6 +7,7 @@ from statistics import median
 from time import perf_counter
 
 import torch
+from torch import Tensor
 
 Call = Callable[[], object]
 
@@ -61,13 +62,28 @@ def summary(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
     return {name: {"min_ms": 1e3 * min(s), "median_ms": 1e3 * median(s)} for name, s in seconds.items()}
 
 
-def gemm_peak(dtype: torch.dtype, sizes: tuple[int, ...] = (512, 1024, 2048), rounds: int = 5) -> float:
+def finished(x: Tensor) -> Tensor:
+    """x, when its device has computed it: a GPU's calls return before their work is done."""
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    return x
+
+
+def gemm_peak(
+    dtype: torch.dtype, sizes: tuple[int, ...] = (512, 1024, 2048), rounds: int = 5, device: str = "cpu"
+) -> float:
     """GFLOP/s of the fastest square matrix product: what this machine, with these threads, can do at most."""
+    if device != "cpu":
+        sizes = tuple(4 * size for size in sizes)
     best = 0.0
     for n in sizes:
-        a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
+        a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)
-        fastest = min(in_turn({"mm": lambda a=a, b=b, out=out: torch.mm(a, b, out=out)}, rounds, warmup=1)["mm"])
+
+        def product(a: Tensor = a, b: Tensor = b, out: Tensor = out) -> Tensor:
+            return finished(torch.mm(a, b, out=out))
+
+        fastest = min(in_turn({"mm": product}, rounds, warmup=1)["mm"])
         best = max(best, 2 * n**3 / fastest / 1e9)
     return best
 

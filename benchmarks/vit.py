@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, help="a row's time after its first round; default: no limit")
     parser.add_argument("--rounds", type=int, help="default: 100 at batch 1, else 20")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
     parser.add_argument("--threads", type=int, help="threads of torch; default: its own choice")
 
 
@@ -48,9 +49,11 @@ def run(args: argparse.Namespace) -> None:
     """Measure each row that is not there yet, then print the table."""
     if args.list:
         return print(*map(key_of, rows(args)), sep="\n")
-    results = Results("vit", args.out, args.resume, step="forward, cross-entropy, backward, fused AdamW")
+    results = Results(
+        "vit", args.out, args.resume, step="forward, cross-entropy, backward, fused AdamW", device=name_of(args.device)
+    )
     dtypes = sorted({row["dtype"] for row in rows(args)})
-    results.session["gemm_peak_start"] = {name: gemm_peak(DTYPES[name]) for name in dtypes}
+    results.session["gemm_peak_start"] = peaks(dtypes, args.device)
     for row in rows(args):
         key = key_of(row)
         if key in results.rows:
@@ -58,9 +61,9 @@ def run(args: argparse.Namespace) -> None:
         # Parts of a compiled call come from a cache by code: without the reset a row would depend on those before it.
         torch.compiler.reset()
         measure = memory.measure if row["what"] == "memory" else timed
-        results.add(key, {**row, **measure(row, args.rounds, args.seconds)})
+        results.add(key, {**row, **measure(row, args.rounds, args.seconds, args.device)})
         print(f"{key}: {results.rows[key]['ratio']:.3f} (load {load()})", flush=True)
-    results.session["gemm_peak_end"] = {name: gemm_peak(DTYPES[name]) for name in dtypes}
+    results.session["gemm_peak_end"] = peaks(dtypes, args.device)
     results.close()
     show(results)
 
@@ -71,6 +74,16 @@ def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     if not chosen:
         raise ZooError(f"--only {args.only} is no row of these models, modes, dtypes and batches; see --list.")
     return chosen
+
+
+def peaks(dtypes: list[str], device: str) -> dict[str, float]:
+    return {name: gemm_peak(DTYPES[name], device=device) for name in dtypes}
+
+
+def name_of(device: str) -> str:
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ZooError(f"--device {device}, but torch finds no CUDA device here; leave it out for the CPU.")
+    return "cpu" if device == "cpu" else torch.cuda.get_device_name(device)
 
 
 def key_of(row: dict[str, Any]) -> str:
@@ -88,9 +101,11 @@ def combinations(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield {"model": model, "what": what, "mode": step, "dtype": dtype, "batch": int(batch)}
 
 
-def timed(row: dict[str, Any], rounds: int | None = None, limit: float | None = None, **sizes: int) -> dict[str, Any]:
+def timed(
+    row: dict[str, Any], rounds: int | None = None, limit: float | None = None, device: str = "cpu", **sizes: int
+) -> dict[str, Any]:
     """One row: ratio = timm's time (the mean of its two copies) / ours; spread = how far the copies are apart."""
-    models, dtype = trio(row["model"], **sizes), DTYPES[row["dtype"]]
+    models, dtype = trio(row["model"], device, **sizes), DTYPES[row["dtype"]]
     x = images(models["timm"], row["batch"])
     work = flops(models["timm"], x, row["what"]) / 1e9
     calls = {name: CALLS[row["what"]](model, x, dtype, row["mode"]) for name, model in models.items()}
@@ -107,16 +122,16 @@ def timed(row: dict[str, Any], rounds: int | None = None, limit: float | None = 
 
 def show(results: Results) -> None:
     """Two tables: times, and peak memory."""
-    peaks: dict[str, float] = {}
+    highest: dict[str, float] = {}
     for session in results.data["sessions"]:
         for when in ("gemm_peak_start", "gemm_peak_end"):
             for dtype, peak in session.get(when, {}).items():
-                peaks[dtype] = max(peak, peaks.get(dtype, 0.0))
-    print("GEMM peak:", ", ".join(f"{dtype} {peak:.0f} GFLOP/s" for dtype, peak in peaks.items()))
+                highest[dtype] = max(peak, highest.get(dtype, 0.0))
+    print("GEMM peak:", ", ".join(f"{dtype} {peak:.0f} GFLOP/s" for dtype, peak in highest.items()))
     timed_rows = [row for row in results.rows.values() if row["what"] != "memory"]
     table = Table(*NAME, "zoo", "timm", "copy", "zoo/timm", "spread", "verdict", "GFLOP/s", "timm's", title="ms")
     for row in timed_rows:
-        share = [f"{x:.0f} ({x / peaks[row['dtype']]:.0%})" for x in row["gflops"].values()]
+        share = [f"{x:.0f} ({x / highest[row['dtype']]:.0%})" for x in row["gflops"].values()]
         times = [f"{row[name]['min_ms']:.2f}" for name in ("zoo", "timm", "copy")]
         verdict = "ok" if row["ok"] else "SLOWER"
         table.add_row(*_name(row), *times, f"{row['ratio']:.3f}", f"{row['spread']:.3f}", verdict, *share)

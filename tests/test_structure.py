@@ -66,3 +66,16 @@ def test_nothing_of_this_machine_stays():
         skipped = any(p.startswith(".") or p in ("runs", "multirun") or p.endswith("egg-info") for p in parts)
         if path.is_file() and not skipped and path.suffix in texts:
             assert not pattern.search(path.read_text(errors="ignore")), path
+
+
+def test_what_has_never_run_on_a_gpu_is_said_in_one_place():
+    """docs/gpu.md names every file of tests that wait for a GPU, every recipe for one, every kernel that needs one."""
+    said = (ROOT / "docs" / "gpu.md").read_text()
+    waiting = [
+        path for path in ROOT.glob("tests/**/test_*.py") if re.search(r"^@pytest\.mark\.gpu", path.read_text(), re.M)
+    ]
+    recipes = [path for path in ROOT.glob("conf/experiment/*.yaml") if "trainer=gpu" in path.read_text()]
+    kernels = [path for path in ROOT.glob("zoo/attention/kernels/*.py") if "it runs on CUDA" in path.read_text()]
+    assert waiting and recipes and kernels
+    assert not [path.name for path in waiting if f"(../{path.relative_to(ROOT).as_posix()})" not in said]
+    assert not [path.stem for path in (*recipes, *kernels) if f"{path.stem}`" not in said]
