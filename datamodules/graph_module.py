@@ -1,6 +1,7 @@
 """What all sets of graphs share: checks, features, positions, batches. A set says only how it is loaded."""
 
 import warnings
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,16 @@ class GraphData(LightningDataModule):
     def test_dataloader(self) -> Any:
         """Each test row once."""
         return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Floats in the type of the model's: Lightning converts those of tuples and dictionaries, not a graph's."""
+        model = self.trainer.lightning_module if self.trainer else None
+        dtype = next((p.dtype for p in model.parameters()), torch.float32) if model else torch.float32
+
+        def converted(x: Any) -> Any:
+            return x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x
+
+        return copy(batch).apply(converted)  # of a copy: the full graph is the same object in every step
 
     def example(self, stage: str = "test") -> Any:
         """What figures are drawn from: the full graph, or the first batch of the stage."""

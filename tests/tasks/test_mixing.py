@@ -60,6 +60,25 @@ def test_double_precision_stays():
     assert mixed.dtype == targets.dtype == torch.float64
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", [{"mixup": 1.0, "cutmix": 0}, {"mixup": None, "cutmix": 1.0}, {}])
+def test_the_draws_are_the_same_in_every_precision(dtype, kind):
+    """trainer.precision=bf16-true makes bfloat16 the default type, in which torch has no Beta distribution."""
+    torch.manual_seed(3)
+    images, labels = torch.rand(4, 1, 8, 8), torch.arange(4)
+    torch.manual_seed(1)
+    plain, targets = Mixing(**kind)(images, labels, 4)
+    torch.manual_seed(1)
+    torch.set_default_dtype(dtype)
+    try:
+        mixed, soft = Mixing(**kind)(images.to(dtype), labels, 4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert mixed.dtype == soft.dtype == dtype
+    torch.testing.assert_close(mixed.float(), plain, atol=0.02, rtol=0)
+    torch.testing.assert_close(soft.float(), targets, atol=0.005, rtol=0)
+
+
 def test_refusals():
     with pytest.raises(ZooError, match="mixup=0"):
         Mixing(mixup=0, cutmix=None)

@@ -96,7 +96,9 @@ class RelationalAttention(nn.Module):
         settings = dict(num_nodes=nodes, num_relations=self.num_relations, within=self.within, loops=self.self_relation)
         graph: RelationalGraph = self.memory.recall(relational_graph, edge_index, relation, **settings)
         y = self.mapped(x, graph)  # [P, H D]
-        query = self.query(y)[graph.asked]  # [E, H]
+        query = self.query(y).to(y.dtype)[
+            graph.asked
+        ]  # [E, H]; under autocast a map is narrower than rows that are looked up
         if self.edge is not None and edge_attr is not None:
             term, edges = (
                 self.edge(columns(edge_attr)),
@@ -104,7 +106,7 @@ class RelationalAttention(nn.Module):
             )  # the added loops, after the edges, have no features
             term = query[:edges] * term if self.multiply else query[:edges] + term
             query = torch.cat([term, query[edges:]])
-        k = self.key(y).T[None, :, :, None]  # [1, H, P, 1]
+        k = self.key(y).to(y.dtype).T[None, :, :, None]  # [1, H, P, 1]
         v = y.unflatten(-1, (-1, self.head_dim)).transpose(0, 1)[None]  # [1, H, P, D]
         q = k.new_zeros(1, k.shape[1], nodes, 1)
         pattern = graph.edges.with_features(query, check=False)

@@ -24,7 +24,9 @@ class SemanticAttention(nn.Module):
     def forward(self, views: Tensor) -> Tensor:
         """[P, N, dim] -> [N, dim]."""
         q = self.query.to(views.dtype).view(1, 1, 1, -1)
-        k = torch.tanh(self.map(views)).mean(1)[None, None]  # [1, 1, P, hidden]
+        k = torch.tanh(self.map(views)).mean(1, dtype=views.dtype)[
+            None, None
+        ]  # [1, 1, P, hidden]; autocast's map is narrower
         v = views.flatten(1)[None, None]  # [1, 1, P, N dim]
         call = AttentionCall(q, k, v, self.score)
         out = run(call, "reference").out  # the values are far wider than fused kernels are made for

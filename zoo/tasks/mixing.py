@@ -20,7 +20,7 @@ class Mixing:
 
     The mixing is torchvision's: it takes odd batches, where timm's `Mixup` raises, and draws from torch's generator,
     where timm's draws from numpy's. Only the choice between the two is made here. Label smoothing is the loss's
-    business: cross-entropy smooths soft targets as it does hard ones.
+    business: cross-entropy smooths soft targets as it does hard ones. What is drawn is the same in every precision.
 
     Args:
         mixup: a of Mixup; 0 or None leaves it out.
@@ -39,7 +39,7 @@ class Mixing:
 
     def __call__(self, images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
         """images [B, C, H, W], labels [B] -> mixed images, targets [B, num_classes] whose rows sum to 1."""
-        if torch.rand(()) >= self.prob:
+        if torch.rand((), dtype=torch.float32) >= self.prob:
             return images, F.one_hot(labels, num_classes).to(images.dtype)
         images, targets = self._choose(num_classes)(images, labels)
         return images, targets.to(images.dtype)
@@ -49,5 +49,8 @@ class Mixing:
             from torchvision.transforms import v2  # 1.5 s, so only where something is mixed
 
             kinds = ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
+            before = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)  # bf16-true sets another, in which torch cannot draw from Beta(a, a)
             self._ways = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]
-        return self._ways[-1] if torch.rand(()) < self.switch else self._ways[0]
+            torch.set_default_dtype(before)
+        return self._ways[-1] if torch.rand((), dtype=torch.float32) < self.switch else self._ways[0]

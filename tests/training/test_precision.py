@@ -1,0 +1,78 @@
+"""Every model of conf/model trains and tests in every precision of the trainer, or is refused in a sentence."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from datamodules.graph_module import GraphData
+from datamodules.graph_sets import Graphs, digits_knn
+from tests.training.compose import compose
+from zoo.config import instantiate, plain
+from zoo.training.run import train
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+PRECISIONS = {
+    "64-true": torch.float64, "32-true": torch.float32, "bf16-true": torch.bfloat16, "16-true": torch.float16,
+    "bf16-mixed": torch.float32, "16-mixed": torch.float32,
+}  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Relations(GraphData):
+    """Digits without pixels, tied to their nearest and to those after them."""
+
+    def load(self) -> Graphs:
+        found = digits_knn(4, 20, 100, 0)
+        graph = found.first
+        graph.edge_type = (graph.edge_index[0] < graph.edge_index[1]).long()
+        graph.x = torch.arange(len(graph.x))
+        found.ids = True
+        return found
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Types(GraphData):
+    """The same digits, along two paths, beside another type of node."""
+
+    def load(self) -> Graphs:
+        from torch_geometric.data import HeteroData
+
+        found = digits_knn(4, 20, 100, 0)
+        plain, graph = found.first, HeteroData()
+        graph["digit"].x, graph["other"].x = plain.x, torch.arange(7)
+        paths = [("digit", name, "digit") for name in ("one", "two")]
+        graph[paths[0]].edge_index, graph[paths[1]].edge_index = plain.edge_index, plain.edge_index.flip(0)
+        graph.labels = plain.labels
+        return Graphs([graph], found.classes, found.parts, target="digit", metapaths=tuple(paths))
+
+
+@cache
+def data_for(model: str):
+    """A small set of the kind that the model reads; one for all precisions, as a batch is cast and the set is not."""
+    config = plain(compose(f"model={model}"))
+    found = Relations() if model == "rgat" else Types() if model == "han" else instantiate(config["data"])
+    found.setup()
+    return found
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_family_trains_in_every_precision(model, precision):
+    sizes = {"vit": ["model.dim=16", "model.depth=1"], "cnn": ["model.widths=[8,8]"]}.get(model, [])
+    few = [f"+trainer.limit_{part}_batches=2" for part in ("train", "val", "test")]
+    quiet = ["callbacks=none", "~logger", "+trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
+    config = compose(f"model={model}", f"trainer.precision={precision}", "trainer.max_epochs=1", *sizes, *few, *quiet)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*16-mixed.*not supported on CPU")  # Lightning takes bf16-mixed there
+        record = train(config, None, data=data_for(model))
+    assert next(record.task.model.parameters()).dtype == PRECISIONS[precision]
+    found = {name: float(value) for name, value in record.metrics.items()}
+    assert {"train/loss", "val/accuracy", "test/loss"} <= found.keys() and all(map(math.isfinite, found.values())), (
+        found
+    )
