@@ -86,13 +86,14 @@ def attention_maps(images: Tensor, maps: PatchMaps, png: str | Path, titles: Seq
         widths += [SPACE, *[1.0] * len(group)]
     batch, columns = len(images), len(widths)
     figure = new_figure(CELL * sum(widths) + 0.9, CELL * batch + 0.9)
-    figure.suptitle("how much of each patch the model reads; each map from 0 (dark) to its largest weight", fontsize=9)
+    figure.suptitle("how much the model reads of each patch: black 0, bright each map's largest weight", fontsize=9)
     grid = figure.subplots(batch, columns, squeeze=False, width_ratios=widths)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for i, (axes, picture) in enumerate(zip(grid[:, 0], _pictures(images), strict=True)):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        _patch_borders(axes, maps.heads.shape[-2:], images.shape[-2:])
         axes.set_ylabel(titles[i], fontsize=7, rotation=0, ha="right", va="center")
     grid[0, 0].set_title("image", fontsize=7)
     column = 1
@@ -123,6 +124,13 @@ def _groups(maps: PatchMaps) -> list[dict[str, Tensor]]:
 def _pictures(images: Tensor) -> list:
     pictures = images.detach().cpu().float().clamp(0, 1)
     return list((pictures[:, 0] if pictures.shape[1] == 1 else pictures.permute(0, 2, 3, 1)).numpy())
+
+
+def _patch_borders(axes: Axes, grid: Sequence[int], size: Sequence[int]) -> None:
+    """Thin lines where one patch ends and the next begins, so that cells of the maps are found again."""
+    for count, pixels, line in zip(grid, size, (axes.axhline, axes.axvline), strict=True):
+        for i in range(1, count):
+            line(i * pixels / count - 0.5, color="#5a9bd4", linewidth=0.4, alpha=0.6)
 
 
 def _map(axes: Axes, values: Tensor, size: Sequence[int]) -> None:
