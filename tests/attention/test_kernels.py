@@ -7,6 +7,7 @@ import torch
 
 from tests.attention.examples import PATTERNS, SCORES, B, D, H, N, make, naive, tensors
 from zoo.attention import KERNELS, AttentionCall, Causal, Dot, Full, LinearFeatures, Padding, ScaledDot, Window, attend
+from zoo.attention.scores import elu_features
 from zoo.errors import ZooError
 
 NAMES = [
@@ -225,6 +226,44 @@ def test_linear_sums_in_float32(dtype, pattern):
     want = attend(q, k, v, score=LinearFeatures(), pattern=pattern).out
     got = attend(*(x.to(dtype) for x in (q, k, v)), score=LinearFeatures(), pattern=pattern)
     torch.testing.assert_close(got.out.float(), want, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("kernel", NAMES)
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("pattern", [Full(), Causal(), Padding(torch.tensor([0, 0]))])
+def test_no_tokens(kernel, kind, pattern):
+    """No queries: an empty output, and gradients of 0 for the keys."""
+    for keys in (0, 3):
+        if keys and isinstance(pattern, Padding):
+            continue
+        q_k_v = tensors(0, keys)
+        out = run_or_reasons(kernel, *q_k_v, score=make(kind).double(), pattern=pattern)
+        if out is None:
+            return
+        assert out.shape == (B, H, 0, D)
+        assert all(grad is None or not grad.any() for grad in grads(out, q_k_v))
+
+
+@pytest.mark.parametrize("features", [elu_features, torch.exp])
+@pytest.mark.parametrize(
+    "pattern", [Full(), Causal(), Padding(torch.tensor([0, 3])), Causal() & Padding(torch.tensor([5, 3]))]
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_features_that_underflow(pattern, features, dtype):
+    """A query all of whose features underflow is alike to every key it sees: the mean, on every kernel (0 on one, before).
+    A key whose features underflow weighs nothing beside others."""
+    q, k, v = (x.detach() for x in tensors(dtype=dtype, kv=H))
+    q[:, :, ::2] = k[:, :, 1] = -2000
+    (q, k, v), score = [x.requires_grad_() for x in (q, k, v)], LinearFeatures(features)
+    got, want = (attend(q, k, v, score=score, pattern=pattern, kernel=name) for name in ("linear", "reference"))
+    torch.testing.assert_close(got.out, want.out)
+    for a, b in zip(grads(got.out, (q, k, v)), grads(want.out, (q, k, v)), strict=True):
+        torch.testing.assert_close(a, b)
+        assert a.isfinite().all()
+    mask = AttentionCall(q, k, v, pattern=pattern).mask()
+    seen = torch.ones(B, H, N, N, dtype=dtype) if mask is None else mask.expand(B, H, N, N).to(dtype)
+    mean = seen / seen.sum(-1, keepdim=True).clamp(min=1)
+    torch.testing.assert_close(got.out[:, :, ::2], (mean @ v)[:, :, ::2])
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")  # unfused on purpose: it runs on any device

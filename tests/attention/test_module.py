@@ -207,6 +207,8 @@ def test_prefix_lm_prefill():
         (lambda: attention(position=RoPE, projection=SeparateQKV)(tokens(5), tokens(3)), "5 queries on 3 keys"),
         (lambda: attention(kernel="flex")(tokens()), "CUDA"),
         (lambda: KVCache(1, 1, 0, 4), "positive"),
+        (lambda: attention(pattern=Window), "pattern is an object such as Pattern's subclasses make, not <class"),
+        (lambda: attention()(tokens(), pattern=Causal), "pattern is an object"),
     ],
 )
 def test_errors_are_sentences(call, words):

@@ -37,7 +37,7 @@ from zoo.attention.projections import (
     SharedKV,
     SharedQKV,
 )
-from zoo.attention.record import attention_weights, record_attention
+from zoo.attention.record import attention_weights, join_steps, record_attention
 from zoo.attention.scores import Additive, Dot, General, LinearFeatures, ScaledDot, Score, Sum
 
 __all__ = [
@@ -96,5 +96,6 @@ __all__ = [
     "attention_weights",
     "build",
     "explain",
+    "join_steps",
     "record_attention",
 ]  # fmt: skip

@@ -13,6 +13,9 @@ class KVCache(nn.Module):
     patterns that look back a bounded way. With Window(size) and n tokens at a time nothing that may be seen is lost
     where length >= size + n - 1 (the first of the n still looks back size - 1). Without it, a write beyond the end
     raises ZooError.
+
+    What is kept has no gradient. A backward pass that would go through keys and values written with one raises ZooError;
+    what was written under torch.no_grad() is a constant.
     """
 
     k: Tensor
@@ -41,12 +44,14 @@ class KVCache(nn.Module):
         self.register_buffer("places", torch.full((length,), -1, device=device), persistent=False)
         self.register_buffer("end", torch.zeros((), dtype=torch.long, device=device), persistent=False)
         self.context_length: int | None = None  # of a cross-attention: the context is projected once
+        self.answered = False  # whether queries have looked at that context before
+        self.cut = False  # whether something was written that asked for a gradient
 
     def reset(self) -> None:
         """Forget everything."""
         self.places.fill_(-1)
         self.end.zero_()
-        self.context_length = None
+        self.context_length, self.answered, self.cut = None, False, False
 
     def next_places(self, n: int) -> Tensor:
         """The places [n] of the next n tokens."""
@@ -62,7 +67,16 @@ class KVCache(nn.Module):
         self.v.index_copy_(2, slot, v.detach().to(self.v.dtype))
         self.places.index_copy_(0, slot, place)
         self.end += n
-        return self.k.to(k.dtype), self.v.to(v.dtype), self.places
+        self.cut = self.cut or (torch.is_grad_enabled() and (k.requires_grad or v.requires_grad))
+        return *self.read(k.dtype), self.places
+
+    def read(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """All keys and all values [B, H_kv, length, D], in `dtype`."""
+        k, v = self.k.to(dtype), self.v.to(dtype)
+        if not (self.cut and torch.is_grad_enabled()):
+            return k, v
+        anchor = k.new_zeros((), requires_grad=True)  # or a backward pass would go past them in silence
+        return _NoGradient.apply(k, anchor), _NoGradient.apply(v, anchor)
 
     def _check(self, k: Tensor, n: int) -> None:
         if k.shape[:2] != self.k.shape[:2] or k.shape[3] != self.k.shape[3]:
@@ -76,3 +90,18 @@ class KVCache(nn.Module):
                 f"The cache is full: {int(self.end)} of {self.length} places are taken and {n} more came. "
                 "Make it longer, or ring=True if the pattern is a window no longer than the cache."
             )
+
+
+class _NoGradient(torch.autograd.Function):
+    """x as it is; a gradient that would go through it is refused instead of being 0."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, anchor: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        raise ZooError(
+            "A cache keeps keys and values without their gradients, so nothing can be trained through it: train on whole "
+            "sequences without a cache, or fill it under torch.no_grad() if what it holds is to be a constant."
+        )

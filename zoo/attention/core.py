@@ -233,9 +233,8 @@ def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
 def check(call: AttentionCall) -> None:
     """Raise ZooError where shapes, dtypes or places do not fit together."""
     q, k, v = call.q, call.k, call.v
-    for name, part, kind in (("pattern", call.pattern, Pattern), ("score", call.score, Score)):
-        if not isinstance(part, kind):
-            raise ZooError(f"{name} is an object such as {kind.__name__}'s subclasses make, not {part!r}.")
+    check_part("pattern", call.pattern, Pattern)
+    check_part("score", call.score, Score)
     if not (q.ndim == k.ndim == v.ndim == 4):
         raise ZooError(f"q, k, v are [batch, heads, length, width]; got {_shapes(call)}.")
     if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
@@ -267,6 +266,12 @@ def check(call: AttentionCall) -> None:
             raise ZooError(f"bias {list(sizes)} does not broadcast to [B, H, Q, K] = {list(target)}.")
     call.pattern.check(call)
     _check_edges(call)
+
+
+def check_part(name: str, part: object, kind: type) -> None:
+    """Raise ZooError where an axis was given a class, or anything else that is not one of its objects."""
+    if not isinstance(part, kind):
+        raise ZooError(f"{name} is an object such as {kind.__name__}'s subclasses make, not {part!r}.")
 
 
 def _check_edges(call: AttentionCall) -> None:

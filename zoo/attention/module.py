@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.cache import KVCache
-from zoo.attention.core import AttentionCall, run
+from zoo.attention.core import AttentionCall, check_part, run
 from zoo.attention.parts import build
 from zoo.attention.patterns import Full, Pattern
 from zoo.attention.positions import Position
@@ -32,6 +32,8 @@ class Attention(nn.Module):
         edges: the same for what maps the features of edges to [E, H, D], to be added to keys and values. None: the score
             is given them as they are.
         pattern: the static pattern; a run-time pattern is AND-ed to it.
+        query_places: False for queries that stand nowhere (latents that read a context): patterns and positions that look
+            at the query's place are refused. True: query i stands at i + K - Q, the queries are the last of the keys.
         kernel: None for the fastest that can, or a name that is never departed from.
         dropout: of weights, in training.
         bias: whether the projections have one.
@@ -39,7 +41,7 @@ class Attention(nn.Module):
 
     Raises:
         ZooError: dim that the heads do not divide, key/value heads that do not divide the heads, a position that
-            belongs on the tokens.
+            belongs on the tokens, a pattern that is a class, places asked of queries that have none.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Attention(nn.Module):
         bias: bool = True,
         edges: nn.Module | Callable[..., nn.Module] | None = None,
         edge_dim: int = 0,
+        query_places: bool = True,
     ):
         super().__init__()
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
@@ -85,7 +88,12 @@ class Attention(nn.Module):
         self.score = build(score or ScaledDot, **facts)
         self.output = build(output or ConcatHeads, **facts)
         self.edges = build(edges, **facts) if edge_dim else None
-        self.pattern = pattern or Full()
+        self.query_places = query_places
+        if not query_places and self.position is not None:
+            raise ZooError(
+                f"{type(self.position).__name__} turns or biases by the query's place: query_places=False has none."
+            )
+        self.pattern = Full() if pattern is None else self._checked(pattern)
         self.kernel, self.dropout = kernel, dropout
         self.recorder: Callable[[AttentionCall], None] | None = None  # set by record_attention
 
@@ -105,15 +113,18 @@ class Attention(nn.Module):
             pattern: AND-ed to the static one.
             pos: [N] or [B, N], places of the tokens for the position part (left-padded batches); default 0..N-1, or
                 what follows the cache. Patterns, and biases beside a cache, go by the order in the sequence.
-            cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once.
+            cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once, and
+                from the second call on a position needs `pos`: how many queries there will be is not known.
         """
+        pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
         q_place = k_place = None
-        if context is not None and cache is not None and not isinstance(self.projection, FusedQKV):
-            q, (k, v) = self.projection.queries(x), self._cached_context(context, cache)
-            q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
+        if context is not None and cache is not None:
+            self._check_step(cache, pattern, pos)
+            q = self.projection.queries(x)
+            k, v = self._cached_context(context, cache, q.dtype)
         else:
             q, k, v = self.projection(x, context)
-            q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
+        q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
         if context is None and cache is not None:
             q_place = cache.next_places(x.shape[1])
             if self.position is not None:
@@ -122,7 +133,6 @@ class Attention(nn.Module):
             bias = None if self.position is None else self.position.bias(q_place, k_place)
         else:
             q, k, bias = self._placed(q, k, pos, context is None)
-        pattern = self.pattern if pattern is None else self.pattern & pattern
         dropout = self.dropout if self.training else 0.0
         pattern, on_edges = self._on_edges(pattern)
         call = AttentionCall(
@@ -152,7 +162,29 @@ class Attention(nn.Module):
         mapped = self.edges(edges.features)
         return pattern.besides_edges & edges.with_features(mapped, check=False), mapped
 
-    def _cached_context(self, context: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
+    def _checked(self, pattern: Pattern) -> Pattern:
+        """The pattern; raises ZooError if it is none, or if it looks at a place that the queries have not."""
+        check_part("pattern", pattern, Pattern)
+        if not self.query_places and pattern.uses_query:
+            raise ZooError(
+                f"{pattern} looks at the query's place, and query_places=False says that there is none: "
+                "take a pattern that looks at keys alone (Full, Padding, Prefix)."
+            )
+        return pattern
+
+    def _check_step(self, cache: KVCache, pattern: Pattern, pos: Tensor | None) -> None:
+        """Raise ZooError where further queries on a cached context need a place that nobody gave."""
+        if cache.answered and pattern.uses_query:
+            raise ZooError(f"{pattern} looks at the query's place, which steps on a cached context do not have.")
+        if cache.answered and pos is None and self.position is not None:
+            raise ZooError(
+                f"{type(self.position).__name__} needs the places of these queries: this cache has answered others, and how "
+                "many there will be is not known. Give pos=, for a step t torch.tensor([t]), from the first call on; or "
+                "cache.reset()."
+            )
+        cache.answered = True
+
+    def _cached_context(self, context: Tensor, cache: KVCache, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Keys and values of a context that does not change: projected once, then read from the cache."""
         length = context.shape[1]
         if cache.context_length is None:
@@ -162,11 +194,12 @@ class Attention(nn.Module):
             raise ZooError(
                 f"The cache holds a context of {cache.context_length}, but this one has {length}: cache.reset() first."
             )
-        return cache.k[:, :, :length].to(context.dtype), cache.v[:, :, :length].to(context.dtype)
+        k, v = cache.read(dtype)
+        return k[:, :, :length], v[:, :, :length]
 
     @staticmethod
     def _normed(x: Tensor, norm: nn.Module | None) -> Tensor:
-        return x if norm is None else norm(x)
+        return x if norm is None else norm(x).to(x.dtype)  # under autocast on a GPU norms answer in float32
 
     def extra_repr(self) -> str:
         kernel = self.kernel or "the fastest"

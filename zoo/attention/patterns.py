@@ -182,7 +182,7 @@ class Padding(Pattern):
         if self.lengths is not None:
             return k < self.lengths[b]
         assert self.mask is not None  # one of the two, by __post_init__
-        return self.mask[b, k.clamp(max=self.mask.shape[1] - 1)]  # places beyond are empty cache slots, hidden anyway
+        return self.mask[b, k]  # an empty cache slot, place -1, is hidden anyway
 
     def check(self, call):
         B, K = call.q.shape[0], call.k.shape[2]
@@ -190,6 +190,8 @@ class Padding(Pattern):
             raise ZooError(f"Padding(lengths) needs one length a sample, [{B}]; got {list(self.lengths.shape)}.")
         if self.mask is not None and (self.mask.shape[0] != B or (call.k_pos is None and self.mask.shape[1] != K)):
             raise ZooError(f"Padding(mask) needs [B, K] = [{B}, {K}]; got {list(self.mask.shape)}.")
+        if self.mask is not None:
+            _reaches("Padding(mask)", self.mask, call)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +206,6 @@ class Documents(Pattern):
         _whole("Documents(ids)", self.ids)
 
     def allowed(self, b, h, q, k):
-        last = self.ids.shape[-1] - 1
-        q, k = q.clamp(max=last), k.clamp(max=last)
         return self.ids[q] == self.ids[k] if self.ids.ndim == 1 else self.ids[b, q] == self.ids[b, k]
 
     def check(self, call):
@@ -214,6 +214,7 @@ class Documents(Pattern):
         with_cache = call.k_pos is not None and (self.ids.ndim == 1 or self.ids.shape[0] == B)
         if not with_cache and list(self.ids.shape) not in sizes:
             raise ZooError(f"Documents(ids) needs one id a key, [{K}] or [{B}, {K}]; got {list(self.ids.shape)}.")
+        _reaches("Documents(ids)", self.ids, call)
 
 
 @dataclass(frozen=True)
@@ -287,6 +288,15 @@ class Or(_Pair):
 
     def allowed(self, b, h, q, k):
         return self.left.allowed(b, h, q, k) | self.right.allowed(b, h, q, k)
+
+
+def _reaches(name: str, given: Tensor, call: AttentionCall) -> None:
+    """Raise ZooError where what is given for each place ends before the places that a cache holds."""
+    if call.k_pos is None or torch.compiler.is_compiling() or call.k_pos.is_cuda:  # a look would wait for the GPU,
+        return  # where indexing itself refuses what lies outside
+    if call.k_pos.numel() and int(call.k_pos.max()) >= given.shape[-1]:
+        held = int(call.k_pos.max()) + 1
+        raise ZooError(f"{name} is {list(given.shape)}, but the cache holds {held} places: give one for each of them.")
 
 
 def _whole(name: str, value: int | Tensor, least: int = 0) -> None:

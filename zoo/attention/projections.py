@@ -7,8 +7,24 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+class Projection(nn.Module):
+    """Base class: define `queries` and `keys_values`; `forward` where the two together are cheaper than one by one."""
+
+    def queries(self, x: Tensor) -> Tensor:
+        """[B, N, dim] -> q [B, H, N, D]."""
+        raise NotImplementedError(f"{type(self).__name__} is a projection without `queries`: define it.")
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, M, context_dim] -> k and v [B, H_kv, M, D]. Raises ZooError where there is no map for a context."""
+        raise NotImplementedError(f"{type(self).__name__} is a projection without `keys_values`: define it.")
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k and v [B, H_kv, M, D]; the context is x without one."""
+        return self.queries(x), *self.keys_values(x if context is None else context)
+
+
 @declared
-class FusedQKV(nn.Module):
+class FusedQKV(Projection):
     """q, k, v of one sequence by one matrix product. Rows of the weight: all q heads, all k heads, all v heads."""
 
     def __init__(self, dim: int, num_heads: int, num_kv_heads: int, head_dim: int, bias: bool = True):
@@ -16,15 +32,21 @@ class FusedQKV(nn.Module):
         self.heads, self.head_dim = (num_heads, num_kv_heads, num_kv_heads), head_dim
         self.qkv = nn.Linear(dim, sum(self.heads) * head_dim, bias=bias)
 
+    def queries(self, x):
+        return self.forward(x)[0]
+
+    def keys_values(self, context):
+        raise ZooError("FusedQKV projects one sequence; for cross-attention give projection=SeparateQKV.")
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, dim] -> q [B, H, N, D], k and v [B, H_kv, N, D]."""
         if context is not None:
-            raise ZooError("FusedQKV projects one sequence; for cross-attention give projection=SeparateQKV.")
+            self.keys_values(context)
         return in_heads(self.qkv(x), self.head_dim).split(self.heads, 1)  # of [B, H + 2 H_kv, N, D]
 
 
 @declared
-class SeparateQKV(nn.Module):
+class SeparateQKV(Projection):
     """q from the tokens, k and v from a context of width `context_dim` (the tokens themselves without one)."""
 
     def __init__(
@@ -41,19 +63,15 @@ class SeparateQKV(nn.Module):
         self.q = nn.Linear(dim, num_heads * head_dim, bias=bias)
         self.kv = nn.Linear(context_dim or dim, sum(self.heads) * head_dim, bias=bias)
 
-    def queries(self, x: Tensor) -> Tensor:
+    def queries(self, x):
         return in_heads(self.q(x), self.head_dim)
 
-    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, context):
         return in_heads(self.kv(context), self.head_dim).split(self.heads, 1)
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k and v [B, H_kv, M, D]."""
-        return self.queries(x), *self.keys_values(x if context is None else context)
 
 
 @declared
-class SharedQKV(nn.Module):
+class SharedQKV(Projection):
     """q = k = v = W x: what a node says of itself is what it asks and is asked. Velickovic et al. 2018, equation 1.
 
     With a `context_dim`, the context (the sources of a bipartite graph) has a map of its own.
@@ -65,17 +83,23 @@ class SharedQKV(nn.Module):
         self.map = nn.Linear(dim, num_heads * head_dim, bias=bias)
         self.context = nn.Linear(context_dim, num_heads * head_dim, bias=bias) if context_dim else None
 
+    def queries(self, x):
+        return in_heads(self.map(x), self.head_dim)
+
+    def keys_values(self, context):
+        k = in_heads((self.context or self.map)(context), self.head_dim)
+        return k, k
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k = v [B, H, M, D]."""
-        q = in_heads(self.map(x), self.head_dim)
         if context is None and self.context is None:
+            q = self.queries(x)
             return q, q, q
-        k = in_heads((self.context or self.map)(x if context is None else context), self.head_dim)
-        return q, k, k
+        return super().forward(x, context)
 
 
 @declared
-class SharedKV(nn.Module):
+class SharedKV(Projection):
     """k = v = W_l x, q = W_r x; `share`: W_r = W_l. Brody et al. 2022, section 4.3."""
 
     def __init__(
@@ -92,11 +116,19 @@ class SharedKV(nn.Module):
         self.key = nn.Linear(context_dim or dim, num_heads * head_dim, bias=bias)
         self.query = self.key if share else nn.Linear(dim, num_heads * head_dim, bias=bias)
 
+    def queries(self, x):
+        return in_heads(self.query(x), self.head_dim)
+
+    def keys_values(self, context):
+        k = in_heads(self.key(context), self.head_dim)
+        return k, k
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, dim], [B, M, context_dim] -> q [B, H, N, D], k = v [B, H, M, D]."""
-        k = in_heads(self.key(x if context is None else context), self.head_dim)
-        q = k if self.query is self.key and context is None else in_heads(self.query(x), self.head_dim)
-        return q, k, k
+        if context is None and self.query is self.key:
+            q = self.queries(x)
+            return q, q, q
+        return super().forward(x, context)
 
 
 @declared

@@ -173,6 +173,10 @@ def elu_features(x: Tensor) -> Tensor:
     return F.elu(x) + 1
 
 
+#: A logit; beside it that of any number above 0 weighs all, in every type; it fits float16.
+UNDERFLOW = -2000.0
+
+
 @declared
 class LinearFeatures(Score):
     """log(f(q).f(k)): its softmax is linear attention, sum_j f(q).f(k_j) v_j / sum_j f(q).f(k_j).
@@ -195,4 +199,8 @@ class LinearFeatures(Score):
 
     @staticmethod
     def _log(similarity: Tensor) -> Tensor:
-        return similarity.clamp_min(torch.finfo(similarity.dtype).tiny).log()  # an underflow is not a forbidden key
+        """An underflow is not a forbidden key: beside others it weighs 0, among underflows alone all weigh the same. Its
+        gradient is 0."""
+        tiny = torch.finfo(similarity.dtype).tiny
+        below = similarity.detach().log().clamp_min(UNDERFLOW)
+        return torch.where(similarity < tiny, below, similarity.clamp_min(tiny).log())

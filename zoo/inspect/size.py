@@ -23,7 +23,7 @@ def sketch(config: Mapping[str, Any]) -> nn.Module:
         return build_model(dict(config))
 
 
-@torch.no_grad()
+@torch.enable_grad()  # the counter follows modules by gradients, and a parameter's view made under no_grad has none
 def measure(model: nn.Module, image: tuple[int, int, int]) -> Size:
     """Count parameters, and the operations on one image of (channels, height, width); needs a sketched model."""
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -56,6 +56,6 @@ class EdgeFused:
         keep = None
         if call.dropout:
             chance = 1 - call.dropout
-            keep = q.new_empty(B * H, len(csr.row)).bernoulli_(chance).div_(chance)
+            keep = q.new_empty(B * H, csr.row.shape[0]).bernoulli_(chance).div_(chance)
         out, _ = edge_attention(rows(q), rows(k), rows(v), csr, bias=bias, keep=keep, **how)
         return AttentionOutput(out.unflatten(1, (B, H)).permute(1, 2, 0, 3))

@@ -77,9 +77,9 @@ def runs(edges: Edges, csr: CSR) -> tuple[Tensor, Tensor]:
     if edges.group is None:
         return csr.rowptr, csr.row
     group, row = edges.group[csr.order], csr.row
-    new = (row[1:] != row[:-1]) | (group[1:] != group[:-1])
-    run = torch.cat([new.new_zeros(min(1, len(row))), new]).cumsum(0)
-    return torch.searchsorted(run, torch.arange(len(run) + 1, device=run.device)), run  # as many runs as edges at most
+    before = (torch.arange(row.shape[0], device=row.device) - 1).clamp(min=0)
+    run = ((row != row[before]) | (group != group[before])).cumsum(0)
+    return torch.searchsorted(run, torch.arange(run.shape[0] + 1, device=run.device)), run  # as many as edges at most
 
 
 def visible(call: AttentionCall, edges: Edges, seen: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -99,7 +99,7 @@ def visible(call: AttentionCall, edges: Edges, seen: Tensor | None) -> tuple[Ten
 
 def by_edge(csr: CSR) -> CSR:
     """The plan in which every edge is its own source: sums of what stands on the edges themselves."""
-    each = torch.arange(len(csr.row) + 1, device=csr.row.device)
+    each = torch.arange(csr.row.shape[0] + 1, device=csr.row.device)
     return CSR(csr.rowptr, csr.row, each[:-1], each[:-1], each, each[:-1], csr.row, each[:-1])
 
 

@@ -3,6 +3,7 @@
     out_i = f(q_i) S_i / (f(q_i) . z_i),    S_i = sum_{j seen} f(k_j) v_j^T,    z_i = sum_{j seen} f(k_j)
 
 Katharopoulos et al. 2020, equations 4-12; the causal case goes in chunks: exact inside a chunk, a state between them.
+Where all features underflow, f(q_i) . z_i = 0, the keys are all alike: out_i is the mean of the values that i sees.
 """
 
 import torch
@@ -54,17 +55,22 @@ class Linear:
         f_k, v = (x if x.shape[1] == f_q.shape[1] else call.spread(x) for x in (f_k, v))
         wide = torch.promote_types(v.dtype, torch.float32)  # sums over thousands of keys leave float16's range
         with torch.autocast(v.device.type, enabled=False):
-            summed = self._sum(f_q.to(wide), f_k.to(wide), v.to(wide), causal)
+            summed = self._sum(f_q.to(wide), f_k.to(wide), v.to(wide), seen, causal)
         total = summed[..., -1:]
         empty = total == 0
         out = (summed[..., :-1] / total.masked_fill(empty, 1)).masked_fill(empty, 0)
         return AttentionOutput(out.to(v.dtype))
 
     @staticmethod
-    def _sum(f_q: Tensor, f_k: Tensor, v: Tensor, causal: bool) -> Tensor:
-        """[f(q) S, f(q) z]: the last column sums the weights, z beside S."""
-        v1 = torch.cat([v, torch.ones_like(v[..., :1])], -1)
-        return scan(f_q, f_k, v1) if causal else f_q @ (f_k.transpose(-2, -1) @ v1)
+    def _sum(f_q: Tensor, f_k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> Tensor:
+        """[f(q) S, f(q) z]: the last column sums the weights, z beside S; [sum v, number of keys] where that is 0."""
+        one = torch.ones_like(v[..., :1])
+        v1 = torch.cat([v, one if seen is None else one * seen], -1)
+        if causal:
+            summed, alike = scan(f_q, f_k, v1), v1.cumsum(2)[:, :, v1.shape[2] - f_q.shape[2] :]
+        else:
+            summed, alike = f_q @ (f_k.transpose(-2, -1) @ v1), v1.sum(2, keepdim=True)
+        return torch.where(summed[..., -1:] == 0, alike, summed)
 
 
 def scan(f_q: Tensor, f_k: Tensor, v: Tensor) -> Tensor:
@@ -72,7 +78,7 @@ def scan(f_q: Tensor, f_k: Tensor, v: Tensor) -> Tensor:
     Q, before = f_q.shape[2], f_k.shape[2] - f_q.shape[2]
     state = f_k[:, :, :before].transpose(-2, -1) @ v[:, :, :before]  # keys that every query sees
     out = []
-    for start in range(0, Q, CHUNK):
+    for start in range(0, max(Q, 1), CHUNK):  # no queries: one empty chunk
         q = f_q[:, :, start : start + CHUNK]
         k, x = (y[:, :, before + start : before + start + CHUNK] for y in (f_k, v))
         out.append(q @ state + (q @ k.transpose(-2, -1)).tril() @ x)
