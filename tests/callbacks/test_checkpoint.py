@@ -37,7 +37,9 @@ def callbacks(root, tmp_path):
     def build(name):
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(root / "conf"), version_base=None):
-            config = compose(f"callbacks/{name}", overrides=[f"+paths.run={tmp_path}"])
+            config = compose(
+                f"callbacks/{name}", overrides=[f"+paths.run={tmp_path}", "+task={monitor: accuracy, mode: max}"]
+            )
         return {key: instantiate(node) for key, node in plain(config)["callbacks"].items()}
 
     return build

@@ -1,4 +1,4 @@
-"""A model that keeps the contract of docs/contracts.md and is small enough to train in a test."""
+"""A model that keeps the contract of zoo.models.base and is small enough to train in a test."""
 
 import copy
 
@@ -8,19 +8,21 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from zoo.models import Model
 from zoo.tasks.image_classification import ImageClassification
 
 ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1e-2, "weight_decay": 0.1}
 COSINE = {"_target_": "zoo.tasks.schedule.WarmupCosine", "_partial_": True, "warmup": 0.25, "floor": 0.1}
 
 
-class Tiny(nn.Module):
+class Tiny(Model):
     """A patch embedding with a token and positions, one block with batch norm and dropout, a norm, a head."""
 
-    config = None
+    reads = ("image",)
 
     def __init__(self, classes: int = 3, dim: int = 8):
         super().__init__()
+        self.num_classes = classes
         self.embed = nn.Conv2d(1, dim, 2, 2)
         self.token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
         self.position = nn.Parameter(torch.randn(1, 5, dim) * 0.02)

@@ -43,18 +43,18 @@ class Figures(Callback):
             png = self.folder / "figures" / f"{draw.__name__}.png"
             _try(draw, trainer, pl_module, png)
 
-    def learning_curves(self, trainer: Trainer, task: LightningModule, png: Path) -> None:
+    def learning_curves(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import learning_curves
 
         path = self.folder / "metrics.csv"
         if not path.is_file():
             raise ZooError(f"{path} is missing; the run logged nothing (logger=csv writes it).")
-        learning_curves(path, png)
+        learning_curves(path, png, task.monitor, task.mode)
 
-    def confusion_matrix(self, trainer: Trainer, task: LightningModule, png: Path) -> None:
+    def confusion_matrix(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import confusion_matrix
 
-        counts = getattr(task, "confusion", None)
+        counts = task.results.get("confusion")
         if counts is None:
             raise ZooError(f"{type(task).__name__} counts no confusion matrix.")
         confusion_matrix(counts, _classes(trainer, len(counts)), png)

@@ -59,10 +59,11 @@ def learning_curves(csv_path: str | Path, png: str | Path, metric: str = "accura
         metric: its name without the part: "accuracy" for val/accuracy.
         mode: "max" or "min", which of its validation values is marked as the best.
     """
-    figure = new_figure(9, 3.6)
+    metrics = list(dict.fromkeys(["loss", metric]))
+    figure = new_figure(4.5 * len(metrics), 3.6)
     mixed = bool(read_metric(csv_path, f"val/{metric}")[0]) and not read_metric(csv_path, f"train/{metric}")[0]
     names = {"train": "training, on mixed labels" if mixed else "training", "val": "validation"}
-    for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+    for axes, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         for part, colour in COLOURS.items():
             epochs, values = read_metric(csv_path, f"{part}/{name}")
             if epochs:

@@ -4,17 +4,17 @@ from torch import Tensor, nn
 
 from zoo.declared import declared
 from zoo.errors import ZooError
+from zoo.models.base import Model
 
 
 @declared
-class CNN(nn.Module):
+class CNN(Model):
     """Stages of [3x3 convolution, batch norm, ReLU] x 2 and a 2x2 max pool, then mean pooling and a linear head.
 
     A VGG in miniature (Simonyan and Zisserman 2015) with batch norm. Images [B, C, H, W] -> logits [B, num_classes].
     """
 
-    preprocess = None
-    classes = None
+    reads = ("image",)
 
     def __init__(
         self, in_chans: int = 3, num_classes: int = 10, widths: tuple[int, ...] = (64, 128, 256), dropout: float = 0.0,
@@ -49,8 +49,8 @@ class CNN(nn.Module):
         self.head = nn.Linear(self.width, num_classes) if num_classes else nn.Identity()
         like = next(self.features.parameters())
         self.head.to(device=like.device, dtype=like.dtype)
-        if config := getattr(self, "config", None):
-            self.config = {**config, "num_classes": num_classes}
+        if self.config:
+            self.config = {**self.config, "num_classes": num_classes}
 
     def no_weight_decay(self) -> set[str]:
         return set()

@@ -15,9 +15,6 @@ def build_model(config: dict[str, Any]) -> nn.Module:
 
     model = instantiate(config)
     model.config = config
-    for name in ("preprocess", "classes"):
-        if not hasattr(model, name):
-            setattr(model, name, None)
     return model
 
 

@@ -30,12 +30,13 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, readout_of, xavier
 from zoo.layers.graph import check_features, read, thinned
+from zoo.models.base import Model
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
 @declared
-class GAT(nn.Module):
+class GAT(Model):
     """Nodes [N, in_dim] and edges -> logits [N, num_classes], or one row a graph with a readout.
 
         h_1 = layer_1(embed(x) + position)
@@ -63,8 +64,7 @@ class GAT(nn.Module):
         ZooError: a position that is none of a graph's, an unknown readout, inputs that do not fit.
     """
 
-    preprocess = None
-    classes = None
+    reads = ("graph",)
 
     def __init__(
         self,

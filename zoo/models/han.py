@@ -15,12 +15,13 @@ from zoo.errors import ZooError
 from zoo.layers import GraphLayer, GraphMemory, xavier
 from zoo.layers.graph import thinned
 from zoo.layers.semantic import SemanticAttention
+from zoo.models.base import Model
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
 @declared
-class HAN(nn.Module):
+class HAN(Model):
     """Nodes of one type, a graph for each meta-path between them -> logits [N, num_classes].
 
         z^p = act(attention_p(x along meta-path p))        node level: an attention of its own for each meta-path
@@ -39,8 +40,7 @@ class HAN(nn.Module):
         ZooError: no meta-path, or another number of graphs than of meta-paths.
     """
 
-    preprocess = None
-    classes = None
+    reads = ("graph",)
 
     def __init__(
         self,

@@ -13,10 +13,11 @@ from zoo.declared import declared
 from zoo.layers import xavier
 from zoo.layers.graph import FeatureDropout, read
 from zoo.layers.relational import RelationalAttention
+from zoo.models.base import Model
 
 
 @declared
-class RGAT(nn.Module):
+class RGAT(Model):
     """Nodes, edges and their relations -> logits [N, num_classes].
 
         h_l = relu(layer_l(h_{l-1}))            heads side by side; the last layer averages its heads and has no relu
@@ -30,8 +31,7 @@ class RGAT(nn.Module):
         act: factory. dropout: of features, in front of every layer but the nodes' numbers. init: called on every module.
     """
 
-    preprocess = None
-    classes = None
+    reads = ("graph",)
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,13 @@ from zoo.attention import Attention, ConcatHeads, Global, Learned2D, Position, S
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
+from zoo.models.base import Model
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
 
 
 @declared
-class ViT(nn.Module):
+class ViT(Model):
     """Images [B, C, H, W] -> logits [B, num_classes].
 
         tokens = [class; registers; patches(x)] + position
@@ -47,8 +47,7 @@ class ViT(nn.Module):
         ZooError: sizes that do not divide, an unknown pool, pooling a class token that is not there.
     """
 
-    preprocess = None
-    classes = None
+    reads = ("image",)
 
     def __init__(
         self,
@@ -169,8 +168,8 @@ class ViT(nn.Module):
         if num_classes:
             trunc_normal(self.head)
         self.head.to(device=like.device, dtype=like.dtype)
-        if config := getattr(self, "config", None):
-            self.config: dict[str, Any] = {**config, "num_classes": num_classes}
+        if self.config:
+            self.config = {**self.config, "num_classes": num_classes}
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that are places or tokens, not maps."""

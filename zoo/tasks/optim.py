@@ -4,13 +4,14 @@ Written here, not taken from timm: its groups ignore a name in `no_weight_decay(
 token is decayed in silence, TIMM#2712), give what no layer claims the head's rate, and cost 3.6 s of import.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from zoo.errors import ZooError
+from zoo.models.base import Model
 
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -67,8 +68,7 @@ def parameter_groups(model: nn.Module, layer_decay: float | None = None) -> list
 
 def no_decay_names(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> set[str]:
     """Names of the parameters that weight decay leaves alone."""
-    named: Callable[[], Iterable[str]] | None = getattr(model, "no_weight_decay", None)
-    asked = set(named()) if named else set()
+    asked = model.no_weight_decay() if isinstance(model, Model) else set()
     _refuse(asked - set(parameters), "no_weight_decay() names what is no parameter of the model")
     norms = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, NORMS))
     flat = {n for n, p in parameters.items() if p.ndim <= 1 or n.endswith("bias") or (norms and n.startswith(norms))}
@@ -77,10 +77,9 @@ def no_decay_names(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> 
 
 def layer_scales(model: nn.Module, parameters: Iterable[str], decay: float) -> dict[str, float]:
     """Parameter name -> scale of its learning rate, out of `model.layer_groups()` (input to output)."""
-    grouped: Callable[[], list[list[str]]] | None = getattr(model, "layer_groups", None)
-    if grouped is None:
+    layers = model.layer_groups() if isinstance(model, Model) else None
+    if layers is None:
         raise ZooError(f"{type(model).__name__} has no layer_groups(), so layer_decay={decay} has no order; use null.")
-    layers = grouped()
     names = [name for layer in layers for name in layer]
     _refuse(set(parameters) - set(names), "layer_groups() leaves out")
     _refuse(set(names) - set(parameters), "layer_groups() names what is no parameter of the model")

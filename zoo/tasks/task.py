@@ -1,6 +1,6 @@
-"""What every task shares: the model behind its config, the steps of an epoch counted, the optimizer, safe checkpoints."""
+"""What every task shares: the loops, means over an epoch, the monitored metric, fine-tuning, safe checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -8,30 +8,60 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import Metric, MetricCollection
 
-from zoo.errors import ZooError
+from zoo.config import plain
+from zoo.errors import ZooError, nearest
+from zoo.models.base import Model
+from zoo.models.factory import build_model
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.restore import check_fits
 from zoo.tasks.schedule import build_schedule
+from zoo.tasks.totals import Step, Totals, wide
+
+FINETUNE = ("full", "linear_probe")
+STAGES = ("train", "val", "test")
+#: (outputs [count, ...], targets [count, ...]) -> a value a row [count]
+RowMetric = Callable[[Tensor, Tensor], Tensor]
 
 
 class Task(LightningModule):
-    """Base class. A subclass defines the steps, calls `keep` in each training step and logs what it validates.
+    """Base class. A subclass gives a step and its metrics; the loops, the means and the logging are here.
+
+        class Regression(Task):
+            monitor, mode = "mae", "min"
+
+            def step(self, batch, stage):
+                outputs, targets = self(*self.model.inputs(batch)).squeeze(-1), batch[1]
+                return Step(F.mse_loss(outputs, targets), len(targets), outputs, targets)
+
+            def metrics(self, stage):
+                return {"mae": lambda outputs, targets: (outputs - targets).abs()}
+
+    Every mean is over the epoch's rows, whatever the batches, the number of processes, and whether the run was resumed.
 
     Args:
-        model: a config (plain containers with `_target_`) to build it from, or the module itself. Only the config, the
-            module's own `model.config` in the second case, goes into the checkpoint's hyper-parameters (A7, A9).
+        model: a config (plain containers with `_target_`) to build it from, or the model itself. Only the config, the
+            model's own `model.config` in the second case, goes into the checkpoint's hyper-parameters (A7, A9).
         optimizer: config of a torch optimizer without its parameters, e.g. `{_target_: torch.optim.AdamW, lr: 1e-3}`.
         schedule: config of a learning rate schedule, see `zoo.tasks.schedule`; None keeps the rate constant.
         layer_decay: the factor of the learning rate from one layer to the one before it; None is 1.
+        finetune: `full`, or `linear_probe`: all but the model's linear head frozen and in eval mode (no dropout, no
+            drop path, batch norm statistics fixed), so the backbone is bit for bit the same afterwards.
         grad_checkpointing: recompute activations in the backward pass: less memory, about a third more time.
         compile: run the model through torch.compile. In place, so checkpoint names stay those of the plain model.
-        more: further settings of the subclass, plain, for the hyper-parameters.
+        monitor: what checkpoints, curves and reports go by: "loss" or one of the metrics; None: the task's usual one.
+        mode: "max" or "min" of it; None: the task's usual one.
 
-    Logs: train/loss, train/accuracy (means over the epoch's samples), lr (reached at the epoch's end).
-    Raises: ZooError on settings out of range, or a checkpoint of another architecture.
+    Logs: train/, val/ and test/ loss and metrics, test/samples (rows), lr (reached at the epoch's end); each once an
+        epoch. What a metric gives that is no number (a confusion matrix) is in `results` after a test, by name.
+    Raises: ZooError on settings out of range, a linear probe of a model without a linear head, or a checkpoint of
+        another architecture.
     """
+
+    monitor: str = "loss"
+    mode: str = "min"
+    model: Model
 
     def __init__(
         self,
@@ -39,77 +69,161 @@ class Task(LightningModule):
         optimizer: Mapping[str, Any],
         schedule: Mapping[str, Any] | None = None,
         layer_decay: float | None = None,
+        finetune: str = "full",
         grad_checkpointing: bool = False,
         compile: bool = False,
-        **more: Any,
+        monitor: str | None = None,
+        mode: str | None = None,
     ):
         super().__init__()
-        from zoo.config import plain
-
         if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
             raise ZooError(f"task.optimizer={optimizer} has no _target_; name one, such as torch.optim.AdamW.")
         if layer_decay is not None and not 0 < layer_decay <= 1:
             raise ZooError(f"task.layer_decay={layer_decay} is not within (0, 1]; null is 1.")
-        config = model if isinstance(model, Mapping) else getattr(model, "config", None)
-        # Plain containers only: a DictConfig or a module here would make torch's safe loading refuse the checkpoint.
-        nodes = {"model": config, "optimizer": optimizer, "schedule": schedule} | more
-        nodes = {key: plain(node) if isinstance(node, Mapping) else node for key, node in nodes.items()}
-        flags = {"layer_decay": layer_decay, "grad_checkpointing": grad_checkpointing, "compile": compile}
-        self.save_hyperparameters(nodes | flags, logger=False)
+        if finetune not in FINETUNE:
+            raise ZooError(f"finetune={finetune!r} is unknown; {nearest(finetune, FINETUNE)}")
+        config = model.config if isinstance(model, Model) else model if isinstance(model, Mapping) else None
+        self.remember(model=config, optimizer=optimizer, schedule=schedule, layer_decay=layer_decay, finetune=finetune)
+        self.remember(grad_checkpointing=grad_checkpointing, compile=compile, monitor=monitor, mode=mode)
 
-        self.model = model if isinstance(model, nn.Module) else _build(self.hparams["model"])
+        self.model = _model(model, self.hparams["model"])
+        if finetune == "linear_probe":
+            self._freeze()
         if grad_checkpointing:
-            if not (switch := getattr(self.model, "set_grad_checkpointing", None)):
-                kind = type(self.model).__name__
-                raise ZooError(f"{kind} has no set_grad_checkpointing(); set task.grad_checkpointing=false.")
-            switch(True)
+            self.model.set_grad_checkpointing(True)
         if compile:
             self.model.compile()
+        self.monitor, self.mode = monitor or self.monitor, mode or self.mode
+        if self.mode not in ("min", "max"):
+            raise ZooError(f"task.mode={self.mode!r} is neither min nor max; say which of task.monitor is better.")
+        self.totals = {stage: Totals() for stage in STAGES}
+        self.results: dict[str, Tensor] = {}
+        self._rows: dict[str, dict[str, RowMetric]] = {}
+        self._others = nn.ModuleDict()
+        self._resumed: tuple[list[str], Tensor] | None = None  # the interrupted epoch's totals, a row a process
+        super().train()  # a loaded model arrives in eval mode, and Lightning keeps the mode it finds
 
-        # MeanMetric's own look for NaN drops them, and waits for the device at each update; zoo.callbacks.nan watches
-        # instead. Without it torchmetrics 1.9 ignores weights, so it is given a value a sample, never a batch's mean.
-        self.train_loss, self.train_accuracy = MeanMetric("disable"), MeanMetric("disable")
-        self.val_loss, self.test_loss = MeanMetric("disable"), MeanMetric("disable")
-        self._steps: list[tuple[Tensor, Tensor, int]] = []  # loss, accuracy, samples of each step of this epoch
-        self._resumed: Tensor | None = None  # the same, of the steps before a checkpoint: [processes, steps, 3]
+    def remember(self, **settings: Any) -> None:
+        """Keep settings, mappings as plain containers, as hyper-parameters: they build the task again (A7).
 
-    # ---- training
+        A DictConfig or a module among them would make torch's safe loading refuse the checkpoint.
+        """
+        nodes = {key: plain(node) if isinstance(node, Mapping) else node for key, node in settings.items()}
+        self.save_hyperparameters(nodes, logger=False)
+
+    # ---- what a task says
+
+    def step(self, batch: Any, stage: str) -> Step:
+        """One batch through the model, at "train", "val" or "test"."""
+        raise NotImplementedError(f"{type(self).__name__} has no step(batch, stage)")
+
+    def metrics(self, stage: str) -> Mapping[str, RowMetric | Metric]:
+        """Metrics by name: a function (outputs, targets) -> a value a row, whose mean is logged; or what is no mean over
+        rows, a torchmetrics Metric. In training functions alone, so that a step costs a few additions."""
+        return {}
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """What the model gives for its inputs."""
+        return self.model(*inputs)
+
+    # ---- loops
+
+    def setup(self, stage: str) -> None:
+        """Sort the metrics into means over rows and others, once, and look for the monitored one."""
+        if self._rows:
+            return
+        for each in STAGES:
+            found = self.metrics(each)
+            others = {name: metric for name, metric in found.items() if isinstance(metric, Metric)}
+            self._rows[each] = {name: metric for name, metric in found.items() if not isinstance(metric, Metric)}
+            self._others[f"{each}_metrics"] = MetricCollection(others if each != "train" else {})
+            if each == "val" and self.monitor not in (known := ["loss", *found]):
+                raise ZooError(f"task.monitor={self.monitor} is not measured; {nearest(self.monitor, known)}")
+
+    def train(self, mode: bool = True) -> "Task":
+        super().train(mode)
+        if self.hparams["finetune"] == "linear_probe" and self.model.linear_head is not None:
+            self.model.eval()
+            self.model.linear_head.train(mode)
+        return self
 
     def on_fit_start(self) -> None:
         if next(self.model.parameters()).dtype == torch.float64:
-            for metric in (self.train_loss, self.val_loss):
-                metric.set_dtype(torch.float64)
+            for metrics in self._others.values():
+                metrics.set_dtype(torch.float64)
 
     def on_train_start(self) -> None:
         self.train()  # a probe's backbone to eval mode
         if self._resumed is not None:  # within an epoch: it is then not started again
-            mine = self._resumed[self.global_rank :: self.trainer.world_size].flatten(0, 1).to(self.device)
-            like = next(self.model.parameters()).dtype
-            self._steps = [(loss.to(like), accuracy.float(), int(size)) for loss, accuracy, size in mine]
+            names, states = self._resumed
+            mine = states[self.global_rank :: self.trainer.world_size].sum(0)
+            self.totals["train"].load(names, mine, self.device)
             self._resumed = None
 
-    def keep(self, batch_idx: int, loss: Tensor, accuracy: Tensor, samples: int) -> None:
-        """Remember a training step's means over its samples.
-
-        Logging costs more than a small model's whole step, so a step only keeps two numbers, on the device, and the
-        metrics see them once an epoch.
-        """
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         if batch_idx == 0:  # Lightning 2.6 calls no on_train_epoch_start after a resume at an epoch's last step
-            self._steps.clear()
-        self._steps.append((loss.detach(), accuracy, samples))
+            self.totals["train"].clear()
+        return self._measure(batch, "train").loss
 
     def on_train_epoch_end(self) -> None:
-        if not self._steps:  # resumed where the epoch had been logged already
-            return
-        losses, accuracies, sizes = zip(*self._steps, strict=True)
-        counts = torch.tensor(sizes, device=self.device)
-        self.train_loss.update(torch.stack(losses).repeat_interleave(counts))
-        self.train_accuracy.update(torch.stack(accuracies).repeat_interleave(counts))
-        self.log("train/loss", self.train_loss, prog_bar=True, batch_size=1)
-        self.log("train/accuracy", self.train_accuracy, batch_size=1)
-        rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
-        self.log("lr", rate, batch_size=1, sync_dist=True)
-        self._steps.clear()
+        if self.totals["train"].counts:  # else resumed where the epoch had been logged already
+            self._log("train")
+            rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
+            self.log("lr", rate, batch_size=1, sync_dist=True)
+
+    def on_validation_epoch_start(self) -> None:
+        self.totals["val"].clear()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._measure(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log("val")
+
+    def on_test_epoch_start(self) -> None:
+        self.totals["test"].clear()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._measure(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        self._log("test")
+
+    def _measure(self, batch: Any, stage: str) -> Step:
+        """The step, added to the epoch's totals."""
+        self.setup(stage)
+        step, totals = self.step(batch, stage), self.totals[stage]
+        totals.add("loss", step.loss, step.count, step.count)
+        if step.targets is None:
+            return step
+        with torch.no_grad():
+            for name, metric in self._rows[stage].items():
+                values = metric(step.outputs, step.targets)
+                total = values.sum(dtype=wide(values.device))
+                # Several values a row (one for each of several targets) are averaged.
+                totals.add(name, total, step.count, step.count / max(values.numel(), 1))
+            if self._others[f"{stage}_metrics"]:
+                self._others[f"{stage}_metrics"].update(step.outputs.detach(), step.targets)
+        return step
+
+    def _log(self, stage: str) -> None:
+        """Log what the epoch's rows come to, over all processes, and start anew."""
+        names = ["loss", *self._rows[stage]]
+        sums, counts = torch.as_tensor(
+            self.trainer.strategy.reduce(self.totals[stage].state(names, self.device), reduce_op="sum")
+        )
+        values = {name: sums[i] / counts[i] for i, name in enumerate(names) if counts[i]}
+        if self._others[f"{stage}_metrics"]:
+            values |= self._others[f"{stage}_metrics"].compute()
+            self._others[f"{stage}_metrics"].reset()
+        if stage == "test":
+            self.results = {name: value.cpu() for name, value in values.items() if value.ndim}
+            self.log("test/samples", counts[0], batch_size=1, sync_dist=True)
+        shown = "loss" if stage == "train" else self.monitor
+        for name, value in values.items():
+            if not value.ndim:
+                self.log(f"{stage}/{name}", value, prog_bar=name == shown, batch_size=1, sync_dist=True)
+        self.totals[stage].clear()
 
     # ---- optimisation and checkpoints
 
@@ -132,24 +246,37 @@ class Task(LightningModule):
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self._steps:  # within an epoch
-            losses, accuracies, sizes = zip(*self._steps, strict=True)
-            kind = torch.promote_types(losses[0].dtype, torch.float32)  # holds each of the three exactly
-            parts = (torch.stack(losses), torch.stack(accuracies), torch.tensor(sizes, device=self.device))
-            steps = torch.stack([part.to(kind) for part in parts], 1).cpu()
-            everyone = [steps] * self.trainer.world_size
+        totals = self.totals["train"]
+        if totals.counts:  # within an epoch
+            names = ["loss", *self._rows["train"]]
+            mine = totals.state(names, self.device).cpu()
+            everyone = [mine] * self.trainer.world_size
             if len(everyone) > 1:
-                torch.distributed.all_gather_object(everyone, steps)
-            checkpoint["train_steps"] = torch.stack(everyone)
+                torch.distributed.all_gather_object(everyone, mine)
+            checkpoint["train_totals"] = {"names": names, "state": torch.stack(everyone)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_fits(self, checkpoint["state_dict"])
-        self._resumed = checkpoint.get("train_steps")
+        if found := checkpoint.get("train_totals"):
+            self._resumed = found["names"], found["state"]
+
+    def _freeze(self) -> None:
+        head = self.model.linear_head
+        if head is None:
+            raise ZooError(
+                f"finetune=linear_probe trains a linear head alone, and {type(self.model).__name__} as it is built has none; "
+                "take finetune=full."
+            )
+        self.model.requires_grad_(False)
+        head.requires_grad_(True)
 
 
-def _build(config: dict[str, Any] | None) -> nn.Module:
-    from zoo import build
-
-    if not config:
-        raise ZooError("There is no config to build the model from; pass the model itself, as model=...")
-    return build(config)
+def _model(model: Mapping[str, Any] | nn.Module | None, config: dict[str, Any] | None) -> Model:
+    """The model itself, or built of its config."""
+    if model is None or isinstance(model, Mapping):
+        if not config:
+            raise ZooError("There is no config to build the model from; pass the model itself, as model=...")
+        model = build_model(config)
+    if not isinstance(model, Model):
+        raise ZooError(f"{type(model).__name__} is not a zoo.models.Model, which says what it reads; inherit from it.")
+    return model

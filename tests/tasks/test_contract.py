@@ -1,0 +1,274 @@
+"""What every task keeps, tested on each because it exists: an epoch's metric is that of one pass over its rows."""
+
+import json
+import os
+import pkgutil
+import socket
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error
+from torch.nn import functional as F
+
+import zoo.tasks
+from tests.tasks.regression import Regression
+from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
+from zoo.errors import ZooError
+from zoo.tasks.classification import Classification
+from zoo.tasks.task import Task
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 23
+#: several labels a row, or numbers, made of the images' means; one label a row is tiny's own
+MAKE = {
+    "classes": (lambda **more: Classification(Tiny(), ADAMW, **more), lambda images, labels: labels),
+    "labels": (
+        lambda **more: Classification(Tiny(), ADAMW, multilabel=True, **more),
+        lambda images, labels: (images.mean((1, 2, 3))[:, None] > torch.tensor([0.0, 1.0, 2.0])).float(),
+    ),
+    "number": (
+        lambda **more: Regression(Tiny(1), ADAMW, **more),
+        lambda images, labels: images.mean((1, 2, 3))[:, None] + 0.5,
+    ),
+    "numbers": (
+        lambda **more: Regression(Tiny(2), ADAMW, **more),
+        lambda images, labels: torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1),
+    ),
+}
+tasks = pytest.mark.parametrize("kind", MAKE)
+
+
+class Batches:
+    """Batches in order, which can be gone on with."""
+
+    def __init__(self, batches):
+        self.batches, self.next = batches, 0
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        first, self.next = self.next, 0
+        for i in range(first, len(self.batches)):
+            self.place = i + 1
+            yield self.batches[i]
+
+    def state_dict(self):
+        return {"next": self.place}
+
+    def load_state_dict(self, state):
+        self.next = state["next"]
+
+
+def rows(kind, n=ROWS):
+    images, labels = data(n).tensors
+    return images, MAKE[kind][1](images, labels)
+
+
+def batches(kind, size, part=slice(None)):
+    images, targets = (tensor[part] for tensor in rows(kind))
+    return Batches(list(zip(images.split(size), targets.split(size), strict=True)))
+
+
+def make(kind, **more):
+    torch.manual_seed(0)
+    return MAKE[kind][0](**more)
+
+
+def by_hand(task, kind):
+    """Loss and metrics of all rows at once, of scikit-learn."""
+    images, targets = rows(kind)
+    with torch.no_grad():
+        out = task.eval()(images)
+    if kind == "classes":
+        macro = f1_score(targets, out.argmax(1), average="macro", labels=[0, 1, 2], zero_division=0)
+        right = (out.argmax(1) == targets).float().mean()
+        return {"loss": F.cross_entropy(out, targets), "accuracy": right, "macro_f1": macro}
+    if kind == "labels":
+        loss = F.binary_cross_entropy_with_logits(out, targets)
+        micro = f1_score(targets, out > 0, average="micro")
+        return {"loss": loss, "accuracy": ((out > 0) == targets.bool()).float().mean(), "micro_f1": micro}
+    return {"loss": mean_squared_error(targets, out), "mae": mean_absolute_error(targets, out)}
+
+
+def test_every_task_is_held_to_this():
+    for found in pkgutil.iter_modules(zoo.tasks.__path__):
+        import_module(f"zoo.tasks.{found.name}")
+
+    def below(kind):
+        return {kind}.union(*(below(each) for each in kind.__subclasses__()))
+
+    held = {type(make(kind)) for kind in MAKE}
+    assert {kind for kind in below(Task) if kind.__module__.startswith("zoo.")} <= held | {Task}
+
+
+@tasks
+@pytest.mark.parametrize("size", [1, 4, 8, ROWS])  # 23 = 2 * 8 + 7
+def test_a13_metrics_are_those_of_one_pass(kind, size):
+    task, trainer = make(kind), make_trainer()
+    (tested,) = trainer.test(task, batches(kind, size), verbose=False)
+    expected = by_hand(task, kind)
+    assert tested == pytest.approx({**{f"test/{n}": float(v) for n, v in expected.items()}, "test/samples": ROWS}, 1e-5)
+    (validated,) = trainer.validate(task, batches(kind, size), verbose=False)
+    assert validated == pytest.approx({f"val/{name}": float(value) for name, value in expected.items()}, rel=1e-5)
+
+
+@tasks
+def test_training_metrics_are_means_over_the_epochs_rows(kind):
+    """At rate 0 and without dropout and running statistics, training sees what a test sees."""
+    task = make(kind)
+    task.hparams["optimizer"] = {**ADAMW, "lr": 0.0}
+    task.model.batch_norm = torch.nn.Identity()
+    task.model.dropout = torch.nn.Identity()
+    trainer = make_trainer()
+    trainer.fit(task, batches(kind, 8), batches(kind, 8))
+    logged = trainer.callback_metrics
+    measured = {name: value for name, value in by_hand(task, kind).items() if not name.endswith("f1")}
+    for name, value in measured.items():
+        assert logged[f"train/{name}"].item() == pytest.approx(float(value), rel=1e-5), name
+
+
+class Stop(Callback):
+    def __init__(self, step, file):
+        self.step, self.file = step, file
+
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.file)
+            raise KeyError(self.step)
+
+
+@tasks
+@pytest.mark.parametrize("step", [2, 8])  # within the first epoch of 6 steps, and within the second
+def test_a11_a_resumed_epoch_is_the_uninterrupted_one(kind, step, tmp_path):
+    def run(callbacks=(), **more):
+        task, trainer = make(kind), make_trainer(2, callbacks=list(callbacks))
+        task.model.dropout = torch.nn.Identity()  # random numbers are the business of zoo.training
+        trainer.fit(task, batches(kind, 4), batches(kind, 8), **more)
+        return weights(task), {name: value.item() for name, value in trainer.callback_metrics.items()}
+
+    expected, metrics = run()
+    with pytest.raises(KeyError):
+        run(callbacks=[Stop(step, tmp_path / "a.ckpt")])
+    kept = torch.load(tmp_path / "a.ckpt", weights_only=True)["train_totals"]
+    assert kept["state"].numel() <= 2 * len(kept["names"]), "constant memory: two numbers a mean, whatever the steps"
+    got, logged = run(ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert logged == metrics, "to the last bit"
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+
+
+@tasks
+def test_memory_does_not_grow_with_the_epoch(kind):
+    task = make(kind)
+    images, targets = rows(kind, 4)
+    task.training_step((images, targets), 0)
+    first = {name: value.numel() for name, value in task.totals["train"].sums.items()}
+    for i in range(1, 20):
+        task.training_step((images, targets), i)
+    totals = task.totals["train"]
+    assert {name: value.numel() for name, value in totals.sums.items()} == first
+    assert set(totals.counts.values()) == {80}
+    assert all(value.dtype == torch.float64 and not value.requires_grad for value in totals.sums.values())
+
+
+@tasks
+def test_checkpoints_and_curves_follow_the_monitor(kind):
+    task = make(kind)
+    assert (task.monitor, task.mode) == (("mae", "min") if kind.startswith("number") else ("accuracy", "max"))
+    loss = make(kind, monitor="loss", mode="min")
+    assert (loss.monitor, loss.mode) == ("loss", "min")
+    with pytest.raises(ZooError, match=r"task.monitor=los is not measured; did you mean 'loss'"):
+        make_trainer().validate(make(kind, monitor="los"), batches(kind, 8), verbose=False)
+    with pytest.raises(ZooError, match=r"task.mode='low' is neither min nor max"):
+        make(kind, mode="low")
+
+
+@tasks
+def test_b6_a_linear_probe_trains_the_head_alone(kind):
+    task = make(kind, finetune="linear_probe")
+    before = weights(task.model)
+    make_trainer(1).fit(task, batches(kind, 8), batches(kind, 8))
+    after = weights(task.model)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"head.weight", "head.bias"}
+
+
+SCRIPT = """
+import json, sys
+from tests.tasks.test_contract import MAKE, batches, make, make_trainer
+found = {}
+for kind in MAKE:
+    trainer = make_trainer(1, devices=1, num_nodes=2, strategy="ddp", use_distributed_sampler=False)
+    rank, = [int(sys.argv[2])]
+    own, task = batches(kind, 4, slice(rank, None, 2)), make(kind)
+    (tested,) = trainer.test(task, own, verbose=False)
+    trainer.validate(task, own, verbose=False)
+    tested |= {name: value.item() for name, value in trainer.callback_metrics.items()}
+    found[kind] = tested
+open(f"{sys.argv[1]}/{rank}.json", "w").write(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each of two processes logged, having seen every second row: 12 and 11."""
+    folder = tmp_path_factory.mktemp("ddp")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    started = []
+    for rank in range(2):
+        # As two machines with one device each, so that this test and not Lightning starts the processes.
+        own = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, NODE_RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2")
+        environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", SCRIPT, str(folder), str(rank)]
+        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder))
+    messages = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], messages
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+@tasks
+def test_a12_processes_sum_to_one_pass(ranks, kind):
+    expected = {name: float(value) for name, value in by_hand(make(kind), kind).items()}
+    for logged in (rank[kind] for rank in ranks):
+        assert logged["test/samples"] == ROWS
+        for name, value in expected.items():
+            assert logged[f"test/{name}"] == pytest.approx(value, rel=1e-5), name
+            assert logged[f"val/{name}"] == pytest.approx(value, rel=1e-5), name
+
+
+# ---- refusals
+
+
+def node_level(**more):
+    config = {"_target_": "zoo.models.gat.GAT", "in_dim": 3, "num_classes": 3, **more}
+    return Classification(zoo.build(config), ADAMW, finetune="linear_probe")
+
+
+def test_a_probe_of_a_model_without_a_linear_head_is_refused():
+    with pytest.raises(ZooError, match="GAT as it is built has none; take finetune=full"):
+        node_level()
+    task = node_level(readout="mean")
+    assert {name for name, p in task.model.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
+
+
+def test_what_is_for_images_or_for_one_label_is_refused_elsewhere():
+    graph = zoo.build({"_target_": "zoo.models.gat.GAT", "in_dim": 3, "num_classes": 3})
+    mixing = {"_target_": "zoo.tasks.mixing.Mixing"}
+    with pytest.raises(ZooError, match=r"task.mixing mixes images, and GAT reads none"):
+        Classification(graph, ADAMW, mixing=mixing)
+    for more in ({"mixing": mixing}, {"label_smoothing": 0.1}):
+        with pytest.raises(ZooError, match="are for one label a row"):
+            Classification(Tiny(), ADAMW, multilabel=True, **more)
+    images, labels = data(4).tensors
+    with pytest.raises(ZooError, match=r"set task.multilabel=true"):
+        make("classes").training_step((images, labels.float()), 0)
+    with pytest.raises(ZooError, match=r"set task.multilabel=false"):
+        make("labels").training_step((images, labels), 0)
+    with pytest.raises(ZooError, match=r"Linear is not a zoo.models.Model"):
+        Classification(torch.nn.Linear(2, 2), ADAMW)

@@ -1,0 +1,51 @@
+"""What every model says of itself; tasks, figures and commands ask this, and no model by its name."""
+
+from typing import Any, ClassVar
+
+from torch import nn
+
+from zoo.errors import ZooError
+from zoo.models.preprocess import Preprocess
+
+
+class Model(nn.Module):
+    """Base class. A model names what it reads, and has a `forward` and a `num_classes`; all else has a default.
+
+    Attributes:
+        reads: the modalities that it reads, a name of `zoo.spec` each: ("image",), or several where it takes several.
+        num_classes: numbers it gives a row; 0: features alone.
+        config: plain, with a `_target_`, to build it from again (set by `zoo.build`).
+        preprocess: how its images were prepared; None where nobody has told, or it reads none.
+        classes: names of its outputs, in order; None where nobody has told, or they are no classes.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    num_classes: int
+    config: dict[str, Any] | None = None
+    preprocess: Preprocess | None = None
+    classes: tuple[str, ...] | None = None
+
+    def inputs(self, batch: Any) -> tuple[Any, ...]:
+        """What `forward` takes of a batch; by default the first part of (inputs, targets)."""
+        return (batch[0],)
+
+    @property
+    def linear_head(self) -> nn.Linear | None:
+        """The linear map at the end, which `finetune=linear_probe` trains; None where the end is something else."""
+        head = self._modules.get("head")
+        return head if isinstance(head, nn.Linear) else None
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that weight decay leaves alone beside biases and norms, such as positions."""
+        return set()
+
+    def layer_groups(self) -> list[list[str]] | None:
+        """Names of all parameters, input to output, for layer-wise learning rates; None where layers have no order."""
+        return None
+
+    def set_grad_checkpointing(self, on: bool = True) -> None:
+        """Recompute activations in the backward pass instead of keeping them. Raises: ZooError where it cannot."""
+        if on:
+            kind = type(self).__name__
+            raise ZooError(f"{kind} has no set_grad_checkpointing(); set task.grad_checkpointing=false.")
