@@ -14,7 +14,9 @@ IMAGE, GRAPH = "<image>", "<graph.npz>"
 
 def takes(model: Any) -> str | None:
     """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
-    if not hasattr(model, "inputs"):
+    from zoo.models.base import reads
+
+    if not reads(model, "graph"):
         return IMAGE
     return None if hasattr(model, "metapaths") else GRAPH
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zoo.attention import EdgeWeights, record_attention
 from zoo.errors import ZooError
 from zoo.inspect.plots import COLOURS, new_figure, save
+from zoo.models.base import reads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +35,8 @@ def weights_of(model: nn.Module, data: Any) -> dict[str, EdgeWeights]:
 
     Raises: ZooError if the model takes no graph, holds no attention, or attends to all nodes instead of along edges.
     """
-    inputs = getattr(model, "inputs", None)
-    if inputs is None:
-        raise ZooError(f"{type(model).__name__} takes no graph: it has no inputs(data).")
+    if not reads(model, "graph"):
+        raise ZooError(f"{type(model).__name__} takes no graph: it does not say that it reads one.")
     modes = {module: module.training for module in model.modules()}
     like = next(model.parameters())
     moved = copy.copy(data).apply(lambda t: t.to(like) if t.is_floating_point() else t.to(like.device))
@@ -44,7 +44,7 @@ def weights_of(model: nn.Module, data: Any) -> dict[str, EdgeWeights]:
         model.eval()
         with record_attention(model) as recorded:
             # forward, not a call: the plain model, also where the call is compiled, which one run is not worth.
-            model.forward(*inputs(moved))
+            model.forward(*model.inputs(moved))
     finally:
         for module, training in modes.items():
             module.training = training

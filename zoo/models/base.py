@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.models.preprocess import Preprocess
+from zoo.preprocess import Preprocess
 
 
 class Model(nn.Module):
@@ -49,3 +49,8 @@ class Model(nn.Module):
         if on:
             kind = type(self).__name__
             raise ZooError(f"{kind} has no set_grad_checkpointing(); set task.grad_checkpointing=false.")
+
+
+def reads(model: nn.Module, modality: str) -> bool:
+    """Whether a model reads a modality; False for a layer that stands alone, which does not say."""
+    return isinstance(model, Model) and modality in model.reads
