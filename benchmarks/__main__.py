@@ -15,8 +15,8 @@ BENCHMARKS = {
 }
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run one benchmark: a table on the terminal, JSON under benchmarks/results/."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line: a benchmark and its options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, help_ in BENCHMARKS.items():
@@ -24,6 +24,12 @@ def main(argv: list[str] | None = None) -> None:
         command.add_argument("--out", type=Path, help="JSON file; default: one under benchmarks/results/")
         command.add_argument("--resume", action="store_true", help="measure only rows that are not in the file")
         import_module(f"benchmarks.{name}").add_arguments(command)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one benchmark: a table on the terminal, JSON under benchmarks/results/."""
+    parser = make_parser()
     args = parser.parse_args(argv)
     if threads := getattr(args, "threads", None):
         import torch
