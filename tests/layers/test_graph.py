@@ -9,7 +9,18 @@ import torch
 from torch import nn
 
 import zoo.attention.kernels.csr as csr
-from zoo.attention import Attention, Edges, GATScore, JoinHeads, Laplacian, RandomWalk, SharedQKV, ShortestPath
+from zoo.attention import (
+    Attention,
+    Edges,
+    GATScore,
+    JoinHeads,
+    Laplacian,
+    RandomWalk,
+    SharedQKV,
+    ShortestPath,
+    record_attention,
+)
+from zoo.attention.projections import in_heads
 from zoo.errors import ZooError
 from zoo.layers import (
     Embeddings,
@@ -18,6 +29,7 @@ from zoo.layers import (
     GraphAttention,
     GraphLayer,
     GraphMemory,
+    IdentityMappedQKV,
     InitialResidual,
     LinearSkip,
     Residual,
@@ -286,3 +298,33 @@ def test_bipartite_layer():
         GraphAttention(attention(output=JoinHeads), self_loops="mean")(x, graph)
     with pytest.raises(ZooError, match="an attention asks for its targets"):
         GraphAttention(attention(output=JoinHeads))((x[0], None), graph)
+
+
+def test_identity_mapping_is_gcnii_with_attention():
+    """h_l = (1 - alpha) P h ((1 - beta) I + beta W) + alpha h_1 (Chen et al. 2020, equation 5), P a head's weights."""
+    attn = LAYER(projection=partial(IdentityMappedQKV, beta=0.25, bias=False))
+    layer, edges = GraphLayer(attn, InitialResidual(0.1)), Edges(index(), N)
+    h, first = torch.randn(N, F), torch.randn(N, F)
+    weight = attn.projection.map.weight
+    step = 0.75 * torch.eye(F) + 0.25 * weight.T
+    with record_attention(layer) as maps:
+        out = layer(h, edges, first=first)
+    (seen,) = maps.values()
+    P = torch.zeros(2, N, N).index_put(
+        (torch.arange(2)[:, None], *seen.edge_index.flip(0)), seen.alpha.T, accumulate=True
+    )
+    heads = [P[i] @ (h @ step)[:, 4 * i : 4 * i + 4] for i in range(2)]
+    torch.testing.assert_close(out, 0.9 * torch.cat(heads, -1) + 0.1 * first)
+    out.sum().backward()
+    assert weight.grad is not None and weight.shape == (F, F)
+
+
+def test_identity_mapping_maps_as_any_other_where_the_width_changes():
+    to_other = IdentityMappedQKV(F, 3, 4)
+    x = torch.randn(1, N, F)
+    torch.testing.assert_close(to_other(x)[0], in_heads(x @ to_other.map.weight.T, 4))
+    same = IdentityMappedQKV(F, 2, F // 2, beta=1.0)
+    torch.testing.assert_close(same(x)[0].transpose(1, 2).flatten(2), x @ same.map.weight.T)
+    torch.testing.assert_close(same(x[0].to_sparse_csr())[0], same(x)[0])
+    with pytest.raises(ZooError, match="beta is the share of W in the map, 0 to 1; got 2"):
+        IdentityMappedQKV(F, 2, F // 2, beta=2)

@@ -95,6 +95,7 @@ def test_the_best_epoch_and_patience():
     ("plain", lambda m: m.layers[1].skip is None and m.layers[1].norm is None and m.drop_edge == 0),
     ("residual", lambda m: type(m.layers[1].skip).__name__ == "Residual"),
     ("initial_residual", lambda m: type(m.layers[1].skip).__name__ == "InitialResidual"),
+    ("identity_mapping", lambda m: m.layers[1].attn.projection.map.beta == 0.1),
     ("pairnorm", lambda m: type(m.layers[1].norm).__name__ == "PairNorm" and m.layers[-1].norm is None),
     ("dropedge", lambda m: m.drop_edge == 0.5),
     ("no_attn_dropout", lambda m: m.layers[1].attn.dropout == 0 and m.layers[1].drop.p == 0.6),

@@ -13,6 +13,7 @@ from zoo.layers.graph import (
     Residual,
 )
 from zoo.layers.graph_attention import GraphAttention
+from zoo.layers.identity_mapping import IdentityMappedQKV
 from zoo.layers.init import trunc_normal, xavier
 from zoo.layers.pairnorm import pair_norm
 from zoo.layers.patches import PatchEmbed
@@ -20,6 +21,6 @@ from zoo.layers.readout import readout_of
 
 __all__ = [
     "Block", "Embeddings", "FeatureDropout", "FeedForward", "GatedSkip", "GraphAttention", "GraphLayer", "GraphMemory",
-    "InitialResidual", "LinearSkip", "PatchEmbed", "QuickGELU", "Residual", "pair_norm", "post_norm", "pre_norm", "readout_of",
-    "trunc_normal", "xavier",
+    "IdentityMappedQKV", "InitialResidual", "LinearSkip", "PatchEmbed", "QuickGELU", "Residual", "pair_norm",
+    "post_norm", "pre_norm", "readout_of", "trunc_normal", "xavier",
 ]  # fmt: skip

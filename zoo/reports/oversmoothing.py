@@ -27,11 +27,20 @@ from zoo.files import write_text
 from zoo.reports.words import Settings, read
 
 Run = dict[str, Any]
-#: name -> settings of the model in place of its own; a+b has both. "plain" is the model as the command line says.
+#: name -> settings of the model in place of its own (a dot leads into a part); a+b has both. "plain" is the model as the
+#: command line says. "initial_residual+identity_mapping" is GCNII (Chen et al. 2020) with attention.
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "residual": {"skip": {"_target_": "zoo.layers.Residual", "_partial_": True}},
     "initial_residual": {"skip": {"_target_": "zoo.layers.InitialResidual", "_partial_": True, "alpha": 0.5}},
+    "identity_mapping": {
+        "attention.projection": {
+            "_target_": "zoo.layers.IdentityMappedQKV",
+            "_partial_": True,
+            "beta": 0.1,
+            "bias": False,
+        }
+    },
     "pairnorm": {"norm": {"_target_": "zoo.layers.pair_norm", "_partial_": True}},
     "dropedge": {"drop_edge": 0.5},
     "no_attn_dropout": {"attn_dropout": 0.0},
@@ -96,7 +105,12 @@ def compose(settings: Settings, variant: str, depth: int, seed: int, folder: Pat
     own = [f"model.depth={depth}", f"seed={seed}", f"trainer.max_epochs={settings.epochs}", f"paths.run='{folder}'"]
     config = plain(conf.compose_train([*settings.changes, *own, "callbacks=none", "~logger"]))
     for name in variant.split("+"):
-        config["model"] |= VARIANTS[name]
+        for path, value in VARIANTS[name].items():
+            *inside, key = path.split(".")
+            part = config["model"]
+            for each in inside:
+                part = part[each]
+            part[key] = value
     check_config(config)
     return config
 

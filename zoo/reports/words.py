@@ -23,7 +23,7 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     variants: tuple[str, ...] = (
         "plain", "residual", "initial_residual", "pairnorm", "dropedge", "no_attn_dropout",
-        "initial_residual+no_attn_dropout",
+        "initial_residual+no_attn_dropout", "initial_residual+identity_mapping",
     )  # fmt: skip
     epochs: int = 200
     patience: int = 50
