@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.attention.examples import PATTERNS, POSITIONS, SCORES, B, D, H, N, make
-from zoo.attention import Attention, Causal, Documents, KVCache, Padding, RoPE
+from zoo.attention import Attention, Causal, Documents, KVCache, Padding, RoPE, SeparateQKV
+from zoo.errors import ZooError
 
 DIM = H * D
 INSIDE = [kind for kind in POSITIONS if make(kind).acts_inside]
@@ -77,3 +78,15 @@ def test_gradients_through_a_compiled_layer():
     (got,) = torch.autograd.grad(run(x).square().sum(), x)
     (want,) = torch.autograd.grad(layer(x).square().sum(), x)
     torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_gradients_through_a_compiled_cache_are_refused(context):
+    """The steps run; the backward pass says why not."""
+    layer = Attention(DIM, H, pattern=None if context else Causal(), projection=SeparateQKV)
+    read, x, cache = torch.randn(B, 5, DIM) if context else None, torch.randn(B, 4, DIM), KVCache(B, H, 5, D)
+    run = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    steps = torch.cat([run(piece, read, cache=cache) for piece in x.split([2, 1, 1], dim=1)], 1)
+    torch.testing.assert_close(steps, layer(x, read))
+    with pytest.raises(ZooError, match="without their gradients"):
+        steps.sum().backward()

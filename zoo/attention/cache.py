@@ -1,5 +1,7 @@
 """A static cache of keys and values: one buffer for the whole generation, so that a compiled step stays one graph."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -68,15 +70,15 @@ class KVCache(nn.Module):
         self.places.index_copy_(0, slot, place)
         self.end += n
         self.cut = self.cut or (torch.is_grad_enabled() and (k.requires_grad or v.requires_grad))
-        return *self.read(k.dtype), self.places
+        return *self.read(k), self.places
 
-    def read(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """All keys and all values [B, H_kv, length, D], in `dtype`."""
-        k, v = self.k.to(dtype), self.v.to(dtype)
+    def read(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and all values [B, H_kv, length, D], in the dtype of `like`, the new keys or queries."""
+        k, v = self.k.to(like.dtype), self.v.to(like.dtype)
         if not (self.cut and torch.is_grad_enabled()):
             return k, v
-        anchor = k.new_zeros((), requires_grad=True)  # or a backward pass would go past them in silence
-        return _NoGradient.apply(k, anchor), _NoGradient.apply(v, anchor)
+        anchor = like if like.requires_grad else like.new_zeros((), requires_grad=True)
+        return _constant(k, anchor), _constant(v, anchor)
 
     def _check(self, k: Tensor, n: int) -> None:
         if k.shape[:2] != self.k.shape[:2] or k.shape[3] != self.k.shape[3]:
@@ -92,16 +94,35 @@ class KVCache(nn.Module):
             )
 
 
-class _NoGradient(torch.autograd.Function):
-    """x as it is; a gradient that would go through it is refused instead of being 0."""
+# Custom operations, so that a compiled step is one graph: only a backward pass that is run raises.
 
-    @staticmethod
-    def forward(ctx, x: Tensor, anchor: Tensor) -> Tensor:
-        return x.view_as(x)
 
-    @staticmethod
-    def backward(ctx, grad: Tensor):
-        raise ZooError(
-            "A cache keeps keys and values without their gradients, so nothing can be trained through it: train on whole "
-            "sequences without a cache, or fill it under torch.no_grad() if what it holds is to be a constant."
-        )
+@torch.library.custom_op("zoo::constant", mutates_args=())
+def _constant(x: Tensor, anchor: Tensor) -> Tensor:
+    """x; its gradient goes to `anchor`, where it is refused, instead of being 0."""
+    return x.clone()
+
+
+@torch.library.custom_op("zoo::refuse_gradient", mutates_args=())
+def _refuse_gradient(grad: Tensor, shape: Sequence[int]) -> Tensor:
+    raise ZooError(
+        "A cache keeps keys and values without their gradients, so nothing can be trained through it: train on whole "
+        "sequences without a cache, or fill it under torch.no_grad() if what it holds is to be a constant."
+    )
+
+
+@_constant.register_fake
+def _(x, anchor):
+    return torch.empty_like(x)
+
+
+@_refuse_gradient.register_fake
+def _(grad, shape):
+    return grad.new_empty(shape)
+
+
+def _remember_shape(ctx, inputs, output):
+    ctx.shape = list(inputs[1].shape)
+
+
+_constant.register_autograd(lambda ctx, grad: (None, _refuse_gradient(grad, ctx.shape)), setup_context=_remember_shape)

@@ -121,7 +121,7 @@ class Attention(nn.Module):
         if context is not None and cache is not None:
             self._check_step(cache, pattern, pos)
             q = self.projection.queries(x)
-            k, v = self._cached_context(context, cache, q.dtype)
+            k, v = self._cached_context(context, cache, q)
         else:
             q, k, v = self.projection(x, context)
         q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
@@ -184,7 +184,7 @@ class Attention(nn.Module):
             )
         cache.answered = True
 
-    def _cached_context(self, context: Tensor, cache: KVCache, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _cached_context(self, context: Tensor, cache: KVCache, q: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of a context that does not change: projected once, then read from the cache."""
         length = context.shape[1]
         if cache.context_length is None:
@@ -194,7 +194,7 @@ class Attention(nn.Module):
             raise ZooError(
                 f"The cache holds a context of {cache.context_length}, but this one has {length}: cache.reset() first."
             )
-        k, v = cache.read(dtype)
+        k, v = cache.read(q)
         return k[:, :, :length], v[:, :, :length]
 
     @staticmethod
