@@ -62,3 +62,12 @@ def compose_train(changes: Sequence[str]) -> DictConfig:
 
     with initialize_config_dir(str(folder()), version_base="1.3"):
         return compose("train", [*changes])
+
+
+def places() -> dict[str, str]:
+    """What conf/train.yaml says of this machine: `folder`, where data lie (ZOO_DATA), and `cache`, what may be written
+    (ZOO_CACHE)."""
+    from omegaconf import OmegaConf
+
+    paths = OmegaConf.load(folder() / "train.yaml").paths
+    return {"folder": str(paths.data), "cache": str(paths.cache)}

@@ -4,23 +4,19 @@ Nothing heavy is imported here: `python train.py --help` and `import zoo` must n
 """
 
 import importlib
-import inspect
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from zoo import construct
+from zoo.construct import argument_types as argument_types
 from zoo.errors import ZooError, nearest
 
-# What a config, also one that came inside somebody's checkpoint, may instantiate (CRITERIA.md, A8). An object counts by
-# the module that defines it, so `zoo.config.importlib.import_module` is refused although its name begins well.
+# What the user's own words and conf/ may instantiate; what came in a file may name far less (zoo.declared). An object counts
+# by the module that defines it, so `zoo.config.importlib.import_module` is refused although its name begins well.
 ALLOWED = ("zoo", "datamodules", "torch.nn", "torch.optim", "lightning", "torchmetrics", "torchvision.transforms")
-NUMBERS = {int, float, bool, type(None)}
-# Hydra's own words beside `_target_`.
-RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,55 +35,32 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def instantiate(config: Mapping[str, Any], **kwargs: Any) -> Any:
-    """Hydra's `instantiate` on plain containers, for targets of this project and a short list of libraries only.
+    """Build what the user's own config says, of this project and a short list of libraries only.
 
     Args:
         config: with a `_target_`.
         kwargs: objects to hand over as they are, in place of what the config says.
-    Raises: ZooError for a target that is not allowed or does not exist, and whatever a target raises as ZooError.
+    Raises: ZooError for a target that is not allowed or does not exist, and for whatever a target raises.
     """
-    import hydra.utils
-    from hydra.errors import InstantiationException
-
-    config = plain(config)
-    if kwargs:  # given to a partial: Hydra would turn lists and dataclasses among them into configs
-        config = {key: value for key, value in config.items() if key not in kwargs} | {"_partial_": True}
-    for path, node in _targets(config):
-        locate(node["_target_"], path)
-    try:
-        made = hydra.utils.instantiate(config, _convert_="all")
-        return made(**kwargs) if kwargs else made
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, ZooError):
-            raise cause from None  # the sentence alone: Hydra's wrapping adds only the target's name
-        raise
+    own = {key: value for key, value in plain(config).items() if key not in kwargs}
+    return construct.make(construct.resolve(own, locate), **kwargs)
 
 
 def locate(target: str, path: str = "_target_") -> Callable[..., Any]:
-    """The class or function that a dotted name means, if it may be used.
+    """The class or function that a dotted name means, if the user may use it. What a file may use: `zoo.declared.find`.
 
     Raises: ZooError if it is outside `ALLOWED`, or there is none of that name (with the nearest that there is).
     """
     if not _allowed(str(target)):
         raise ZooError(f"{path}={target!r} may not be instantiated; allowed are names under {', '.join(ALLOWED)}.")
-    module = target
-    names: list[str] = []
-    while True:
-        try:
-            found = importlib.import_module(module)
-            break
-        except ModuleNotFoundError as error:
-            # Missing because the target's own path ends here, or because that module imports something not installed?
-            if not (error.name and (module == error.name or module.startswith(error.name + "."))):
-                raise
-            module, _, name = module.rpartition(".")
-            names.insert(0, name)
-            if not module:
-                raise ZooError(f"{path}={target!r} does not exist.") from None
+    first, *names = target.split(".")
+    found: Any = importlib.import_module(first)
     for name in names:
         if not hasattr(found, name):
-            raise ZooError(f"{path}={target!r} does not exist in {module}; {nearest(name, _public(found))}")
+            _import(f"{getattr(found, '__name__', '')}.{name}")
+        if not hasattr(found, name):
+            where = getattr(found, "__name__", type(found).__name__)
+            raise ZooError(f"{path}={target!r} does not exist in {where}; {nearest(name, _public(found))}")
         found = getattr(found, name)
     if not callable(found) or not _allowed(getattr(found, "__module__", None) or ""):
         raise ZooError(f"{path}={target!r} may not be instantiated; no class or function of {', '.join(ALLOWED)}.")
@@ -100,45 +73,16 @@ def check(config: Mapping[str, Any]) -> None:
     Hydra refuses a misspelt `model.dpeth=3` itself, but takes `+model.dpeth=3`; without this a target that is built
     late (a partial) would tell after the data were loaded.
     """
-    for path, node in _targets(config):
-        target = locate(node["_target_"], f"{path}._target_")
-        try:
-            parameters = inspect.signature(target).parameters.values()
-        except ValueError:  # written in C, without a signature
-            continue
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            continue
-        known = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        hints = argument_types(target)
-        for key in node.keys() - RESERVED:
-            name = f"{path}.{key}".lstrip(".")
-            if key not in known:
-                raise ZooError(f"{name}={node[key]!r} is no setting of {node['_target_']}; {nearest(key, known)}")
-            if isinstance(node[key], str) and hints.get(key) and hints[key] <= NUMBERS:
-                kinds = " or ".join(sorted(kind.__name__ for kind in hints[key] - {type(None)}))
-                raise ZooError(f"{name}={node[key]!r} is no number; {node['_target_']} takes {kinds} there.")
+    construct.check(construct.resolve(config, locate))
 
 
-def _targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping with a `_target_`, outermost first, and its dotted path."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield path, node
-        for key, value in node.items():
-            yield from _targets(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list | tuple):
-        for i, value in enumerate(node):
-            yield from _targets(value, f"{path}[{i}]")
-
-
-def argument_types(target: Callable[..., Any]) -> dict[str, set[Any]]:
-    """The types that each argument may have, where the target says so and they can be looked up."""
+def _import(module: str) -> None:
+    """Import a module if there is one of that name; an error inside it is not hidden."""
     try:
-        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError):  # names that are imported for type checkers only
-        return {}
-    unions = (typing.Union, types.UnionType)
-    return {name: set(typing.get_args(t)) if typing.get_origin(t) in unions else {t} for name, t in hints.items()}
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not (error.name and (module == error.name or module.startswith(error.name + "."))):
+            raise
 
 
 def _allowed(name: str) -> bool:

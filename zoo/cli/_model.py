@@ -1,7 +1,7 @@
 """A model's config told as a table, and what a model takes."""
 
 import inspect
-from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.console import table
@@ -21,19 +21,29 @@ def takes(model: Any) -> str | None:
     return None if hasattr(model, "metapaths") else GRAPH
 
 
-def describe_model(name: str, config: Mapping[str, Any]) -> "nn.Module":
-    """Sizes, as given and as they come out. Returns the model, without weights."""
+def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Module":
+    """Sizes, as given and as they come out. Returns the model, without weights.
+
+    Args:
+        name: the table's title.
+        config: what the model is built from.
+        file: where the config came in a file, that file: it is then checked as one (CRITERIA.md, A8).
+    """
+    from zoo import construct
+    from zoo.checked import model as checked
     from zoo.config import locate
-    from zoo.inspect.size import measure, sketch
+    from zoo.inspect.size import measure
     from zoo.inspect.words import sentence
     from zoo.models.protocol import OfPatches
     from zoo.training.identity import flatten
 
+    where = repr(str(file or name))
+    tree = construct.resolve(config, locate) if file is None else checked.resolve(config, where)
+    model = checked.sketch(tree, where, checked.Most(numbers=10**13, tensors=5000))
     # The target's own defaults too: a name of the registry says only what differs.
-    parameters = inspect.signature(locate(config["_target_"])).parameters.values()
+    parameters = inspect.signature(tree.target).parameters.values()
     defaults = {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}
     whole = {**defaults, **config}
-    model = sketch(config)
     side, channels = whole.get("img_size"), whole.get("in_chans")
     height, width = (side, side) if isinstance(side, int) else tuple(side or (None, None))
     rows = [("model", config["_target_"])]

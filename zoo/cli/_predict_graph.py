@@ -55,13 +55,14 @@ def predict_graph(model: Any, run: str, file: Path, node: int | None, top: int |
 
 
 def trained(run: str) -> Mapping[str, Any]:
-    """The config of the run that a run folder, or the model folder inside, belongs to; empty where there is none."""
-    from omegaconf import OmegaConf
+    """`data` and `task` of the run that a run folder, or the model folder inside, belongs to; empty where there is none."""
+    from zoo.checked.texts import read_yaml
 
     folder = Path(run).resolve()
     file = (folder.parent if folder.name == "model" else folder) / "config.yaml"
-    found: Any = OmegaConf.to_container(OmegaConf.load(file)) if file.is_file() else {}
-    return found
+    found = read_yaml(file) if file.is_file() else {}
+    parts = {key: found.get(key) for key in ("data", "task")} if isinstance(found, dict) else {}
+    return {key: part if isinstance(part, dict) else {} for key, part in parts.items()}
 
 
 def read(model: Any, file: Path, data: Mapping[str, Any]) -> Any:

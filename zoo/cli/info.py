@@ -9,7 +9,6 @@ Sizes are counted on shapes alone: no weights are made, so the largest model is 
 """
 
 import argparse
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,19 +67,24 @@ def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
 
 def describe_run(folder: Path) -> None:
     """Metrics, how it was made, the model, the files, and what to do with it."""
-    from omegaconf import OmegaConf
-
-    from zoo.pretrained.folder import describe, find
+    from zoo.checked.texts import read_json, read_yaml
+    from zoo.pretrained.folder import CONFIG, describe, find
     from zoo.training.identity import flatten
 
     summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
     if not whole.is_file():
-        describe_model(str(folder), describe(find(folder))["model"])  # raises for what is neither a run nor a model
+        found = find(folder)  # raises for what is neither a run nor a model
+        describe_model(str(folder), describe(found)["model"], file=found / CONFIG)
         return
-    config: Any = OmegaConf.to_container(OmegaConf.load(whole))
+    config = read_yaml(whole)
+    if not isinstance(config, dict):
+        raise ZooError(f"{str(whole)!r} is no config of a run: it holds a {type(config).__name__}.")
     if summary.is_file():
-        known = json.loads(summary.read_text(encoding="utf-8"))
-        rows = [(name, f"{value:.6g}") for name, value in sorted(known.get("metrics", {}).items())]
+        known = read_json(summary)
+        metrics = known.get("metrics") if isinstance(known, dict) else None
+        if not isinstance(metrics, dict) or not all(isinstance(value, int | float) for value in metrics.values()):
+            raise ZooError(f"{str(summary)!r} is no summary of a run: it has no metrics that are numbers.")
+        rows = [(name, f"{value:.6g}") for name, value in sorted(metrics.items())]
         simple = {name: value for name, value in known.items() if isinstance(value, int | float | str)}
         table([*rows, *simple.items()], f"{folder}   finished")
     else:
@@ -90,7 +94,7 @@ def describe_run(folder: Path) -> None:
     if overrides.is_file():
         rows.insert(0, ("command", " ".join(["python train.py", *_words(overrides)])))
     table(rows, "made by")
-    given = takes(describe_model("model", config["model"]))
+    given = takes(describe_model("model", config.get("model"), file=whole))
     table(_files(folder), "files")
     ways = []
     if (folder / "model").is_dir():
@@ -100,9 +104,10 @@ def describe_run(folder: Path) -> None:
 
 
 def _words(overrides: Path) -> list[str]:
-    from omegaconf import OmegaConf
+    from zoo.checked.texts import read_yaml
 
-    return [shlex.quote(str(word)) for word in OmegaConf.load(overrides)] if overrides.is_file() else []
+    words = read_yaml(overrides) if overrides.is_file() else []
+    return [shlex.quote(str(word)) for word in words] if isinstance(words, list) else []
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:

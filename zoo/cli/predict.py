@@ -13,6 +13,7 @@ for R-GAT, edge_type are read where the model reads them, y and masks never.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor
     from zoo.inspect import to_input
 
     if source.startswith("test:"):
-        yield _of_test_set(run, source)
+        yield _of_test_set(model, run, source)
         return
     path = Path(source)
     if not path.exists():
@@ -131,23 +132,47 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _of_test_set(run: str, source: str) -> tuple[str, "Tensor"]:
+def _of_test_set(model: "Model", run: str, source: str) -> tuple[str, "Tensor"]:
     """An image of the set that the run was tested on, numbered in the fixed order of its figures."""
-    from omegaconf import OmegaConf
-
-    from zoo.config import instantiate
-
-    config, number = Path(run) / "config.yaml", source.removeprefix("test:")
-    if not config.is_file():
-        raise ZooError(f"{source} needs a run's folder with its config.yaml; {run} has none. Give an image instead.")
-    if not number.isdigit():
+    number = source.removeprefix("test:")
+    if not (number.isascii() and number.isdigit()):
         raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
-    data = instantiate(OmegaConf.load(config).data)
+    if not (Path(run) / "config.yaml").is_file():
+        raise ZooError(f"{source} needs a run's folder with its config.yaml; {run} has none. Give an image instead.")
+    data = test_data(model, Path(run) / "config.yaml")
     data.setup()
     if int(number) >= data.test_size:
         raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
     inputs, labels = data.test_images(int(number) + 1)
     return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
+
+
+def test_data(model: Any, config: Path) -> Any:
+    """The images that a run was tested on, of the data module in its config.yaml, prepared as the model's.
+
+    The file says which set; where files are looked for, and where something may be written, the reader says (ZOO_DATA,
+    ZOO_CACHE), and what the model was fed with its own `preprocess`.
+
+    Raises: ZooError for a config that is none, or names what is not declared as data (CRITERIA.md, A8).
+    """
+    from zoo import conf, construct
+    from zoo.checked import model as checked
+    from zoo.checked.texts import read_yaml
+
+    content, where = read_yaml(config), f"data in {str(config)!r}"
+    tree = checked.resolve(content.get("data") if isinstance(content, dict) else None, where, level="run")
+    if not hasattr(tree.target, "test_images"):
+        raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
+    mine: dict[str, Any] = {**conf.places(), "augment": None}
+    prepared = getattr(model, "preprocess", None)
+    if prepared is not None:
+        mine |= {"img_size": None, "in_chans": None, "normalise": None}
+    try:
+        data = construct.make(tree, **mine)
+        data.use_preprocess(asdict(prepared) if prepared else {})
+    except ZooError as error:
+        raise ZooError(f"{where}: {error}") from None
+    return data
 
 
 def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str, str]]:

@@ -13,7 +13,11 @@ def build_model(config: dict[str, Any]) -> nn.Module:
     """Build a model from a plain config with a `_target_`; the model keeps it as `model.config`, to be built again."""
     from zoo.config import instantiate
 
-    model = instantiate(config)
+    return with_config(instantiate(config), config)
+
+
+def with_config(model: Any, config: dict[str, Any]) -> nn.Module:
+    """The model, which carries from now on the config that it was built from, and what else `zoo.save` asks of it."""
     model.config = config
     return model
 

@@ -8,7 +8,8 @@ Other libraries are imported only where something of theirs is handed over.
 
 # Imported here, not on first use: the functions must stand before the modules of the same names.
 from zoo.pretrained.convert import convert
-from zoo.pretrained.folder import load, save
+from zoo.pretrained.folder import save
 from zoo.pretrained.initialise import Change, initialise, peek
+from zoo.pretrained.loading import load
 
 __all__ = ["Change", "convert", "initialise", "load", "peek", "save"]

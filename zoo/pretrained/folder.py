@@ -11,22 +11,22 @@ from typing import Any
 
 from torch import nn
 
+from zoo.checked.texts import read_json
 from zoo.errors import ZooError, nearest
 from zoo.files import replacing
-from zoo.models import Preprocess, build_model
-from zoo.pretrained import card, weights
+from zoo.pretrained import card, facts, weights
 
 FORMAT = 1
 WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 
-def save(model: nn.Module, folder: str | Path, **facts: Any) -> Path:
+def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     """Write a model folder, whole or not at all.
 
     Args:
         model: one with a `config` (from `zoo.create_model`, `zoo.build`, `zoo.convert` or a run).
         folder: where to; a model folder that is there already is replaced file by file, other files in it stay.
-        facts: sections of the card: task, data, metrics (a dict), command, licence, versions, ...
+        about: sections of the card: task, data, metrics (a dict), command, licence, versions, ...
 
     Returns: the folder.
     Raises: ZooError for a model without a config, or one that does not describe it in plain values.
@@ -54,34 +54,8 @@ def save(model: nn.Module, folder: str | Path, **facts: Any) -> Path:
         stage.mkdir()
         save_file(weights.tensors(model), stage / WEIGHTS, metadata={"format": "pt"})
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
-        (stage / README).write_text(card.write(model, facts), encoding="utf-8")
+        (stage / README).write_text(card.write(model, about), encoding="utf-8")
     return folder
-
-
-def load(folder: str | Path) -> nn.Module:
-    """The model of a run folder or model folder, ready to predict: in eval mode, with config, preprocess and classes.
-
-    Raises: ZooError for a folder that holds no model, a truncated file, tensors that do not fit, a config that names
-        what may not be instantiated (CRITERIA.md, A8).
-    """
-    folder = find(folder)
-    content = describe(folder)
-    state = weights.read(folder / WEIGHTS)
-    model = build(content["model"])
-    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
-    if len(floats) == 1:  # saved in half precision: stay there
-        model.to(floats.pop())
-    weights.fill(model, state, str(folder / WEIGHTS))
-    model.preprocess, model.classes = content["preprocess"], content["classes"]
-    return model.eval()
-
-
-def build(config: dict[str, Any]) -> nn.Module:
-    """Build a model from a config that came with a file: keys that nothing accepts are refused by a sentence."""
-    from zoo.config import check
-
-    check(config)
-    return build_model(config)
 
 
 def find(folder: str | Path) -> Path:
@@ -103,26 +77,25 @@ def find(folder: str | Path) -> Path:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder: model, preprocess (a Preprocess or None), classes (a tuple or None)."""
+    """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None).
+
+    Raises: ZooError for a file that is broken, of another tool, or of a later version.
+    """
     path = folder / CONFIG
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ZooError(f"{str(path)!r} cannot be read ({error}); copy the folder again.") from error
-    if "architecture" in content:  # a folder of timm's hub
-        name = content["architecture"]
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it holds a {type(content).__name__}.")
+    if isinstance(name := content.get("architecture"), str):  # a folder of timm's hub
         raise ZooError(f"{str(folder)!r} is a timm model; take timm://{name}@{folder / WEIGHTS}.")
-    if not isinstance(content.get("model"), dict) or not isinstance(content.get("format"), int):
-        raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it has {', '.join(content) or 'no keys'}.")
+    if not isinstance(content.get("model"), dict) or type(content.get("format")) is not int:
+        keys = ", ".join(content)[:300] or "no keys"
+        raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it has {keys}.")
     if content["format"] > FORMAT:
         raise ZooError(
             f"{str(path)!r} has format {content['format']}, this version reads up to {FORMAT}: update attention-zoo."
         )
-    preprocess, classes = content.get("preprocess"), content.get("classes")
-    if preprocess:
-        preprocess = {key: tuple(value) if isinstance(value, list) else value for key, value in preprocess.items()}
     return {
         "model": content["model"],
-        "preprocess": Preprocess(**preprocess) if preprocess else None,
-        "classes": tuple(classes) if classes else None,
+        "preprocess": facts.preprocess(content.get("preprocess"), str(path)),
+        "classes": facts.classes(content.get("classes"), str(path)),
     }

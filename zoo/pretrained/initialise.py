@@ -1,16 +1,19 @@
 """Start from trained weights, whatever they lie in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
+from zoo import construct
+from zoo.checked import model as checked
+from zoo.config import locate
 from zoo.models import Preprocess
+from zoo.models.factory import with_config
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
-from zoo.pretrained.folder import build
-from zoo.pretrained.sources import open_source, preprocess_of
+from zoo.pretrained.sources import Source, open_source, preprocess_of
 
 __all__ = ["Change", "initialise", "peek"]
 
@@ -40,17 +43,40 @@ def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any])
     config = plain(config)
     facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
     found = open_source(source)
-    wanted = {**(overlay(found.config, config) if found.config else config), **facts}
-    model: Any = build(wanted)
-    # For the grids of its positions. Not on the meta device: that would import torch._dynamo, seconds.
-    resized = found.config and any(found.config.get(key) != wanted.get(key) for key in FACTS)
-    twin = build(found.config) if found.config and resized else None
+    theirs, known = _described(found)
+    wanted = {**(overlay(theirs, config) if theirs else config), **facts}
+    # What the source's config names was looked up once; what the command line adds goes by the wider list.
+    tree = construct.resolve(wanted, lambda name, path: known.get(name) or locate(name, path))
+    construct.check(tree)
+    if theirs and not found.ours and all(call.name in known for call in construct.calls(tree)):
+        checked.sketch(tree, found.described, checked.Most.of(found.state, times=50))  # at the data's sizes
+    model: Any = with_config(construct.make(tree), wanted)
+    # For the grids of its positions.
+    resized = theirs and any(theirs.get(key) != wanted.get(key) for key in FACTS)
+    twin = checked.build(construct.resolve(theirs, lambda name, path: known[name]), source) if resized else None
     state, changes = adapt_all(found.state, model, twin)
     weights.fill(model, state, source)
     same_head = found.classes and len(found.classes) == getattr(model, "num_classes", None)
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)
     return model, changes
+
+
+def _described(found: Source) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
+    """The source's own config, if it has one, and what each name in it means.
+
+    A conversion made it here; any other came in a file, so it may name only what is declared, and must be of the tensors
+    beside it, which is looked at before a model takes memory.
+    """
+    if found.config is None:
+        return {}, {}
+    if found.ours:
+        tree = construct.resolve(found.config, locate)
+    else:
+        most = checked.Most.of(found.state)
+        tree = checked.resolve(found.config, found.described, most)
+        checked.check_shapes(tree, found.state, found.described, most)
+    return found.config, {call.name: call.target for call in construct.calls(tree)}
 
 
 def peek(source: str) -> dict[str, Any] | None:

@@ -13,12 +13,16 @@ TIMM = "timm://"
 
 @dataclass(frozen=True)
 class Source:
-    """Tensors under our names; the config they belong to, where it is known; how images were prepared; class names."""
+    """Tensors under our names, mapped from their file; the config they belong to, as the file has it; how images were
+    prepared; class names. weights, described: what errors call the file of the tensors and that of the config."""
 
     state: weights.State
-    config: dict[str, Any] | None = None
+    weights: str
+    config: Any = None
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] | None = None
+    described: str = ""
+    ours: bool = False  # the config was made here, by a conversion
 
 
 def open_source(source: str) -> Source:
@@ -63,30 +67,42 @@ def _from_timm(name: str, file: Path | None) -> Source:
     from zoo.pretrained.convert import convert
 
     model: Any = convert(timm_hub.create(name, file))
-    return Source(weights.tensors(model), model.config, model.preprocess, model.classes)
+    state, called = weights.tensors(model), f"timm's {name}"
+    return Source(state, called, model.config, model.preprocess, model.classes, called, ours=True)
 
 
 def _from_folder(where: Path, file: Path | None = None) -> Source:
-    content = folder.describe(where)
-    state = weights.read(file or where / folder.WEIGHTS)
-    return Source(state, content["model"], content["preprocess"], content["classes"])
+    content, file = folder.describe(where), file or where / folder.WEIGHTS
+    state = weights.read(file)
+    known = content["model"], content["preprocess"], content["classes"], repr(str(where / folder.CONFIG))
+    return Source(weights.clean(state), str(file), *known)
 
 
 def _from_file(path: Path) -> Source:
     state = weights.clean(weights.read(path))
     if "blocks.0.attn.qkv.weight" in state:
         raise ZooError(f"{str(path)!r} holds tensors under timm's names; take timm://<name of the model>@{path}.")
-    return Source(state)
+    return Source(state, str(path))
 
 
 def _from_checkpoint(path: Path) -> Source:
-    """Lightning's checkpoint of one of our runs: the task's `model` is the part that is wanted."""
-    content = weights.read(path)
-    state, prefix = content.get("state_dict"), "model."
+    """Lightning's checkpoint of one of our runs: the task's `model` is the part that is wanted.
+
+    How images were prepared and what classes are called stands in the run's model/, where that is there.
+    """
+    content, prefix = weights.read(path), "model."
+    state, given = content.get("state_dict"), content.get("hyper_parameters", {})
     if not isinstance(state, dict):
-        raise ZooError(f"{str(path)!r} is no checkpoint of a run: it holds {', '.join(content) or 'nothing'}.")
+        raise ZooError(
+            f"{str(path)!r} is no checkpoint of a run: it holds {', '.join(map(str, content))[:300] or 'nothing'}."
+        )
+    if not isinstance(given, dict):
+        raise ZooError(f"{str(path)!r}: its hyper-parameters are a {type(given).__name__}, not those of a run.")
     state = {n.removeprefix(prefix): t for n, t in weights.clean(state).items() if n.startswith(prefix)}
-    return Source(state, content.get("hyper_parameters", {}).get("model"))
+    beside = path.absolute().parent.parent / "model"
+    known = folder.describe(beside) if (beside / folder.CONFIG).is_file() else {}
+    called = f"the model of {str(path)!r}"
+    return Source(state, str(path), given.get("model"), known.get("preprocess"), known.get("classes"), called)
 
 
 def _timm_name(source: str) -> tuple[str, Path | None]:
@@ -100,7 +116,7 @@ def _beside(path: Path) -> bool:
 
 
 def _unknown(source: str) -> str:
-    return (
-        f"init={source} is not there, or nothing to start from: give a run folder, a model folder, a .safetensors or "
-        ".ckpt file, timm://<name> or timm://<name>@<file>."
-    )
+    kinds = "a run folder, a model folder, a .safetensors or .ckpt file, timm://<name> or timm://<name>@<file>"
+    if Path(source).is_file():
+        return f"{source} is a file of another kind than can be read here; give {kinds}."
+    return f"init={source} is not there, or nothing to start from: give {kinds}."

@@ -1,37 +1,18 @@
-"""Tensors from files, without pickle, and whether they fit a model."""
+"""Tensors between files and models: their names, and whether they fit."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from zoo.attention.record import strip_wrappers
+from zoo.checked.fits import check_fits, with_tied
+from zoo.checked.tensors import check_numbers, read
 from zoo.errors import ZooError
-from zoo.tasks.restore import check_fits
+
+__all__ = ["State", "clean", "fill", "read", "tensors"]
 
 State = dict[str, Tensor]
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What a .safetensors file, or one that torch.save wrote, holds. Only tensors and plain values are read (A7).
-
-    Raises: ZooError for a file that is missing, truncated, or would need pickle to run code.
-    """
-    if not path.is_file():
-        raise ZooError(f"There is no file {str(path)!r}; give the path of a .safetensors or .ckpt file.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each library, and each way in which a file can be broken, has an error of its own
-        raise ZooError(
-            f"{str(path)!r} ({path.stat().st_size} bytes) cannot be read: it is truncated, or holds more than tensors "
-            f"and plain values ({str(error).splitlines()[0]}). Copy it again, or take another file."
-        ) from error
 
 
 def clean(state: Mapping[str, Any]) -> State:
@@ -48,16 +29,12 @@ def tensors(model: nn.Module) -> State:
 def fill(model: nn.Module, state: State, source: str) -> None:
     """Copy tensors into a model; all of its own must be there, and no others.
 
-    Raises: ZooError that names `source` and the tensors that are missing, unexpected or of another shape.
+    Raises: ZooError that names `source` and the tensors that are missing, unexpected or of another shape, or hold NaN.
     """
-    own = model.state_dict(keep_vars=True)
-    first: dict[int, str] = {}
-    for name, tensor in own.items():  # a tensor under two names is in the file under the first
-        name_of_first = first.setdefault(id(tensor), name)
-        if name not in state and name_of_first in state:
-            state = {**state, name: state[name_of_first]}
+    state = with_tied(model, state)
     try:
         check_fits(model, state)
     except ZooError as error:
         raise ZooError(f"{source} does not fit. {error}") from None
+    check_numbers(state, source)
     model.load_state_dict(state)

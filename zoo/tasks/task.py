@@ -1,6 +1,7 @@
 """What every task shares: the loops, means over an epoch, the monitored metric, fine-tuning, safe checkpoints."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +11,12 @@ from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from zoo.checked.fits import check_fits
 from zoo.config import plain
 from zoo.errors import ZooError, nearest
 from zoo.models.base import Model
 from zoo.models.factory import build_model
 from zoo.tasks.optim import build_optimizer
-from zoo.tasks.restore import check_fits
 from zoo.tasks.schedule import build_schedule
 from zoo.tasks.totals import Step, Totals, wide
 
@@ -254,6 +255,22 @@ class Task(LightningModule):
             if len(everyone) > 1:
                 torch.distributed.all_gather_object(everyone, mine)
             checkpoint["train_totals"] = {"names": names, "state": torch.stack(everyone)}
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # of Lightning's arguments, those that mean something here
+        cls, checkpoint_path: str | Path, map_location: Any = None, hparams_file: None = None, strict: bool | None = None,
+        weights_only: bool | None = None, **kwargs: Any,
+    ) -> "Task":  # fmt: skip
+        """A task from a checkpoint alone, model and all, on the CPU or the device `map_location`; see `zoo.tasks.reload`.
+
+        Always without pickle, whatever `weights_only` says. kwargs: arguments of the task in place of the checkpoint's.
+        """
+        from zoo.tasks.reload import reload
+
+        if weights_only is False or hparams_file is not None:
+            raise ZooError("Checkpoints are read without pickle and hparams_file=; give other settings by their names.")
+        task = reload(cls, checkpoint_path, strict, **kwargs)
+        return task if map_location is None else task.to(map_location)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_fits(self, checkpoint["state_dict"])

@@ -20,8 +20,8 @@ class ALiBi(Position):
 
     def __init__(self, num_heads: int):
         super().__init__()
-        if num_heads < 1:
-            raise ZooError(f"ALiBi needs a slope a head: num_heads >= 1; got {num_heads}.")
+        if not 1 <= num_heads <= 2**16:
+            raise ZooError(f"ALiBi needs a slope a head, for 1 to 65,536 heads; got {num_heads=}.")
         self.slopes = slopes(num_heads)
 
     def bias(self, q_pos, k_pos):

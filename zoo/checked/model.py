@@ -1,0 +1,174 @@
+"""The model that a file's config describes: what it names was declared, and it is no larger than the weights beside it."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules import module as registration
+from torch.overrides import TorchFunctionMode
+
+from zoo import construct, declared
+from zoo.checked.fits import check_fits, with_tied
+from zoo.checked.texts import check_config
+from zoo.errors import ZooError
+
+WHOLE = 2**20  # what a whole number of a config may be where the weights hold fewer numbers
+#: functions of torch that make a tensor out of sizes
+MAKERS = {
+    "arange", "as_tensor", "asarray", "empty", "empty_strided", "eye", "full", "linspace", "logspace", "ones", "rand",
+    "randint", "randn", "randperm", "scalar_tensor", "tensor", "tril_indices", "triu_indices", "zeros",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Most:
+    """What a model may be made of: so many numbers, so many tensors that hold them; none of its sizes above `whole`."""
+
+    numbers: int
+    tensors: int
+    whole: int = WHOLE
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], times: int = 1) -> "Most":
+        """What these weights allow: themselves, and a little that is not saved (`times` as much, for other sizes of data)."""
+        stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in state.values()}
+        numbers = min(sum(tensor.numel() for tensor in state.values()), sum(stored.values()))
+        return cls(times * (2 * numbers + 10**6), 2 * len(state) + 100, max(numbers, WHOLE))
+
+
+def resolve(config: Any, where: str, most: Most | None = None, level: str = "model") -> construct.Call:
+    """A file's config with each name looked up and each argument checked; nothing is built yet.
+
+    Args:
+        config: the content of the file.
+        where: what errors call it.
+        most: bounds its whole numbers.
+        level: one of `zoo.declared.LEVELS`.
+    Raises: ZooError for values that are not plain, names that were not declared, arguments that nothing takes.
+    """
+    check_config(config, where)
+    if not isinstance(config, dict) or "_target_" not in config:
+        raise ZooError(f"{where} describes nothing to build: it has no _target_.")
+    if config.get("_partial_"):
+        raise ZooError(f"{where}: _partial_ at the top builds nothing; it belongs to parts.")
+    with _naming(where):
+        tree = construct.resolve(config, lambda name, path: declared.find(name, level, path))
+        construct.check(tree)
+        for call in construct.calls(tree):
+            _check_settings(call, WHOLE if most is None else most.whole)
+    return tree
+
+
+def build_for(config: Any, state: Mapping[str, Tensor], where: str) -> nn.Module:
+    """The model of a file's config, with numbers of its own, once it is known that these weights fit it.
+
+    Raises: as `resolve`, and ZooError where the model is larger than the weights, or has other tensors.
+    """
+    most = Most.of(state)
+    tree = resolve(config, where, most)
+    check_shapes(tree, state, where, most)
+    return build(tree, where)
+
+
+def check_shapes(tree: construct.Call, state: Mapping[str, Tensor], where: str, most: Most) -> None:
+    """Refuse a config of another model than the weights are of, before the model takes memory."""
+    model = sketch(tree, where, most)
+    with _naming(where):
+        check_fits(model, with_tied(model, state))
+
+
+def sketch(tree: construct.Call, where: str, most: Most) -> nn.Module:
+    """The model on the meta device, so without memory, if it is not made of more than `most`. Raises: ZooError."""
+    with _naming(where), _counted(most), _Weightless(most):
+        return _module(construct.make(tree))
+
+
+def build(tree: construct.Call, where: str) -> nn.Module:
+    """The model itself. Raises: ZooError for whatever keeps it from being built."""
+    with _naming(where):
+        return _module(construct.make(tree))
+
+
+def _module(made: Any) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise ZooError(f"it describes a {type(made).__name__}, no model.")
+    if strange := next((n for n, t in made.state_dict().items() if t.device.type not in ("cpu", "meta")), None):
+        raise ZooError(f"{strange} is put on a device by the config.")
+    return made
+
+
+def _check_settings(call: construct.Call, largest: int) -> None:
+    for key, value in call.given.items():
+        name = f"{call.path}.{key}".lstrip(".")
+        if key in ("device", "dtype"):
+            raise ZooError(f"{name}={value!r}: where a model lies and in what precision is not the file's to say.")
+        for number in value if isinstance(value, list) else [value]:
+            if type(number) is int and abs(number) > largest:
+                raise ZooError(f"{name}={number} is larger than anything in the weights ({largest:,} at most).")
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Put the file's name before a sentence that lacks it."""
+    try:
+        yield
+    except ZooError as error:
+        raise ZooError(f"{where}: {error}") from None
+
+
+class _Weightless(TorchFunctionMode):
+    """Within it tensors are made on the meta device and counted, and nothing is written into them.
+
+    `torch.device("meta")` alone lets the init functions run, which imports torch._dynamo, three seconds.
+    """
+
+    def __init__(self, most: Most):
+        super().__init__()
+        self.most, self.numbers = most, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "")
+        if name in MAKERS:
+            made = func(*args, **kwargs | {"device": "meta"})
+            self.numbers += made.numel()
+            if self.numbers > self.most.numbers:
+                raise ZooError(
+                    f"the model would hold {self.numbers:,} numbers or more, far more than the weights; a size is wrong."
+                )
+            return made
+        if name.endswith("_") and not name.endswith("__"):  # fills a tensor; torch.nn.init hands it on by name
+            filled = kwargs.get("tensor", args[0] if args else None)
+            if isinstance(filled, Tensor) and filled.is_meta:
+                return filled
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def _counted(most: Most) -> Iterator[None]:
+    """Stop where a model registers more tensors, or more modules around them, than its weights can be of."""
+    left = {"tensors": most.tensors, "modules": 4 * most.tensors + 1000}
+    here = threading.get_ident()
+
+    def count(kind: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            if threading.get_ident() != here:  # the hooks are the process's
+                return
+            left[kind] -= 1
+            if left[kind] < 0:
+                raise ZooError(f"the model would have more {kind} than the weights; a size is wrong.")
+
+        return hook
+
+    hooks = [
+        registration.register_module_parameter_registration_hook(count("tensors")),
+        registration.register_module_buffer_registration_hook(count("tensors")),
+        registration.register_module_module_registration_hook(count("modules")),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,87 @@
+"""What a model folder says beside the model: how inputs were prepared, what outputs are called; checked."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+from zoo.errors import ZooError, nearest
+from zoo.preprocess import Preprocess
+
+LARGEST = 4096  # pixels of a side: what a wrong number there costs is their square
+MODES = ("nearest", "bilinear", "bicubic")
+FIELDS = tuple(field.name for field in dataclasses.fields(Preprocess))
+
+
+def preprocess(content: Any, where: str) -> Preprocess | None:
+    """A Preprocess from its plain fields; None for null. Raises: ZooError that names the field."""
+    if content is None:
+        return None
+    if not isinstance(content, dict) or "size" not in content:
+        raise ZooError(f"{where}: preprocess={_short(content)} is no set of fields with a size; null for none.")
+    if unknown := sorted(content.keys() - set(FIELDS)):
+        raise ZooError(f"{where}: preprocess.{unknown[0]} is unknown; {nearest(unknown[0], FIELDS)}")
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    made = Preprocess(**fields)
+    channels = (made.mean, made.std)
+    wrong = (
+        {
+            "size": type(made.size) is not int or not 1 <= made.size <= LARGEST,
+            "in_chans": type(made.in_chans) is not int or not 1 <= made.in_chans <= LARGEST,
+            "crop": not _number(made.crop) or not (0 < made.crop <= 1 and made.size / made.crop <= LARGEST),
+            "interpolation": made.interpolation not in MODES,
+        }
+        if type(made.size) is int
+        else {"size": True}
+    )
+    for name, values in zip(("mean", "std"), channels, strict=True):
+        right = isinstance(values, tuple) and len(values) == made.in_chans and all(map(_number, values))
+        wrong[name] = not right or (name == "std" and min(values) <= 0)
+    wrong |= {
+        field.name: type(getattr(made, field.name)) is not bool
+        for field in dataclasses.fields(Preprocess)
+        if field.name not in ("size", "in_chans", "crop", "interpolation", "mean", "std")
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise ZooError(
+                f"{where}: preprocess.{name}={_short(getattr(made, name))} is out of range, or of another kind."
+            )
+    return made
+
+
+def classes(content: Any, where: str) -> tuple[str, ...] | None:
+    """Names of outputs; None for null. Raises: ZooError where they are no list of printable names."""
+    if content is None:
+        return None
+    if not isinstance(content, list) or not all(isinstance(name, str) and len(name) <= 1000 for name in content):
+        raise ZooError(f"{where}: classes={_short(content)} is no list of names; null for none.")
+    if wrong := next((name for name in content if not name.isprintable()), None):
+        raise ZooError(f"{where}: the class {wrong[:80]!r} holds what cannot be printed.")
+    return tuple(content) or None
+
+
+def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] | None, where: str) -> None:
+    """Refuse preprocessing for other inputs than the model takes, and names for other outputs than it has."""
+    count = getattr(model, "num_classes", None)
+    if names and type(count) is int and count != len(names):
+        raise ZooError(f"{where}: {len(names)} names for the {count} classes of {type(model).__name__}.")
+    if prepared is None:
+        return
+    defaults = {name: p.default for name, p in inspect.signature(type(model)).parameters.items()}
+    whole = defaults | (getattr(model, "config", None) or {})
+    channels, size = whole.get("in_chans"), whole.get("img_size")
+    if type(channels) is int and channels != prepared.in_chans:
+        raise ZooError(
+            f"{where}: preprocess.in_chans={prepared.in_chans}, but {type(model).__name__} takes {channels}."
+        )
+    if size is not None and prepared.size not in (size if isinstance(size, list | tuple) else [size]):
+        raise ZooError(f"{where}: preprocess.size={prepared.size}, but {type(model).__name__} takes {size}.")
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e6
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "..."

@@ -1,0 +1,39 @@
+"""A trained model back from where it lies."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from zoo.checked import model as checked
+from zoo.errors import ZooError
+from zoo.models.factory import with_config
+from zoo.pretrained import facts, folder, sources, weights
+
+
+def load(source: str | Path) -> nn.Module:
+    """A trained model, ready to predict: in eval mode, with config, preprocess and classes.
+
+    Args:
+        source: a run folder, a model folder, a .safetensors file with config.json beside it, or a run's .ckpt file.
+
+    What its config names is looked up among what declares itself (`zoo.declared`), its sizes are compared with the weights
+    before the model takes memory, and nothing of it runs (CRITERIA.md, A7, A8).
+
+    Raises: ZooError for what holds no model, a truncated file, tensors that do not fit, NaN among them, a config that
+        names what may not be instantiated.
+    """
+    path = Path(source)
+    if not path.exists():
+        folder.find(path)  # says what there is instead
+    found = sources.open_source(str(path))
+    if found.config is None:
+        raise ZooError(f"{str(path)!r} holds weights, and no config to build a model from; take it as init={path}.")
+    model: Any = with_config(checked.build_for(found.config, found.state, found.described), found.config)
+    floats = {tensor.dtype for tensor in found.state.values() if tensor.is_floating_point()}
+    if len(floats) == 1:  # saved in half precision: stay there
+        model.to(floats.pop())
+    weights.fill(model, found.state, found.weights)
+    facts.check_agree(model, found.preprocess, found.classes, found.described)
+    model.preprocess, model.classes = found.preprocess, found.classes
+    return model.eval()

@@ -1,0 +1,58 @@
+"""A task back from a checkpoint alone: its hyper-parameters are a file's words, and are checked as such (A7, A8)."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from zoo import construct, declared
+from zoo.checked import model as checked
+from zoo.checked.tensors import check_numbers, read
+from zoo.checked.texts import check_config
+from zoo.errors import ZooError
+from zoo.models.factory import with_config
+
+PREFIX = "model."
+
+
+def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: Any) -> Any:
+    """The task of class `kind` that a checkpoint holds.
+
+    Lightning's own way calls the class with whatever the file says; here a file may name the models, parts, mixings, optimizers
+    and schedules that declare themselves, and the model is compared with the weights before it takes memory.
+
+    Args:
+        kind: the task's class.
+        path: a .ckpt file.
+        strict: as in `load_state_dict`.
+        changes: arguments of the task in place of the file's, which are the caller's own word.
+    Raises: ZooError for a file that is no checkpoint of such a task, or names what is not declared.
+    """
+    where, content = f"the hyper-parameters of {str(path)!r}", read(Path(path))
+    state, given = content.get("state_dict"), content.get("hyper_parameters")
+    if not isinstance(state, dict) or not isinstance(given, dict):
+        found = ", ".join(map(str, content))[:300] or "nothing"
+        raise ZooError(
+            f"{str(path)!r} is no checkpoint of a run: its state_dict or hyper_parameters lack; it holds {found}."
+        )
+    check_config(given, where)
+    known = inspect.signature(kind).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    settings = {key: value for key, value in given.items() if (takes_all or key in known) and key not in changes}
+    config = settings.pop("model", None)
+    try:
+        construct.check(construct.resolve(settings, lambda name, at: declared.find(name, "train", at)))
+    except ZooError as error:
+        raise ZooError(f"{where}: {error}") from None
+    if "model" not in changes:
+        tensors = {name.removeprefix(PREFIX): t for name, t in state.items() if name.startswith(PREFIX)}
+        settings["model"] = with_config(checked.build_for(config, tensors, f"the model in {where}"), config)
+    try:
+        task = kind(**settings, **changes)
+    except ZooError:
+        raise
+    except Exception as error:  # the settings are plain, and of any kind
+        raise ZooError(f"{where} do not make a {kind.__name__}: {' '.join(str(error).split())[:300]}") from error
+    task.on_load_checkpoint(content)
+    check_numbers(state, str(path))
+    task.load_state_dict(state, strict=strict is not False)
+    return task
