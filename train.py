@@ -4,11 +4,14 @@ zoo/training/run.py is the way of the data from top to bottom; what stands in co
 trainer. Nothing heavy is imported at the top: --help, --cfg and tab completion must not wait for torch.
 """
 
+import sys
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zoo.training import folders, sweep
+from zoo import conf
+from zoo.training import folders, start, sweep
 from zoo.training.sentences import sentences
 
 folders.register()
@@ -19,7 +22,7 @@ def main(cfg: DictConfig) -> None:
     """One run; or, of a sweep (-m), one job, which gets a process of its own."""
     if sweep.is_sweep():
         return sweep.run_job(cfg)
-    with sentences(), folders.this_run() as folder:
+    with sentences(), start.this_run() as folder:
         from zoo.training.run import train  # torch and lightning, only once there is something to run
 
         record = train(cfg, folder)
@@ -31,4 +34,5 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     with sentences():
+        sys.argv[1:] = conf.expand(sys.argv[1:])
         main()

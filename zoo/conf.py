@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,39 @@ def folder() -> Path:
     if not conf.is_dir():
         raise ZooError(f"{conf} is missing: the configs lie in the project's checkout; there, run pip install -e .")
     return conf
+
+
+def quoted(value: object) -> str:
+    """A value as Hydra's grammar reads it back, whatever characters it has."""
+    if re.fullmatch(r"[\w.-]*/[\w./-]*", str(value)):  # most paths: nothing to quote
+        return str(value)
+    text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), str(value))
+    return f"'{text}'"
+
+
+def expand(words: Sequence[str]) -> list[str]:
+    """A command line whose `pattern.size=4` says what it means: `model.attention.pattern.size=4`.
+
+    The first word of such a key is a group whose files say where they belong (`# @package`). All else stays as it is.
+    """
+    return [re.sub(r"^([+~]*)(\w+)\.(?=[^=]*(=|$))", _in_full, word) for word in words]
+
+
+def _in_full(found: re.Match[str]) -> str:
+    package = packages().get(found[2])
+    return f"{found[1]}{package}." if package else found[0]
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Group -> where its choice stands in the config, of the groups that build a part elsewhere under their own name."""
+    found = {}
+    for group in (path for path in folder().iterdir() if path.is_dir()):
+        for path in group.glob("*.yaml"):
+            package = re.match(r"# @package ([\w.]+)", path.read_text(encoding="utf-8"))
+            if package and package[1].endswith(f".{group.name}"):
+                found[group.name] = package[1]
+    return found
 
 
 def options(group: str) -> dict[str, Path]:
@@ -61,7 +95,7 @@ def compose_train(changes: Sequence[str]) -> DictConfig:
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(folder()), version_base="1.3"):
-        return compose("train", [*changes])
+        return compose("train", expand(changes))
 
 
 def places() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Checkpoint files: whole or not there, under fixed names, and a sentence for what cannot be read."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,31 @@ def test_gats_rule_of_stopping(tmp_path):
     again = BestOfBoth(tmp_path, "best", patience=2)
     again.load_state_dict(rule.state_dict())
     assert (again.highest, again.lowest, again.waited) == (0.6, 0.9, 2)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_best_of_a_copied_run_is_the_file_that_lies_there(tmp_path, there, caplog):
+    """A worse epoch in the copy neither replaces it nor is tested; without the file the next epoch is the best."""
+    falling = {**COSINE, "warmup": 0.0}
+
+    def fit(folder, epochs, checkpoint=None):
+        best = Checkpoint(folder, "best", monitor="lr", mode="max")
+        callbacks = [best, Checkpoint(folder, "last")]
+        make_trainer(epochs, callbacks=callbacks).fit(
+            make_task(schedule=falling), loader(), loader(13), ckpt_path=checkpoint, weights_only=True
+        )
+        return best
+
+    fit(tmp_path / "here", 2)
+    copy = shutil.copytree(tmp_path / "here", tmp_path / "there")
+    if not there:
+        (copy / "best.ckpt").unlink()
+    best = fit(copy, 4, copy / "last.ckpt")
+    assert best.best_model_path == str(copy / "best.ckpt")
+    assert (torch.load(copy / "best.ckpt", weights_only=True)["epoch"] == 0) == there
+    assert ("looked for anew" in caplog.text) != there
+    state = torch.load(copy / "last.ckpt", weights_only=True)["callbacks"]
+    assert str(tmp_path) not in str(state)
 
 
 def test_of_equally_good_epochs_the_latest_is_the_best(tmp_path):

@@ -56,6 +56,16 @@ def test_the_card_says_what_it_is_and_how_to_load_it(model, tmp_path):
     assert str(tmp_path) not in text
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_weights_are_as_readable_as_the_umask_says(model, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        folder = zoo.save(model, tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o666 & ~umask}
+
+
 def test_a_saved_folder_is_replaced_and_its_other_files_stay(model, images, tmp_path):
     folder = zoo.save(model, tmp_path)  # a folder that is there
     (folder / "notes.txt").write_text("mine")

@@ -4,6 +4,7 @@ import pytest
 from hydra.errors import HydraException
 
 from tests.training.compose import compose
+from zoo.conf import expand, quoted
 from zoo.config import check, instantiate, locate, plain
 from zoo.errors import ZooError
 from zoo.training.checks import check_config
@@ -32,6 +33,8 @@ def test_each_logger_keeps_the_csv(logger):
 @pytest.mark.parametrize(
     "override, expected",
     [
+        ("+model.dpth=3", "model.dpth=3 is no setting of zoo.models.vit.ViT; did you mean 'depth'?"),
+        ("seed=4294967296", "seed=4294967296 is no whole number from 0 to 4294967295; give one, as seed=0."),
         ("+model.dpeth=3", "model.dpeth=3 is no setting of zoo.models.vit.ViT; did you mean 'depth'?"),
         ("+trainer.limit_train_batchs=.1", "did you mean 'limit_train_batches'?"),
         ("+model.attention.dropuot=.1", "did you mean 'dropout'?"),
@@ -126,6 +129,25 @@ def test_objects_are_handed_over_as_they_are():
     options = [object()]
     made = instantiate({"_target_": "zoo.training.callbacks.Begin", "function": None}, function=options)
     assert made.function is options
+
+
+def test_a_part_is_set_by_the_name_of_its_group():
+    assert compose("pattern=window", "pattern.size=4").model.attention.pattern.size == 4
+    assert compose("position=rope", "+position.base=7", "++score.a=1").model.position.base == 7
+    words = ["-m", "pattern=window", "+position.x=1", "~score.y", "data.loader=full", "out=pattern.png"]
+    expanded = ["+model.position.x=1", "~model.attention.score.y"]
+    assert expand(words) == [*words[:2], *expanded, *words[4:]] == expand(expand(words))
+
+
+@pytest.mark.parametrize("value", ["a b", "it's", "a\\'b", "end\\", "x=1,2 [3]", '"'])
+def test_any_text_can_be_a_value(value):
+    assert compose(f"paths.runs={quoted(value)}").paths.runs == value
+
+
+def test_nothing_alike_is_no_guess():
+    with pytest.raises(HydraException) as error:
+        compose("score=cosine")
+    assert "did you mean" not in explain(error.value) and "score=cosine is unknown" in explain(error.value)
 
 
 def test_missing_values_are_named():

@@ -1,5 +1,6 @@
 """A resumed run is the uninterrupted one (A11), and ckpt_path=last finds it."""
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from omegaconf import OmegaConf
 
 from tests.training.compose import compose, fit
 from tests.training.conftest import TINY, command, environment, train
+from zoo.conf import quoted
 from zoo.errors import ZooError
 from zoo.training.resume import newest_unfinished, run_to_continue
+from zoo.training.start import how_to_go_on
 
 
 class Spy(Callback):
@@ -97,6 +100,49 @@ def test_a_finished_run_is_trained_on_in_its_folder(finished, tmp_path):
     assert len((run / "metrics.csv").read_text().splitlines()) > len(
         (finished[0] / "metrics.csv").read_text().splitlines()
     )
+
+
+@pytest.mark.slow
+def test_one_process_a_folder_and_an_interrupted_run_says_how_it_goes_on(tmp_path):
+    runs = tmp_path / "it's mine"
+    settings = (*TINY[2:], "trainer.max_epochs=500", f"paths.runs={quoted(runs)}")
+    process = subprocess.Popen(
+        command(*settings), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    while not list(runs.glob("*/checkpoints/last.ckpt")) and process.poll() is None:
+        time.sleep(0.05)
+    (folder,) = runs.iterdir()
+    before = sorted(path for path in folder.rglob("*") if path.name != "train.log")
+    second = train(*settings, "ckpt_path=last", cwd=tmp_path)
+    assert second.returncode == 2 and f"is in use by process {process.pid}" in second.stderr
+    assert sorted(path for path in folder.rglob("*") if path.name != "train.log") == before
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert error.startswith("interrupted; this goes on from the last checkpoint:\n")
+    program, _, *words = shlex.split(error.splitlines()[1])
+    done = train(*words, "+trainer.max_time=00:00:00:01", cwd=tmp_path)
+    assert program == "python" and f"goes on from {folder}/checkpoints/last.ckpt: epoch " in done.stdout
+    assert not (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_how_an_interrupted_run_goes_on(tmp_path, kept):
+    if kept:
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints" / "last.ckpt").touch()
+    said = how_to_go_on(tmp_path, ["model=vit", "ckpt_path=last", "data.normalise={mean:[0.5],std:[0.5]}"])
+    if kept:
+        words = shlex.split(said.splitlines()[1])
+        assert words == [
+            "python",
+            "train.py",
+            "model=vit",
+            "data.normalise={mean:[0.5],std:[0.5]}",
+            f"ckpt_path={tmp_path}",
+        ]
+    else:
+        assert said == "there is no checkpoint yet, so the same command starts anew."
 
 
 @pytest.mark.faults

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tests.training.compose import compose
 from zoo.config import plain
 from zoo.training.checks import check_config
-from zoo.training.summary import next_trainings
+from zoo.training.summary import next_trainings, without_paths
 
 CHOICES = {"model": "vit", "data": "digits", "score": "scaled_dot", "position": "learned_2d"}
 
@@ -42,3 +42,14 @@ def test_values_that_a_shell_would_take_apart_are_quoted():
     swap, _ = next_trainings(["data.normalise={mean:[0.5],std:[0.5]}", "paths.runs=my runs"], CHOICES)
     (job,) = jobs(swap)
     assert job.data.normalise == {"mean": [0.5], "std": [0.5]} and job.paths.runs == "my runs"
+
+
+def test_what_is_shared_names_no_folder_of_this_machine():
+    words = [
+        "model=vit",
+        "paths.runs=/home/me/runs",
+        "init='/home/me/x/best.ckpt'",
+        "data.root=~/pets",
+        "ckpt_path=/a/b",
+    ]
+    assert without_paths(words) == ["model=vit", "init=best.ckpt", "data.root=pets"]

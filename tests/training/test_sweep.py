@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.training.conftest import TINY, train
+from zoo.conf import quoted
 from zoo.training.table import SweepTable, as_csv, over_seeds, read_jobs
 
 
@@ -23,7 +24,10 @@ def job(sweep, number, overrides, accuracy=None, name="{}"):
 def test_table(tmp_path):
     for number, (depth, seed, accuracy) in enumerate([(2, 0, 0.5), (2, 1, 0.7), (4, 0, 0.9), (4, 1, None)]):
         job(tmp_path, number, [f"model.depth={depth}", f"seed={seed}", "+x.y=[1,2]"], accuracy)
+    job(tmp_path, 4, ["seed=9"])
+    (tmp_path / "4" / ".hydra" / "ended").touch()  # fast_dev_run leaves no summary
     jobs = read_jobs(tmp_path)
+    assert jobs.pop()["status"] == "finished"
     rows = list(csv.DictReader(as_csv(jobs + over_seeds(jobs)).splitlines()))
     assert [row["job"] for row in rows] == ["0", "1", "2", "3", "mean", "std"]
     assert [row["status"] for row in rows] == ["finished"] * 3 + ["failed", "", ""]
@@ -58,6 +62,15 @@ def test_a_table_that_cannot_be_made_is_a_failure(tmp_path, capsys):
     (tmp_path / "0" / "summary.json").write_text("{")
     assert end(tmp_path) == 1
     assert "JSONDecodeError" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_sweep_in_a_folder_with_an_apostrophe(tmp_path):
+    sweep = tmp_path / 'it\'s "mine"'
+    done = train("-m", "seed=0,1", "debug=fast_dev_run", f"hydra.sweep.dir={quoted(sweep)}", "callbacks=none")
+    assert done.returncode == 0, done.stderr
+    with open(sweep / "sweep.csv", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["finished", "finished"]
 
 
 @pytest.mark.slow

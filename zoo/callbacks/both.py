@@ -63,6 +63,6 @@ class BestOfBoth(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint stood."""
-        mine = {name: state_dict.pop(name) for name in ("highest", "lowest", "waited")}
         super().load_state_dict(state_dict)
-        vars(self).update(mine)
+        if self.best_model_path or not state_dict["best_model_path"]:  # or all is looked for anew
+            vars(self).update({name: state_dict[name] for name in ("highest", "lowest", "waited")})

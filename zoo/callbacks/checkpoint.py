@@ -1,5 +1,6 @@
 """Checkpoint files: when they are written, under one name, whole or not at all."""
 
+import logging
 import math
 import os
 import time
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.files import replacing
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoint(ModelCheckpoint):
@@ -44,6 +47,32 @@ class Checkpoint(ModelCheckpoint):
         with warnings.catch_warnings():  # a resumed run's folder is not empty, and that is right
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             super().setup(trainer, pl_module, stage)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: which epochs were how good, and no folder of this machine."""
+        return self._at(Path("."), super().state_dict())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint stood. The best epoch is the file that lies in the folder of today, wherever the run was
+        copied or moved to; where it is not there, the best is looked for anew."""
+        folder = Path(str(self.dirpath))
+        file = folder / f"{self.filename}{self.FILE_EXTENSION}"
+        if state_dict["best_model_path"] and not file.is_file():
+            if self.monitor is not None:
+                log.warning(f"{file} is not there, so the best epoch is looked for anew from here on")
+            return
+        super().load_state_dict({**self._at(folder, state_dict), "dirpath": self.dirpath})
+
+    @staticmethod
+    def _at(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+        """A state whose files lie in `folder`."""
+
+        def moved(path: str) -> str:
+            return str(folder / Path(path).name) if path else path
+
+        paths = {key: moved(value) for key, value in state.items() if key.endswith("_path")}
+        models = {moved(path): score for path, score in state["best_k_models"].items()}
+        return {**state, **paths, "best_k_models": models, "dirpath": str(folder)}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.monitor is not None and not validated(trainer):

@@ -5,6 +5,7 @@ config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} 
 """
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
         save_file(weights.tensors(model), stage / WEIGHTS, metadata={"format": "pt"})
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
         (stage / README).write_text(card.write(model, about), encoding="utf-8")
+        shutil.copymode(stage / CONFIG, stage / WEIGHTS)  # safetensors writes for the owner alone, whatever the umask
     return folder
 
 

@@ -102,7 +102,12 @@ def compose(settings: Settings, variant: str, depth: int, seed: int, folder: Pat
     from zoo.training.checks import check_config
 
     folders.register()
-    own = [f"model.depth={depth}", f"seed={seed}", f"trainer.max_epochs={settings.epochs}", f"paths.run='{folder}'"]
+    own = [
+        f"model.depth={depth}",
+        f"seed={seed}",
+        f"trainer.max_epochs={settings.epochs}",
+        f"paths.run={conf.quoted(folder)}",
+    ]
     config = plain(conf.compose_train([*settings.changes, *own, "callbacks=none", "~logger"]))
     for name in variant.split("+"):
         for path, value in VARIANTS[name].items():

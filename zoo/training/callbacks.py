@@ -1,5 +1,6 @@
 """The callbacks that every training has, whatever conf/callbacks says: they make a run repeatable and accountable."""
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from zoo.errors import ZooError
+
+log = logging.getLogger(__name__)
 
 
 class ExactResume(Callback):
@@ -30,6 +33,9 @@ class ExactResume(Callback):
         self._loader_states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.ckpt_path:
+            epoch, step = trainer.current_epoch + 1, trainer.global_step
+            log.info(f"goes on from {trainer.ckpt_path}: epoch {epoch} of {trainer.max_epochs}, after {step:,} steps")
         load = getattr(trainer.train_dataloader, "load_state_dict", None)
         if self._loader_states and load:
             load(self._loader_states[0])

@@ -29,8 +29,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     for group in ("callbacks", "logger"):
         _check_entries(group, config.get(group) or {})
     check(config)
-    if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or config["seed"] < 0:
-        raise ZooError(f"seed={config['seed']} is no whole number from 0 on; give one, as seed=0.")
+    if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
+        raise ZooError(f"seed={config['seed']} is no whole number from 0 to {2**32 - 1}; give one, as seed=0.")
     for key in ("train", "test", "compile"):
         if not isinstance(config[key], bool):
             raise ZooError(f"{key}={config[key]} is neither true nor false.")

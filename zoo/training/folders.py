@@ -1,14 +1,12 @@
-"""One run = one folder: its name, who may write there, and that nothing stays of a run that never began.
+"""One run = one folder: its name, and what says that it began or ended.
 
 `hydra.run.dir` is `${run_folder:}`, so Hydra itself writes into the folder of a run that is continued.
 """
 
 import os
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,8 @@ from zoo.files import write_text
 from zoo.training.ranks import rank
 from zoo.training.resume import run_to_continue
 
-# What may stand in a folder whose run has not begun: written by Hydra or a logger before the first step.
-EARLY = (".hydra", "train.log", "checkpoints", "tensorboard", "wandb")
 
-
-class _Choice:
+class Choice:
     """The folder of this process's run. Hydra asks several times, and later without the task's config: the first answer
     stands."""
 
@@ -34,45 +29,32 @@ class _Choice:
 
 def run_folder(*, _root_: DictConfig) -> str:
     """Resolver of `hydra.run.dir`: a new name, or the folder of the run that `ckpt_path` continues."""
-    if _Choice.folder is None:
+    if Choice.folder is None:
         run = run_to_continue(_root_)
-        _Choice.continued = run is not None
-        _Choice.folder = str(run or _new_name(_root_))
-    return _Choice.folder
+        Choice.continued = run is not None
+        Choice.folder = str(run or _new_name(_root_))
+    return Choice.folder
 
 
 def hydra_folder(*, _root_: DictConfig) -> str:
     """Resolver of `hydra.output_subdir`: a continued run keeps the config it began with, and the new one beside it."""
     given = any(override.startswith("hydra.run.dir=") for override in _root_.hydra.overrides.hydra)
-    if _Choice.folder is None and given:
+    if Choice.folder is None and given:
         folder = Path(_root_.hydra.run.dir).absolute()
-        _Choice.folder, _Choice.continued = str(folder), run_to_continue(_root_) == folder
+        Choice.folder, Choice.continued = str(folder), run_to_continue(_root_) == folder
     else:
         run_folder(_root_=_root_)
-    return f".hydra/continued_{stamp()}" if _Choice.continued else ".hydra"
-
-
-@contextmanager
-def this_run() -> Iterator[Path]:
-    """The run's folder. If the block fails before training began, what this process put there is removed again."""
-    from hydra.core.hydra_config import HydraConfig
-
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    if rank() == 0 and not _Choice.continued and (any(folder.glob("checkpoints/*.ckpt")) or summary(folder).exists()):
-        raise ZooError(f"{folder} holds a run already; continue it with ckpt_path={folder}, or name another folder.")
-    try:
-        yield folder
-    except BaseException:
-        # A sweep's job keeps its folder: the table at the end points to its log.
-        if rank() == 0 and OmegaConf.is_missing(hydra.job, "num"):
-            _remove(folder, hydra.output_subdir)
-        raise
+    return f".hydra/continued_{stamp()}" if Choice.continued else ".hydra"
 
 
 def summary(folder: Path) -> Path:
     """The file that only a finished run has."""
     return folder / "summary.json"
+
+
+def ended(folder: Path) -> Path:
+    """The file that a sweep leaves for each job that ended well; fast_dev_run leaves no other."""
+    return folder / ".hydra" / "ended"
 
 
 def begin(folder: Path, config: Mapping[str, Any], fingerprint: str) -> None:
@@ -124,14 +106,3 @@ def _new_name(config: DictConfig) -> Path:
         )
     choices = config.hydra.runtime.choices
     return Path(config.paths.runs).absolute() / f"{stamp()}_{choices.get('model')}_{choices.get('data')}_{token()}"
-
-
-def _remove(folder: Path, output_subdir: str | None) -> None:
-    if _Choice.continued:
-        shutil.rmtree(folder / (output_subdir or ".hydra/none"), ignore_errors=True)
-    elif not begun(folder):
-        for name in EARLY:
-            path = folder / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        if folder.exists() and not any(folder.iterdir()):  # whatever else is there is not ours
-            folder.rmdir()

@@ -26,8 +26,9 @@ def sentences() -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
-    except KeyboardInterrupt:
-        _end("interrupted; python train.py ... ckpt_path=last goes on from the last checkpoint.", 130)
+    except KeyboardInterrupt as error:
+        print(f"interrupted; {error}" if str(error) else "interrupted", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         _to_log_file(error)
         if asked:

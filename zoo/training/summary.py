@@ -35,7 +35,19 @@ def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: 
     """The model folder, which `zoo.load` reads back without pickle."""
     import zoo
 
-    zoo.save(model, folder / "model", metrics=_plain(metrics), command=_command(overrides), versions=_versions())
+    command = _command(without_paths(overrides))
+    zoo.save(model, folder / "model", metrics=_plain(metrics), command=command, versions=_versions())
+
+
+def without_paths(overrides: Sequence[str]) -> list[str]:
+    """The words of a command line as others may read them: folders of this machine by their names, or not at all."""
+    words = []
+    for word in overrides:
+        key, equals, value = word.partition("=")
+        bare = value.strip("'\"")
+        if not key.startswith(("paths.", "hydra.", "ckpt_path")):
+            words.append(key + equals + (Path(bare).name if bare.startswith(("/", "~")) else value))
+    return words
 
 
 def write_summary(

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from zoo.conf import quoted
 from zoo.errors import ZooError
-from zoo.training.folders import summary
+from zoo.training.folders import ended, summary
 from zoo.training.identity import config_hash
 
 log = logging.getLogger(__name__)
@@ -46,17 +47,19 @@ def run_job(config: DictConfig) -> None:
         return
     overrides = [o for o in hydra.overrides.hydra if not o.startswith(SWEEP_ONLY)] + list(hydra.overrides.task)
     if (folder / "checkpoints" / "last.ckpt").is_file():
-        overrides.append(f"ckpt_path='{folder}'")
+        overrides.append(f"ckpt_path={quoted(folder)}")
     command = [sys.executable, os.path.abspath(sys.argv[0]), "--config-name", str(hydra.job.config_name)]
     for source in hydra.runtime.config_sources:
         if source.provider == "command-line":
             command += ["--config-dir", source.path]
-    command += [*overrides, f"hydra.run.dir='{folder}'", f"hydra.job.num={hydra.job.num}"]
+    command += [*overrides, f"hydra.run.dir={quoted(folder)}", f"hydra.job.num={hydra.job.num}"]
     try:
         code = subprocess.run(command, check=False).returncode
     except KeyboardInterrupt:
         sys.exit(f"interrupted; the same command with hydra.sweep.dir={hydra.sweep.dir} goes on where it stopped.")
-    if code:
+    if not code:
+        ended(folder).touch()
+    else:
         log.error(f"job {hydra.job.num} failed with exit code {code}; see {folder / 'train.log'}")
 
 

@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from zoo.files import write_text
-from zoo.training.folders import summary
+from zoo.training.folders import ended, summary
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,9 @@ def read_jobs(folder: Path) -> list[dict[str, Any]]:
         job, given = path.parents[1], OmegaConf.load(path.with_name("overrides.yaml"))
         overrides = dict(o.lstrip("+").split("=", 1) for o in map(str, given) if "=" in o)
         finished = json.loads(summary(job).read_text())["metrics"] if summary(job).exists() else None
+        well = finished is not None or ended(job).exists()
         row = {"job": str(job.relative_to(folder)), "overrides": overrides, "metrics": _main(finished or {})}
-        rows.append(row | {"status": "failed" if finished is None else "finished", "folder": str(job)})
+        rows.append(row | {"status": "finished" if well else "failed", "folder": str(job)})
     return rows
 
 
