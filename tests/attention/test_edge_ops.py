@@ -148,6 +148,44 @@ def test_inputs_need_not_be_contiguous():
         torch.testing.assert_close(x[n].grad, y[n].grad)
 
 
+@every_graph
+@pytest.mark.parametrize("edge", [True, False], ids=["edge", "no edge"])
+@pytest.mark.parametrize("act", ["leaky_relu:0.2", "tanh"])
+def test_heads_one_number_wide_are_the_loop(edges, edge, act, chunked):
+    """GAT's scores are numbers on edges: computed another way, the same."""
+    edge_index, S, T = edges
+    csr, x = sort_edges(edge_index, S, T), numbers(S, T, edge_index.shape[1])
+    x = {n: t.detach()[..., :1].requires_grad_() if n in ("q", "k", "u", "edge") else t for n, t in x.items()}
+    same(layer(x, csr, act, edge), naive_layer(x, csr, act, edge), [x[n] for n in ("q", "k", "u", "v", "edge")])
+
+
+@pytest.mark.parametrize("width", [1, W])
+def test_nan_where_no_edge_reads_stays_there(width):
+    """q of a target without edges is in no logit, nor in the gradient of the vector u that all share."""
+    csr, x = sort_edges(torch.tensor([[0, 1], [0, 0]]), 2, 3), numbers(2, 3, 2, grad=False)
+    q, k, u = (x[n][..., :width].clone() for n in "qku")
+    q[2] = torch.nan
+    added_logits(q, k, u.requires_grad_(), None, csr, "leaky_relu:0.2").sum().backward()
+    assert u.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("half", ["weights", "v"])
+def test_one_gradient_of_the_sum_is_that_of_both(half, chunked):
+    """Asked for one of two gradients, the sum reads less and gives the same."""
+    csr, x = sort_edges(*GRAPHS["more sources"]), numbers(11, 3, 20)
+    both = dict(
+        zip(
+            ("weights", "v"),
+            torch.autograd.grad(weighted_sum(x["weights"], x["v"], csr).square().sum(), (x["weights"], x["v"])),
+            strict=True,
+        )
+    )
+    other = {"weights": "v", "v": "weights"}[half]
+    x[other] = x[other].detach()
+    (one,) = torch.autograd.grad(weighted_sum(x["weights"], x["v"], csr).square().sum(), x[half])
+    torch.testing.assert_close(one, both[half])
+
+
 def test_layer_is_dense_attention():
     """On a graph without multi-edges, the softmax of the dense matrix with -inf off the edges."""
     edge_index = (torch.rand(6, 9, generator=torch.Generator().manual_seed(0)) < 0.4).nonzero().T
@@ -265,6 +303,7 @@ def calls():
     ops = torch.ops.zoo
     yield ops.added_logits, (x["q"], x["k"], x["u"], x["edge"], "leaky_relu:0.2", plan)
     yield ops.added_logits, (x["q"], x["k"], x["u"], None, "tanh", plan)
+    yield ops.added_logits, (*(x[n].detach()[..., :1].requires_grad_() for n in ("q", "k", "u")), None, "relu", plan)
     yield ops.dot_logits, (x["q"], x["k"], plan)
     yield ops.weighted_sum, (x["weights"], x["v"], plan)
     yield ops.segment_softmax, (x["logits"], csr.rowptr, csr.row)

@@ -37,7 +37,7 @@ class GraphLayer(nn.Module):
 
     def forward(self, h: Tensor, pattern: Pattern, pos: Tensor | None = None, first: Tensor | None = None) -> Tensor:
         h = self.drop(h)
-        out = self.attn(h if h.layout == torch.sparse_csr else h[None], pattern=pattern, pos=pos)[0]
+        out = self.attn(h if h.layout == torch.sparse_csr else h[None], pattern=pattern, pos=pos).squeeze(0)
         if self.skip is not None:
             out = self.skip(out, h, first)
         if self.norm is not None:

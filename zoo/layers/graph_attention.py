@@ -64,7 +64,7 @@ class GraphAttention(nn.Module):
         S, T = len(sources), len(targets)
         edges = self.memory.edges(graph, T if S == T else (S, T), edge_attr, self.self_loops)
         context = None if sources is targets else _batch(sources)
-        out = self.attn(_batch(targets), context, pattern=edges)[0]
+        out = self.attn(_batch(targets), context, pattern=edges).squeeze(0)
         return out if self.skip is None else self.skip(out, targets)
 
 

@@ -27,9 +27,16 @@ def wide(*tensors: Tensor) -> torch.dtype:
 
 class Chunk(NamedTuple):
     edges: slice
-    nodes: slice  # from the first edge's node to the last edge's
+    nodes: slice  # to the last edge's; from the first edge's, or from where the chunk before ended: together, all nodes
     ptr: Tensor  # the runs of those nodes within the chunk; the first and the last may go on outside
     buffer: Tensor  # [edges, ...] to write to; the next chunk has the same
+    goes_on: bool  # the first node's run began in the chunk before
+
+    def write(self, sums: Tensor, out: Tensor) -> None:
+        """Put the sums of this chunk's runs where they belong; after the last chunk, every row of `out` is written."""
+        if self.goes_on:
+            sums[0] += out[self.nodes.start]
+        out[self.nodes] = sums
 
 
 def chunks(row: Tensor, ptr: Tensor, like: Tensor, dtype: torch.dtype) -> Iterator[Chunk]:
@@ -37,13 +44,17 @@ def chunks(row: Tensor, ptr: Tensor, like: Tensor, dtype: torch.dtype) -> Iterat
 
     A node of high degree may span several chunks.
     """
+    if not len(row):
+        return
     size = max(1, BUFFER["cuda" if row.is_cuda else "cpu"] // max(1, like.shape[1:].numel()))
     buffer = like.new_empty(min(size, len(row)), *like.shape[1:], dtype=dtype)
-    firsts, lasts = row[::size].tolist(), [*row[size - 1 : -1 : size].tolist(), *row[-1:].tolist()]
+    firsts, lasts = row[::size].tolist(), [*row[size - 1 : -1 : size].tolist(), len(ptr) - 2]
+    before = -1
     for start, first, last in zip(range(0, len(row), size), firsts, lasts, strict=True):
-        stop = min(start + size, len(row))
-        inside = (ptr[first : last + 2] - start).clamp_(0, stop - start)
-        yield Chunk(slice(start, stop), slice(first, last + 1), inside, buffer[: stop - start])
+        stop, begin = min(start + size, len(row)), min(first, before + 1)
+        inside = (ptr[begin : last + 2] - start).clamp_(0, stop - start)
+        yield Chunk(slice(start, stop), slice(begin, last + 1), inside, buffer[: stop - start], begin == before)
+        before = last
 
 
 def near(x: Tensor, index: Tensor, buffer: Tensor) -> Tensor:
@@ -57,7 +68,9 @@ def far(x: Tensor, index: Tensor, dtype: torch.dtype) -> Tensor:
     """x[index] for an index that goes anywhere: bags of one row each, as embedding_bag prefetches and index_select does not."""
     if x.is_cuda or x.dtype == torch.float64:  # no such kernel
         return x.index_select(0, index).to(dtype)
-    return run_sums(x, torch.arange(len(index) + 1), index).to(dtype)
+    return run_sums(x.detach(), torch.arange(len(index) + 1), index).to(
+        dtype
+    )  # detached, it keeps no notes for a backward
 
 
 def run_sums(x: Tensor, ptr: Tensor, index: Tensor | None = None) -> Tensor:
@@ -88,8 +101,22 @@ def gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor) -> Tenso
 def gather_dots(a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor) -> Tensor:
     """out[g, e] = a[row[e], g] . b[index[e], g]: [N, G, D], [M, G, D] -> [G, E]."""
     dtype, a, b = wide(a, b), a.contiguous(), b.contiguous()
-    out = a.new_empty(len(row), a.shape[1], dtype=dtype)
+    out = a.new_empty(a.shape[1], len(row), dtype=dtype)
     for c in chunks(row, ptr, a, dtype):
-        product = near(a, row[c.edges], c.buffer).mul_(far(b, index[c.edges], dtype))
-        torch.sum(product, -1, out=out[c.edges])
-    return out.T.contiguous()
+        out[:, c.edges] = near(a, row[c.edges], c.buffer).mul_(far(b, index[c.edges], dtype)).sum(-1).T
+    return out
+
+
+def gather_both(
+    weights: Tensor, a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(gather_dots(a, b, row, ptr, index), gather_sums(weights, b, index, ptr)), reading the rows of b once for both."""
+    dtype, a, b = wide(weights, a, b), a.contiguous(), b.contiguous()
+    dots = a.new_empty(a.shape[1], len(row), dtype=dtype)
+    sums = (a.new_empty if len(row) else a.new_zeros)(len(a), *b.shape[1:], dtype=dtype)
+    weights = weights.to(dtype)
+    for c in chunks(row, ptr, a, dtype):
+        there = far(b, index[c.edges], dtype)
+        dots[:, c.edges] = near(a, row[c.edges], c.buffer).mul_(there).sum(-1).T
+        c.write(run_sums(there.mul_(weights[:, c.edges].T.contiguous().unsqueeze(-1)), c.ptr), sums)
+    return dots, sums

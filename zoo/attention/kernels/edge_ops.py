@@ -1,6 +1,6 @@
 """Attention along edge lists, as operations with a backward of their own: scores, softmax over a target's edges, weighted sum.
 
-    logits = added_logits(q, k, u, edge, csr, act)  or  dot_logits(q, k, csr)      [G, E]
+    logits = added_logits(q, k, u, edge, csr, act)  or  dot_logits(q, k, csr)      [G, E]      (the first: edge_added.py)
     weights = segment_softmax(logits, csr.rowptr, csr.row)                         [G, E]
     out = weighted_sum(weights, v, csr)                                            [T, G, D]
 
@@ -9,140 +9,16 @@ G heads (a batch folded in), T targets, S sources, E edges, in target-sorted ord
 and weights stay so, sums and gradients return to the input's type. Each runs on CPU and CUDA and traces as one node.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_chunks import chunks, far, gather_dots, gather_sums, near, run_sums, wide
-from zoo.errors import ZooError, nearest
+from zoo.attention.kernels.edge_added import added_logits
+from zoo.attention.kernels.edge_chunks import gather_both, gather_dots, gather_sums, wide
 
-aten = torch.ops.aten
-
-
-class Activation(NamedTuple):
-    apply: Callable[[Tensor], Tensor]  # in place
-    backward: Callable[..., Tensor]  # (gradient, OUTPUT, grad_input=): what each of these can be told from
-
-
-def activation(name: str) -> Activation:
-    """The activation called `name`: "leaky_relu:0.2" (any slope >= 0), "tanh", "relu", "sigmoid", "identity"."""
-    kind, _, setting = name.partition(":")
-    if kind == "leaky_relu":
-        try:
-            slope = float(setting)
-        except ValueError:
-            raise ZooError(f"act={name!r} lacks its slope: write 'leaky_relu:0.2'.") from None
-        if not slope >= 0:
-            raise ZooError(f"act={name!r} has a slope below 0: give one of at least 0.")
-        backward = aten.leaky_relu_backward.grad_input
-        return Activation(
-            lambda z: aten.leaky_relu_(z, slope), lambda grad, h, **out: backward(grad, h, slope, True, **out)
-        )
-    kinds = {
-        "tanh": Activation(torch.tanh_, aten.tanh_backward.grad_input),
-        "relu": Activation(torch.relu_, lambda grad, h, **out: aten.threshold_backward.grad_input(grad, h, 0, **out)),
-        "sigmoid": Activation(torch.sigmoid_, aten.sigmoid_backward.grad_input),
-        "identity": Activation(lambda z: z, lambda grad, h, grad_input: grad_input.copy_(grad)),
-    }
-    if name not in kinds:
-        raise ZooError(f"act={name!r} is no activation: {nearest(name, [*kinds, 'leaky_relu:0.2'])}")
-    return kinds[name]
-
-
-# ---------------------------------------------------------------------------------------------------- additive scores
-
-
-def added_logits(q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, csr: CSR, act: str) -> Tensor:
-    """logit[g, e] = sum_w u[g, w] act(q[row_e, g, w] + k[col_e, g, w] + edge[e, g, w]).
-
-    q [T, G, W], k [S, G, W], u [G, W], edge [E, G, W] in sorted order or None -> [G, E]. `act`: see `activation`.
-    """
-    activation(act)
-    return _added_logits(q, k, u, edge, act, list(csr))
-
-
-@torch.library.custom_op("zoo::added_logits", mutates_args=())
-def _added_logits(q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, act: str, plan: Sequence[Tensor]) -> Tensor:
-    csr, dtype, f = CSR(*plan), wide(q, k, u), activation(act)
-    q, k = q.contiguous(), k.contiguous()
-    out = q.new_empty(len(csr.row), q.shape[1], dtype=dtype)
-    for c in chunks(csr.row, csr.rowptr, q, dtype):
-        z = far(k, csr.col[c.edges], dtype).add_(near(q, csr.row[c.edges], c.buffer))
-        if edge is not None:
-            z += edge[c.edges]
-        torch.sum(f.apply(z).mul_(u), -1, out=out[c.edges])
-    return out.T.contiguous()
-
-
-@torch.library.custom_op("zoo::added_logits_backward", mutates_args=())
-def _added_backward(
-    grad: Tensor, q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, act: str,
-    ptr: Tensor, row: Tensor, col: Tensor, order: Tensor | None, needs: Sequence[bool],
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of (q, u, edge) as far as `needs` says; the others come back empty.
-
-    Edges run in the order of `row`; `order` takes that to the order of `grad` and `edge` (None: it is the same).
-    """
-    dtype, f = wide(q, k, u), activation(act)
-    q, k = q.contiguous(), k.contiguous()
-    dq = q.new_zeros(q.shape if needs[0] else 0, dtype=dtype)
-    du = u.new_zeros(u.shape if needs[1] else 0, dtype=dtype)
-    dedge = q.new_empty(len(row) if needs[2] else 0, *u.shape, dtype=dtype)
-    grad = grad if order is None else grad.index_select(1, order)
-    grad, u = grad.to(dtype).T.contiguous().unsqueeze(-1), u.to(dtype)  # [E, G, 1]
-    for c in chunks(row, ptr, q, dtype):
-        h = far(k, col[c.edges], dtype).add_(near(q, row[c.edges], c.buffer))
-        if edge is not None:
-            h += edge[c.edges] if order is None else edge.index_select(0, order[c.edges])
-        f.apply(h)
-        if needs[1]:
-            du += torch.mul(h, grad[c.edges], out=c.buffer).sum(0)
-        if needs[0] or needs[2]:
-            dz = f.backward(u, h, grad_input=c.buffer).mul_(grad[c.edges])
-            if needs[2]:
-                dedge[c.edges] = dz
-            if needs[0]:
-                dq[c.nodes] += run_sums(dz, c.ptr)
-    return dq.to(q.dtype), du, dedge if edge is None else dedge.to(edge.dtype)
-
-
-@_added_logits.register_fake
-def _(q, k, u, edge, act, plan):
-    return q.new_empty(q.shape[1], plan[1].shape[0], dtype=wide(q, k, u))
-
-
-@_added_backward.register_fake
-def _(grad, q, k, u, edge, act, ptr, row, col, order, needs):
-    dtype = wide(q, k, u)
-    dedge = q.new_empty(row.shape[0] if needs[2] else 0, *u.shape, dtype=dtype if edge is None else edge.dtype)
-    return q.new_empty(q.shape if needs[0] else 0), u.new_empty(u.shape if needs[1] else 0, dtype=dtype), dedge
-
-
-def _added_setup(ctx, inputs, output):
-    q, k, u, edge, ctx.act, plan = inputs
-    ctx.save_for_backward(q, k, u, edge, *plan)
-
-
-def _added_autograd(ctx, grad):
-    q, k, u, edge, *plan = ctx.saved_tensors
-    csr, (wants_q, wants_k, wants_u, wants_edge) = CSR(*plan), ctx.needs_input_grad[:4]
-    dq = dk = du = dedge = None
-    if wants_q or wants_u or wants_edge:
-        needs = [wants_q, wants_u, wants_edge]
-        dq, du, dedge = _added_backward(grad, q, k, u, edge, ctx.act, csr.rowptr, csr.row, csr.col, None, needs)
-    if wants_k:
-        dk, _, _ = _added_backward(
-            grad, k, q, u, edge, ctx.act, csr.t_rowptr, csr.t_row, csr.t_col, csr.t_order, [True, False, False]
-        )
-    grads = (dq, dk, du if du is None else du.to(u.dtype), dedge)
-    return *(g if wanted else None for g, wanted in zip(grads, ctx.needs_input_grad, strict=False)), None, [None] * 8
-
-
-_added_logits.register_autograd(_added_autograd, setup_context=_added_setup)
-
+__all__ = ["added_logits", "dot_logits", "segment_softmax", "weighted_sum"]
 
 # ---------------------------------------------------------------------------------------------------------- dot scores
 
@@ -200,16 +76,6 @@ def _(weights, v, plan):
     return v.new_empty(plan[0].shape[0] - 1, *v.shape[1:])
 
 
-def _sum_autograd(ctx, grad):
-    weights, v, *plan = ctx.saved_tensors
-    dw = _dot_logits(grad, v, plan).to(weights.dtype) if ctx.needs_input_grad[0] else None
-    dv = _transposed_sum(weights, grad, plan) if ctx.needs_input_grad[1] else None
-    return dw, dv, [None] * 8
-
-
-_weighted_sum.register_autograd(_sum_autograd, setup_context=_pair_setup)
-
-
 @torch.library.custom_op("zoo::transposed_sum", mutates_args=())
 def _transposed_sum(weights: Tensor, x: Tensor, plan: Sequence[Tensor]) -> Tensor:
     """`weighted_sum` along the edges turned round: x [T, G, D] -> [S, G, D]."""
@@ -220,6 +86,38 @@ def _transposed_sum(weights: Tensor, x: Tensor, plan: Sequence[Tensor]) -> Tenso
 @_transposed_sum.register_fake
 def _(weights, x, plan):
     return x.new_empty(plan[4].shape[0] - 1, *x.shape[1:])
+
+
+@torch.library.custom_op("zoo::weighted_sum_backward", mutates_args=())
+def _sum_backward(grad: Tensor, weights: Tensor, v: Tensor, plan: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """(_dot_logits(grad, v), _transposed_sum(weights, grad)) in the types of weights and v, with `grad` read once."""
+    csr = CSR(*plan)
+    turned = weights.index_select(1, csr.t_order)
+    dw, dv = gather_both(turned, v, grad, csr.t_row, csr.t_rowptr, csr.t_col)
+    for g in range(len(dw)):
+        turned[g].index_copy_(0, csr.t_order, dw[g].to(turned.dtype))
+    return turned, dv.to(v.dtype)
+
+
+@_sum_backward.register_fake
+def _(grad, weights, v, plan):
+    return weights.new_empty(weights.shape), v.new_empty(v.shape)
+
+
+def _sum_autograd(ctx, grad):
+    weights, v, *plan = ctx.saved_tensors
+    dw = dv = None
+    match ctx.needs_input_grad[:2]:
+        case (True, True):
+            dw, dv = _sum_backward(grad, weights, v, plan)
+        case (True, False):
+            dw = _dot_logits(grad, v, plan).to(weights.dtype)
+        case (False, True):
+            dv = _transposed_sum(weights, grad, plan)
+    return dw, dv, [None] * 8
+
+
+_weighted_sum.register_autograd(_sum_autograd, setup_context=_pair_setup)
 
 
 # ------------------------------------------------------------------------------------------------------------- softmax
@@ -238,22 +136,24 @@ def _segment_softmax(logits: Tensor, ptr: Tensor, seg: Tensor) -> Tensor:
     out = torch.empty_like(logits, dtype=wide(logits), memory_format=torch.contiguous_format)
     if not len(seg):
         return out
+    each = out.new_empty(len(seg))  # what an edge is told of its run; the next head has the same
     for g in range(len(logits)):
         x = logits[g].to(out.dtype)
         top = torch.segment_reduce(x, "max", offsets=ptr, unsafe=True)
         top.masked_fill_(top == -torch.inf, 0)
-        e = torch.sub(x, top.index_select(0, seg), out=out[g]).exp_()
+        e = torch.sub(x, torch.index_select(top, 0, seg, out=each), out=out[g]).exp_()
         total = torch.segment_reduce(e, "sum", offsets=ptr, unsafe=True)
-        e /= total.masked_fill_(total == 0, 1).index_select(0, seg)
+        e /= torch.index_select(total.masked_fill_(total == 0, 1), 0, seg, out=each)
     return out
 
 
 @torch.library.custom_op("zoo::segment_softmax_backward", mutates_args=())
 def _softmax_backward(grad: Tensor, weights: Tensor, ptr: Tensor, seg: Tensor) -> Tensor:
     out = grad * weights
+    each = out.new_empty(len(seg))
     for g in range(len(out) if len(seg) else 0):
         total = torch.segment_reduce(out[g], "sum", offsets=ptr, unsafe=True)
-        out[g].addcmul_(weights[g], total.index_select(0, seg), value=-1)
+        out[g].addcmul_(weights[g], torch.index_select(total, 0, seg, out=each), value=-1)
     return out
 
 
