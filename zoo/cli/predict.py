@@ -76,7 +76,7 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
     if maps is None:
         console().print(f"{type(model).__name__} has no attention to draw.", markup=False)
         return
-    titles = [f"{Path(name).name[:18]}\n{said} {share}" for name, ((said, share), *_) in zip(names, best, strict=True)]
+    titles = [f"{_shortened(name)}\n{said} {share}" for name, ((said, share), *_) in zip(names, best, strict=True)]
     print(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))
 
 
@@ -179,6 +179,12 @@ def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str
     """The `top` classes of a row of probabilities, and these in per cent."""
     shares, places = row.topk(min(top, len(classes)))
     return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
+
+
+def _shortened(name: str, most: int = 18) -> str:
+    """The name of a file; of a long one the beginning and the end, where its number stands."""
+    name = Path(name).name
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
 
 
 def _draw(inputs: "Tensor", maps: "PatchMaps", model: "Model", png: Path, titles: list[str]) -> Path:
