@@ -45,7 +45,7 @@ def resolve(config: Any, where: str, most: Most | None = None, level: str = "mod
     Args:
         config: the content of the file.
         where: what errors call it.
-        most: bounds its whole numbers.
+        most: bounds a model's whole numbers; None for what is no model.
         level: one of `zoo.declared.LEVELS`.
     Raises: ZooError for values that are not plain, names that were not declared, arguments that nothing takes.
     """
@@ -57,8 +57,8 @@ def resolve(config: Any, where: str, most: Most | None = None, level: str = "mod
     with _naming(where):
         tree = construct.resolve(config, lambda name, path: declared.find(name, level, path))
         construct.check(tree)
-        for call in construct.calls(tree):
-            _check_settings(call, WHOLE if most is None else most.whole)
+        for call in construct.calls(tree) if most else ():
+            _check_settings(call, most.whole)
     return tree
 
 

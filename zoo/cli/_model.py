@@ -37,9 +37,9 @@ def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Modu
     from zoo.models.protocol import OfPatches
     from zoo.training.identity import flatten
 
-    where = repr(str(file or name))
-    tree = construct.resolve(config, locate) if file is None else checked.resolve(config, where)
-    model = checked.sketch(tree, where, checked.Most(numbers=10**13, tensors=5000))
+    where, most = repr(str(file or name)), checked.Most(numbers=10**13, tensors=5000)
+    tree = construct.resolve(config, locate) if file is None else checked.resolve(config, where, most)
+    model = checked.sketch(tree, where, most)
     # The target's own defaults too: a name of the registry says only what differs.
     parameters = inspect.signature(tree.target).parameters.values()
     defaults = {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}

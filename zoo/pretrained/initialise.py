@@ -55,7 +55,7 @@ def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any])
     resized = theirs and any(theirs.get(key) != wanted.get(key) for key in FACTS)
     twin = checked.build(construct.resolve(theirs, lambda name, path: known[name]), source) if resized else None
     state, changes = adapt_all(found.state, model, twin)
-    weights.fill(model, state, source)
+    weights.fill(model, state, found.weights)
     same_head = found.classes and len(found.classes) == getattr(model, "num_classes", None)
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)

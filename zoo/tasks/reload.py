@@ -4,6 +4,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from zoo import construct, declared
 from zoo.checked import model as checked
 from zoo.checked.tensors import check_numbers, read
@@ -34,6 +36,10 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
         raise ZooError(
             f"{str(path)!r} is no checkpoint of a run: its state_dict or hyper_parameters lack; it holds {found}."
         )
+    if strange := [
+        name for name, tensor in state.items() if not (isinstance(name, str) and isinstance(tensor, Tensor))
+    ]:
+        raise ZooError(f"{str(path)!r}: {str(strange[0])[:80]} in its state_dict is no tensor under a name.")
     check_config(given, where)
     known = inspect.signature(kind).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
@@ -44,8 +50,8 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
     except ZooError as error:
         raise ZooError(f"{where}: {error}") from None
     if "model" not in changes:
-        tensors = {name.removeprefix(PREFIX): t for name, t in state.items() if name.startswith(PREFIX)}
-        settings["model"] = with_config(checked.build_for(config, tensors, f"the model in {where}"), config)
+        weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+        settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}"), config)
     try:
         task = kind(**settings, **changes)
     except ZooError:
