@@ -101,7 +101,7 @@ MEASURES: dict[str, Callable[[str, int], Row]] = {"layer": layer, "memory": peak
 
 def show(rows: dict[str, Row]) -> None:
     """Three tables: times, peak memory, growth."""
-    timed = Table("ms", "zoo", "edge_index", "sorted anew", "PyG", "copy", "PyG/zoo", "spread", "bar", "verdict")
+    timed = Table("ms", "zoo", "edge_index", "PyG", "copy", "PyG/zoo", "spread", "bar", "verdict")
     used = Table("peak MB", "zoo", "PyG", "zoo/PyG", "bar", "verdict")
     grown = Table("edges", "ms", "slope", "bar", "verdict")
     for name, row in rows.items():
@@ -120,4 +120,4 @@ def show(rows: dict[str, Row]) -> None:
             Console(width=140).print(each)
 
 
-TIMES = ("zoo", "zoo_index", "zoo_sort", "pyg", "copy")
+TIMES = ("zoo", "zoo_sort", "pyg", "copy")

@@ -9,10 +9,11 @@ from torch.utils.data import Dataset
 
 from datamodules.graph_splits import STAGES
 from datamodules.sampling import Draw, generator
+from zoo.attention import Edges
 
 
 class Full:
-    """A loader of one batch, the very same object each epoch: what is sorted for it once stays sorted."""
+    """A loader of one batch, the very same object each epoch, with `edges` that models sort once: the graph stays as it is."""
 
     batch_size = 1
 
@@ -23,6 +24,11 @@ class Full:
         return 1
 
     def __iter__(self) -> Iterator[Any]:
+        for store in self.graph.edge_stores:
+            edges = store.get("edges")
+            if edges is None or edges.edge_index is not store.edge_index:  # the batch was moved to another device
+                one_type = store._key is None or store._key[0] == store._key[2]
+                store.edges = Edges(store.edge_index, store.size(0) if one_type else store.size())
         yield self.graph
 
 

@@ -44,6 +44,26 @@ def test_the_full_graph_is_one_object():
     assert not isinstance(loaders[0], DataLoader), "nothing to collate, and no sampler for Lightning to replace"
 
 
+def test_the_full_graph_is_sorted_once(monkeypatch):
+    """Over all epochs and stages, because the batch says that it stays: its Edges are what the model reads."""
+    import zoo.attention.kernels.csr as csr
+    from zoo.attention import Edges
+    from zoo.models.gat import GAT
+
+    calls, real = [], csr.sort_edges
+    monkeypatch.setattr(csr, "sort_edges", lambda *given: calls.append(given) or real(*given))
+    module = ready(DigitsKNN())
+    model = GAT(64, 10, head_dim=2)
+    for loader in (module.train_dataloader(), module.val_dataloader(), module.train_dataloader()):
+        for batch in loader:
+            model(*model.inputs(batch)).sum().backward()
+    assert len(calls) == 1
+    batch.edge_index = batch.edge_index.clone()  # as when it is moved to another device, or changed by hand
+    assert model.inputs(batch)[1] is batch.edge_index
+    (again,) = module.train_dataloader()
+    assert isinstance(model.inputs(again)[1], Edges) and again.edges.edge_index is again.edge_index
+
+
 def test_rows_of_several_processes_are_each_scored_once(processes):
     """A12: of a full graph each process scores its share."""
     ranks = [ready(DigitsKNN(), processes(rank, 4)).example().rows for rank in range(4)]

@@ -1,4 +1,4 @@
-"""Graph layers: what they add of their input, sparse features, and a memory that sorts a graph once and is never wrong."""
+"""Graph layers: what they add of their input, sparse features, and edges that are sorted once."""
 
 import copy
 import pickle
@@ -28,13 +28,16 @@ from zoo.layers import (
     GatedSkip,
     GraphAttention,
     GraphLayer,
-    GraphMemory,
     IdentityMappedQKV,
     InitialResidual,
     LinearSkip,
     Residual,
     readout_of,
 )
+from zoo.layers.graph import make_edges
+from zoo.models.gat import GAT
+from zoo.models.han import HAN
+from zoo.models.rgat import RGAT
 
 N, E, F = 6, 20, 8
 LAYER = partial(Attention, F, 2, score=GATScore, projection=SharedQKV, output=JoinHeads)
@@ -54,29 +57,74 @@ def index(edges=E):
     return torch.randint(N, (2, edges))
 
 
-# ------------------------------------------------------------------------------------------------------------- memory
+# ------------------------------------------------------------------------------------------------- sorted once, or anew
 
 
-def test_a_graph_is_sorted_once(sorts):
-    """The same tensor, unchanged, is sorted once for all layers and steps; changed in place, or another, again."""
-    memory, graph = GraphMemory(), index()
+def test_edges_are_sorted_once(sorts):
+    """The same Edges serve all layers and steps, with the loops that are added and with any features; of others nothing."""
+    edges = Edges(index(), N)
     layers = [GraphLayer(LAYER()) for _ in range(2)]
 
-    def step(graph):
-        edges, h = memory.edges(graph, N, loops="mean"), torch.randn(N, F)
+    def step(features=None):
+        made, h = make_edges(edges, features, num_nodes=N, loops="mean"), torch.randn(N, F)
         for layer in layers:
-            h = layer(h, edges)
+            h = layer(h, made.with_features(None))
         h.sum().backward()
-        return edges
+        return made
 
-    first = step(graph)
-    assert step(graph) is first and len(sorts) == 1
-    graph[0, 0] = (graph[0, 0] + 1) % N  # the version counter tells
-    assert step(graph) is not first and len(sorts) == 2
-    step(graph.clone())
-    assert len(sorts) == 3
-    assert memory.edges(graph, N).num_loops == 0  # other settings, other edges
-    assert memory.edges(graph, N, torch.ones(E, 1)).features is not None
+    assert torch.equal(step().sorted.col, step().sorted.col) and len(sorts) == 1
+    step(torch.ones(E, 1))
+    step(torch.zeros(E, 1))
+    assert len(sorts) == 1
+    assert make_edges(edges, num_nodes=N).num_loops == 0
+    assert make_edges(Edges(edges.edge_index, N), num_nodes=N, loops="mean").sorted is not step().sorted
+
+
+def shift(graph):
+    graph[:] = (graph + 1) % N
+
+
+def shift_data(graph):
+    graph.data = (graph + 1) % N
+
+
+def shift_numpy(graph):
+    graph.numpy()[:] = (graph.numpy() + 1) % N
+
+
+@pytest.mark.parametrize("change", [shift, shift_data, shift_numpy])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("kind", ["GAT", "GATv2 layer", "HAN", "RGAT"])
+def test_memory_changed_behind_a_tensors_back_is_noticed(kind, mode, change):
+    """A bare edge_index is never remembered: a view of numpy's or `.data =` leaves no trace on a tensor."""
+    graph, relation = index(), torch.zeros(E, dtype=torch.long)
+    model, x = {
+        "GAT": lambda: (GAT(F, 3), lambda g: (torch.ones(N, F).cumsum(0), g)),
+        "GATv2 layer": lambda: (GraphAttention(LAYER(), self_loops="mean"), lambda g: (torch.ones(N, F).cumsum(0), g)),
+        "HAN": lambda: (
+            HAN(F, 3, {"target": "a", "metapaths": [["a", "to", "a"]]}),
+            lambda g: (torch.ones(N, F).cumsum(0), [g]),
+        ),
+        "RGAT": lambda: (RGAT(F, 3, 1), lambda g: (torch.ones(N, F).cumsum(0), g, relation)),
+    }[kind]()
+    model.eval()
+    with mode():
+        before = model(*x(graph)).clone()
+        change(graph)
+        after = model(*x(graph)).clone()
+        fresh = model(*x(graph.clone()))
+    assert torch.equal(after, fresh) and not torch.equal(after, before)
+
+
+def test_the_rows_of_relations_are_made_once(sorts):
+    """R-GAT's graph over (relation, node) too, of the same Edges and the same relations; of other relations anew."""
+    model, edges = RGAT(F, 3, 2, head_dim=2).eval(), Edges(index(), N)
+    one, other = torch.zeros(E, dtype=torch.long), torch.ones(E, dtype=torch.long)
+    x = torch.randn(N, F)
+    first = model(x, edges, one)
+    assert torch.equal(model(x, edges, one), first) and len(sorts) == 1
+    assert not torch.equal(model(x, edges, other), first) and len(sorts) == 2
+    assert torch.equal(model(x, edges, other), RGAT.forward(model, x, edges.edge_index, other))
 
 
 def test_projected_features_keep_the_sorting(sorts):
@@ -88,20 +136,6 @@ def test_projected_features_keep_the_sorting(sorts):
     for _ in range(3):
         attention(torch.randn(1, N, F), pattern=edges)
     assert len(sorts) == 1
-
-
-def test_tensors_of_inference_mode_are_not_remembered(sorts):
-    """They have no version counter, so nothing tells whether they were changed."""
-    memory = GraphMemory()
-    with torch.inference_mode():
-        graph = index()
-        before = memory.edges(graph, N).edge_index.clone()
-        graph[:] = (graph + 1) % N
-        assert not torch.equal(memory.edges(graph, N).sorted.col, memory.edges(Edges(before, N), N).sorted.col)
-        assert torch.equal(memory.edges(graph, N).edge_index, graph)
-        assert memory.edges(graph, N) is not memory.edges(graph, N)
-        edges = Edges(graph, N)
-        assert memory.edges(edges, N, loops="mean") is not memory.edges(edges, N, loops="mean")
 
 
 @pytest.mark.parametrize("prepared", [False, True])
@@ -117,49 +151,44 @@ def test_inference_before_training(prepared):
     torch.testing.assert_close(got, want.clone())
 
 
-def test_dead_tensors_are_not_mistaken():
-    """A new tensor may stand at a dead one's address, and "no features" is not a tensor that has died."""
-    memory = GraphMemory()
-    for _ in range(20):
-        graph = index()
-        assert torch.equal(memory.edges(graph, N, loops="mean").edge_index[:, -N:], torch.arange(N).expand(2, N))
-        assert torch.equal(memory.edges(graph, N, loops="mean").edge_index[:, :-N], graph[:, graph[0] != graph[1]])
-        del graph
-    graph = index()
-    assert memory.edges(graph, N, torch.ones(E, 1), loops="mean").features is not None  # this tensor dies here
-    assert memory.edges(graph, N, loops="mean").features is None
-
-
-def test_features_with_a_gradient_are_not_remembered():
+def test_what_is_learned_of_edges_serves_each_backward_pass():
     """What is made of learned features serves one backward pass; what was made without a gradient serves none."""
-    memory, graph, features = GraphMemory(), index(), torch.randn(E, 2, requires_grad=True)
+    edges, features = Edges(index(), N), torch.randn(E, 2, requires_grad=True)
     with torch.no_grad():
-        memory.edges(graph, N, features, "mean")
+        make_edges(edges, features, num_nodes=N, loops="mean")
     for given in (features, None):
         for _ in range(2):
-            memory.edges(
-                Edges(graph, N, features) if given is None else graph, N, given, "mean"
-            ).features.sum().backward()
+            graph = edges.with_features(features) if given is None else edges
+            make_edges(graph, given, num_nodes=N, loops="mean").features.sum().backward()
     assert features.grad is not None
 
 
 def test_features_changed_in_place_are_seen():
-    memory, features = GraphMemory(), torch.ones(E, 1)
+    features = torch.ones(E, 1)
     edges = Edges(index(), N, features)
-    memory.edges(edges, N, loops=0.0)
+    make_edges(edges, num_nodes=N, loops=0.0)
     features.mul_(3)
-    assert (memory.edges(edges, N, loops=0.0).features[:-N] == 3).all()
+    assert (make_edges(edges, num_nodes=N, loops=0.0).features[:-N] == 3).all()
 
 
-def test_a_memory_travels_empty():
-    """Copies and checkpoints of a model carry no graph."""
+def test_edges_travel_with_what_was_made_of_them():
+    """A pickled or copied Edges never mistakes another tensor for the one that it was given."""
+    edges, relation = Edges(index(), N), torch.zeros(E, dtype=torch.long)
+    model, x = RGAT(F, 3, 2, head_dim=2).eval(), torch.randn(N, F)
+    want = model(x, edges, relation)
+    for other in (copy.deepcopy(edges), pickle.loads(pickle.dumps(edges))):
+        assert torch.equal(model(x, other, relation), want)
+        assert not torch.equal(model(x, other, relation + 1), want)
+
+
+def test_models_hold_no_graph():
+    """Copies and checkpoints of a model carry none."""
     layer = GraphAttention(LAYER(), self_loops="mean")
     graph, x = index(), torch.randn(N, F)
     want = layer(x, graph)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert other.memory is not layer.memory and other.memory._made is None
         assert torch.equal(other(x, graph), want)
-    assert not [name for name in layer.state_dict() if "memory" in name]
+    assert not any(isinstance(value, Edges) for module in layer.modules() for value in vars(module).values())
 
 
 @pytest.mark.parametrize("given, message", [
@@ -172,14 +201,14 @@ def test_a_memory_travels_empty():
 ])  # fmt: skip
 def test_graphs_that_do_not_fit(given, message):
     with pytest.raises(ZooError, match=message):
-        GraphMemory().edges(num_nodes=6, **given)
+        make_edges(num_nodes=6, **given)
 
 
 @pytest.mark.parametrize("prepared", [False, True])
 def test_one_number_an_edge_is_a_column(prepared):
     features = torch.rand(E)
     graph = Edges(index(), N, features) if prepared else index()
-    made = GraphMemory().edges(graph, N, None if prepared else features)
+    made = make_edges(graph, None if prepared else features, num_nodes=N)
     assert torch.equal(made.features, features[:, None])
 
 

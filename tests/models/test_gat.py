@@ -1,6 +1,5 @@
 """The GAT: its equation, its axes, what it refuses; recorded weights (D1), one compiled graph (D8), edges and nothing else."""
 
-import copy
 from functools import partial
 from pathlib import Path
 
@@ -32,8 +31,10 @@ from zoo.attention import (
     record_attention,
 )
 from zoo.errors import ZooError
-from zoo.layers import Embeddings, GatedSkip, InitialResidual, LinearSkip, Residual
+from zoo.layers import Embeddings, GatedSkip, GraphAttention, InitialResidual, LinearSkip, Residual
 from zoo.models.gat import GAT
+from zoo.models.han import HAN
+from zoo.models.rgat import RGAT
 
 N, E, F, C = 7, 20, 5, 3
 CONF = Path(zoo.__file__).parents[1] / "conf" / "score"
@@ -211,20 +212,51 @@ def test_drop_edge_only_in_training(monkeypatch):
         assert not torch.equal(net.train()(x, *given), net(x, *given))
         assert all(0.6 * edges < size - N < 0.8 * edges for size in sizes) and len(sizes) == 2
         assert torch.equal(net.eval()(x, *given), net(x, *given))
-        assert sizes[2:] == [edges + N]
+        assert sizes[2:] == [edges + N] * (1 if isinstance(given[0], Edges) else 2)  # a bare edge_index is sorted anew
 
 
 def test_layers_share_one_sorting(monkeypatch):
+    """And steps too, where they are given the same Edges."""
     calls, real = [], csr.sort_edges
     monkeypatch.setattr(csr, "sort_edges", lambda *given: calls.append(given) or real(*given))
     for how, attr in ((dict(depth=3), None), (dict(attention=TRANSFORMER, edge_dim=2, depth=3), torch.randn(E, 2))):
-        calls.clear()
         net, index = model(**how), graph()
-        for _ in range(3):
-            net(torch.randn(N, F), index, attr)
-        assert len(calls) == 1
-        copy.deepcopy(net)(torch.randn(N, F), index, attr)
-        assert len(calls) == 2
+        for given, sorted_in_all in ((index, 3), (Edges(index, N), 1)):
+            calls.clear()
+            for _ in range(3):
+                net(torch.randn(N, F), given, attr)
+            assert len(calls) == sorted_in_all
+
+
+EXPORTED = {
+    "GAT": lambda: (model(), {}),
+    "GAT with edge features": lambda: (model(edge_dim=2), {"edge_attr": lambda edges: torch.rand(edges, 2)}),
+    "graph transformer": lambda: (model(attention=TRANSFORMER), {}),
+    "one layer": lambda: (model().layers[0].attn, {}),
+    "HAN": lambda: (HAN(F, C, {"target": "a", "metapaths": [("a", "b", "a")]}), {}),
+    "R-GAT": lambda: (RGAT(F, C, 2, head_dim=4), {"relation": lambda edges: torch.randint(2, (edges,))}),
+}
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_export_keeps_nodes_and_edges_dynamic(kind):
+    """B7: torch.export at one size gives the same outputs on graphs of other sizes."""
+    net, more = EXPORTED[kind]()
+    if kind == "one layer":
+        net = GraphAttention(net, self_loops="mean")
+    net.eval()
+
+    def given(nodes, edges):
+        index = torch.randint(nodes, (2, edges))
+        return (torch.randn(nodes, F), [index] if kind == "HAN" else index, *(make(edges) for make in more.values()))
+
+    nodes, edges = torch.export.Dim("nodes", min=2, max=500), torch.export.Dim("edges", min=2, max=5000)
+    index = {1: edges}
+    shapes = ({0: nodes}, [index] if kind == "HAN" else index, *({0: edges} for _ in more))
+    program = torch.export.export(net, given(7, 20), dynamic_shapes=shapes).module()
+    for size in ((11, 40), (5, 9)):
+        inputs = given(*size)
+        torch.testing.assert_close(program(*inputs), net(*inputs))
 
 
 def test_inputs_of_a_data_object():

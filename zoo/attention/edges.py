@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from zoo.attention.kernels.csr import CSR
 
+T = TypeVar("T")
 FILLS = ("mean", "sum", "min", "max")
 
 
@@ -35,7 +37,8 @@ class EdgeWeights(NamedTuple):
 class Edges(Pattern):
     """edge_index[0] -> edge_index[1]: a target sees the sources of its edges, in PyTorch Geometric's convention.
 
-    Sorting by target and by source is done once, at the first use, and shared by all layers and steps.
+    Sorting by target and by source is done once, at the first use, and shared by all layers and steps; so is whatever else
+    is made of the edges (`once`). They are a value: the memory of their tensors must not be changed afterwards.
 
     Args:
         edge_index: [2, E] integers, row 0 the sources, row 1 the targets. Multi-edges count as often as they stand.
@@ -146,20 +149,14 @@ class Edges(Pattern):
             raise ZooError("Grouped edges take no added loops: a loop belongs to no group.")
         if self.num_loops:
             raise ZooError("These edges have had their loops added.")
-        loops = torch.arange(targets, device=self.edge_index.device).expand(2, -1)
-        own, keep = self.edge_index[0] == self.edge_index[1], self.keep
-        if torch.compiler.is_compiling():  # dropping them would make a shape that depends on values
-            kept, keep = self, ~own if keep is None else keep & ~own
-            keep = torch.cat([keep, keep.new_ones(targets)])
-        else:
-            kept = self.subset(~own if keep is None else ~own & keep)
-            keep = None
-        features = kept.features
-        if features is not None:
-            counted = None if keep is None else keep[: features.shape[0]]
-            features = torch.cat([features, loop_features(kept.edge_index[1], features, targets, fill, counted)])
-        joined = torch.cat([kept.edge_index, loops], 1)
-        return Edges(joined, self.num_nodes, features, keep=keep, num_loops=targets)
+        made, stay = self.once(_looped)
+        if self.features is None:
+            return made
+        features = self.features if stay is None else self.features[stay]
+        counted, target = made.keep, made.edge_index[1, : features.shape[0]]
+        counted = None if counted is None else counted[: features.shape[0]]
+        loops = loop_features(target, features, targets, fill, counted)
+        return made.with_features(torch.cat([features, loops]))
 
     def subset(self, keep: Tensor) -> Edges:
         """The edges where `keep` [E] is True."""
@@ -178,6 +175,21 @@ class Edges(Pattern):
         made.__dict__.update(self.__dict__, features=features)  # and the same _plan, whoever of the two fills it first
         if check:
             made._check_features()
+        return made
+
+    def once(self, make: Callable[..., T], *given: Tensor, **settings: Any) -> T:
+        """make(self, *given, **settings), computed once for these edges, `given` (the same tensors) and settings.
+
+        As with the sorting: `Edges` are a value, whose tensors, and those `given`, nobody changes afterwards.
+        """
+        if torch.compiler.is_compiling():
+            return make(self, *given, **settings)
+        key = (make, *settings.items())
+        known, made = self._plan.get(key, ((), None))
+        if key not in self._plan or any(one is not other for one, other in zip(given, known, strict=True)):
+            with torch.inference_mode(False):  # what is kept serves training too (E11)
+                made = make(self, *given, **settings)
+            self._plan[key] = given, made
         return made
 
     @property
@@ -231,6 +243,19 @@ class GraphEdges(Pattern):
 
     def check(self, call):
         raise ZooError("GraphEdges() stands for a graph that a model is given; in attend, write Edges(edge_index, N).")
+
+
+def _looped(edges: Edges) -> tuple[Edges, Tensor | None]:
+    """The edges without features, a loop for every node after them; and which edges stayed, [E] (None: all, some masked)."""
+    size = edges.sizes[1]
+    loops = torch.arange(size, device=edges.edge_index.device).expand(2, -1)
+    own, keep = edges.edge_index[0] == edges.edge_index[1], edges.keep
+    stay = ~own if keep is None else keep & ~own
+    if torch.compiler.is_compiling():  # dropping them would make a shape that depends on values
+        joined, keep = torch.cat([edges.edge_index, loops], 1), torch.cat([stay, stay.new_ones(size)])
+        return Edges(joined, edges.num_nodes, keep=keep, num_loops=size), None
+    joined = torch.cat([edges.edge_index[:, stay], loops], 1)
+    return Edges(joined, edges.num_nodes, num_loops=size), stay
 
 
 def loop_features(target: Tensor, features: Tensor, n: int, fill: str | float, keep: Tensor | None = None) -> Tensor:

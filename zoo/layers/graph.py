@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -131,43 +129,13 @@ def read(model: nn.Module, data: Any, *names: str) -> list[Tensor]:
     return found
 
 
-class GraphMemory:
-    """Makes `Edges` of what a model is given, and remembers the last: sorting is done once a graph, not once a step.
+def graph_of(data: Any, edge_index: Tensor) -> Tensor | Edges:
+    """The edges that a batch carries where its data module says that the graph stays as it is, else `edge_index`.
 
-    What is remembered is used again only where it is certainly right: for the same objects, unchanged (a tensor's version
-    counter; tensors made under inference_mode have none and are never remembered).
+    Such `edges` are sorted once, a bare `edge_index` in every forward pass: nothing tells whether its memory was changed.
     """
-
-    def __init__(self):
-        self._key: tuple[list, tuple] | None = None
-        self._made: Any = None
-
-    def edges(
-        self,
-        graph: Tensor | Edges,
-        num_nodes: int | tuple[int, int],
-        features: Tensor | None = None,
-        loops: str | float | None = None,
-    ) -> Edges:
-        """The graph as Edges over `num_nodes`, with features [E, A] and, where `loops` says how to fill them, loops."""
-        return self.recall(make_edges, graph, features, num_nodes=num_nodes, loops=loops)
-
-    def recall(self, make: Callable[..., Any], *objects: Any, **settings: Any) -> Any:
-        """make(*objects, **settings), or what it gave last time for the same objects, unchanged, and equal settings."""
-        if torch.compiler.is_compiling():
-            return make(*objects, **settings)
-        key = ([_identity(each) for each in objects], (make, tuple(settings.items())))
-        known = self._key is not None and key[1] == self._key[1] and all(map(_same, key[0], self._key[0]))
-        if not known:
-            with torch.inference_mode(False):  # what is remembered serves training too (E11)
-                self._made, self._key = make(*objects, **settings), key
-        return self._made
-
-    def __deepcopy__(self, memo: dict) -> GraphMemory:
-        return GraphMemory()
-
-    def __reduce__(self) -> tuple[type, tuple]:
-        return GraphMemory, ()
+    edges = data.get("edges")
+    return edges if edges is not None and edges.edge_index is edge_index else edge_index
 
 
 def make_edges(
@@ -177,7 +145,12 @@ def make_edges(
     num_nodes: int | tuple[int, int],
     loops: str | float | None = None,
 ) -> Edges:
-    """`graph` as Edges. Raises ZooError for features given twice, or for another number of nodes than the graph's."""
+    """`graph` as Edges over `num_nodes`, with features [E, A] and, where `loops` says how to fill them, loops.
+
+    Of the same `Edges` the same come back, sorted once for all layers and steps; a bare edge_index is sorted anew.
+
+    Raises: ZooError for features given twice, or for another number of nodes than the graph's.
+    """
     if isinstance(graph, Edges):
         if features is not None:
             if graph.features is not None:
@@ -215,21 +188,15 @@ def columns(features: Tensor) -> Tensor:
     return features.unsqueeze(-1) if features.ndim == 1 else features
 
 
-def _identity(x: Any) -> tuple[Callable, list[int]] | None:
-    """(weak reference, versions) of a tensor or Edges; None where nothing tells whether it was changed, and for tensors
-    with a gradient: what is made of them serves one backward pass."""
-    if x is None:
-        return (lambda: ...), []  # not None, as a dead reference
-    if not isinstance(x, Tensor | Edges):
-        return None
-    tensors = [x] if isinstance(x, Tensor) else [part for part in vars(x).values() if isinstance(part, Tensor)]
-    if any(each.is_inference() or each.requires_grad for each in tensors):
-        return None
-    return weakref.ref(x), [each._version for each in tensors]
+class GraphMemory:
+    """Of an earlier version, which remembered a bare edge_index. Now `make_edges`; what is to be sorted once is `Edges`."""
 
-
-def _same(mine: tuple[Callable, list[int]] | None, theirs: tuple[Callable, list[int]] | None) -> bool:
-    """Whether both mean one object, unchanged. A dead object's reference gives None, which no living object is."""
-    if mine is None or theirs is None:
-        return False
-    return mine[0]() is theirs[0]() and mine[1] == theirs[1]
+    def edges(
+        self,
+        graph: Tensor | Edges,
+        num_nodes: int | tuple[int, int],
+        features: Tensor | None = None,
+        loops: str | float | None = None,
+    ) -> Edges:
+        """See `make_edges`."""
+        return make_edges(graph, features, num_nodes=num_nodes, loops=loops)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zoo.attention import Edges
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.layers.graph import GraphMemory, check_features
+from zoo.layers.graph import check_features, make_edges
 
 Nodes = Tensor | tuple[Tensor, Tensor]
 
@@ -41,7 +41,6 @@ class GraphAttention(nn.Module):
         super().__init__()
         self.attn, self.skip = attention, skip
         self.self_loops, self.edge_dim = self_loops, edge_dim
-        self.memory = GraphMemory()
 
     def forward(self, x: Nodes, graph: Tensor | Edges, edge_attr: Tensor | None = None) -> Tensor:
         """[T, F'].
@@ -61,8 +60,8 @@ class GraphAttention(nn.Module):
                 "[T, F] mean the same as None."
             )
         check_features(graph, edge_attr, self.edge_dim)
-        S, T = len(sources), len(targets)
-        edges = self.memory.edges(graph, T if S == T else (S, T), edge_attr, self.self_loops)
+        S, T = sources.shape[0], targets.shape[0]
+        edges = make_edges(graph, edge_attr, num_nodes=T if S == T else (S, T), loops=self.self_loops)
         context = None if sources is targets else _batch(sources)
         out = self.attn(_batch(targets), context, pattern=edges).squeeze(0)
         return out if self.skip is None else self.skip(out, targets)

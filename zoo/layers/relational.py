@@ -12,7 +12,7 @@ from zoo.attention import AttentionCall, EdgeProduct, Edges, EdgeSum, JoinHeads,
 from zoo.attention.core import run
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.layers.graph import GraphMemory, check_features, columns
+from zoo.layers.graph import check_features, columns, make_edges
 
 
 @declared
@@ -75,35 +75,34 @@ class RelationalAttention(nn.Module):
         self.multiply = multiply
         self.output = build(output, num_heads=num_heads, head_dim=head_dim, bias=bias)
         self.dropout, self.kernel = dropout, kernel
-        self.memory = GraphMemory()
         self.recorder: Callable[[AttentionCall], None] | None = None
         for matrix in (self.weight, *([] if self.coefficients is None else [self.coefficients])):
             nn.init.xavier_uniform_(matrix) if matrix.ndim == 2 else [nn.init.xavier_uniform_(one) for one in matrix]
 
     def forward(
-        self, x: Tensor | None, edge_index: Tensor, relation: Tensor, edge_attr: Tensor | None = None
+        self, x: Tensor | None, edge_index: Tensor | Edges, relation: Tensor, edge_attr: Tensor | None = None
     ) -> Tensor:
         """[N, dim] -> [N, out].
 
         Args:
             x: floats [N, dim]; numbers of nodes [N], of which the maps then hold one vector each; None: all of them in order.
-            edge_index: [2, E]. relation: [E], the kind of each edge. edge_attr: [E, edge_dim].
+            edge_index: [2, E], or Edges, for which the rows are made once. relation: [E], the kind of each edge.
+            edge_attr: [E, edge_dim].
 
         Raises: ZooError for features of another width, or relations that do not fit the edges.
         """
         check_features(edge_index, edge_attr, self.edge_dim)
-        nodes = len(x) if x is not None else self.weight.shape[1]
-        settings = dict(num_nodes=nodes, num_relations=self.num_relations, within=self.within, loops=self.self_relation)
-        graph: RelationalGraph = self.memory.recall(relational_graph, edge_index, relation, **settings)
+        nodes = x.shape[0] if x is not None else self.weight.shape[1]
+        settings = dict(num_relations=self.num_relations, within=self.within, loops=self.self_relation)
+        graph = make_edges(edge_index, num_nodes=nodes).once(relational_graph, relation, **settings)
         y = self.mapped(x, graph)  # [P, H D]
-        query = self.query(y).to(y.dtype)[
-            graph.asked
-        ]  # [E, H]; under autocast a map is narrower than rows that are looked up
+        # To y's type: under autocast a map is narrower than rows that are looked up.
+        query = self.query(y).to(y.dtype)[graph.asked]  # [E, H]
         if self.edge is not None and edge_attr is not None:
             term, edges = (
                 self.edge(columns(edge_attr)),
-                len(edge_attr),
-            )  # the added loops, after the edges, have no features
+                edge_attr.shape[0],
+            )  # added loops, after these, have no features
             term = query[:edges] * term if self.multiply else query[:edges] + term
             query = torch.cat([term, query[edges:]])
         k = self.key(y).to(y.dtype).T[None, :, :, None]  # [1, H, P, 1]
@@ -147,10 +146,9 @@ class RelationalGraph(NamedTuple):
 
 
 def relational_graph(
-    edge_index: Tensor,
+    edges: Edges,
     relation: Tensor,
     *,
-    num_nodes: int,
     num_relations: int,
     within: bool = False,
     loops: bool = False,
@@ -160,7 +158,7 @@ def relational_graph(
 
     While torch.compile traces, when no shape may depend on values, the rows are all R x N pairs.
     """
-    source, target = Edges(edge_index, num_nodes).edge_index  # which refuses edges that leave the nodes
+    (source, target), num_nodes = edges.edge_index, edges.sizes[1]
     if relation.shape != source.shape or relation.is_floating_point():
         said = f"{list(relation.shape)} of {relation.dtype}"
         raise ZooError(f"Each of the {len(source)} edges has one relation, an integer; got {said}.")
@@ -182,5 +180,6 @@ def relational_graph(
     joined = torch.stack([pairs[0], target])
     group = relation if within else None
     names, added = torch.stack([source, target]), num_nodes if loops else 0
-    edges = Edges(joined, (len(found), num_nodes), group=group, names=names, num_loops=added)
-    return RelationalGraph(edges, rows, sizes, pairs[1])
+    rows_of = (found.shape[0], num_nodes)
+    made = Edges(joined, rows_of, group=group, names=names, num_loops=added)
+    return RelationalGraph(made, rows, sizes, pairs[1])

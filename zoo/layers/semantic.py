@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import AttentionCall, Dot
+from zoo.attention import AttentionCall, Dot, Full
 from zoo.attention.core import run
 
 
@@ -28,7 +28,9 @@ class SemanticAttention(nn.Module):
             None, None
         ]  # [1, 1, P, hidden]; autocast's map is narrower
         v = views.flatten(1)[None, None]  # [1, 1, P, N dim]
-        call = AttentionCall(q, k, v, self.score)
+        call = AttentionCall(
+            q, k, v, self.score, Full()
+        )  # given, as torch.export cannot trace the default of a dataclass
         out = run(call, "reference").out  # the values are far wider than fused kernels are made for
         if self.recorder is not None:
             self.recorder(call)

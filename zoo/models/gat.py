@@ -28,8 +28,8 @@ from zoo.attention import (
 )
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.layers import GraphLayer, GraphMemory, readout_of, xavier
-from zoo.layers.graph import check_features, read, thinned
+from zoo.layers import GraphLayer, readout_of, xavier
+from zoo.layers.graph import check_features, graph_of, make_edges, read, thinned
 from zoo.models.base import Model
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
@@ -136,7 +136,6 @@ class GAT(Model):
             each.attn.pattern = Full()
         self.layers = nn.ModuleList(layers)
         self.head = None if head is None else head(hidden, num_classes)
-        self.memory = GraphMemory()
         for module in self.modules():
             init(module)
 
@@ -146,13 +145,14 @@ class GAT(Model):
         batch = data.get("batch")
         num_graphs = None if batch is None else data.num_graphs
         pos = next((data.get(name) for name in self.wants), None)
-        return x, edge_index, data.get("edge_attr") if self.edge_dim else None, pos, batch, num_graphs
+        edge_attr = data.get("edge_attr") if self.edge_dim else None
+        return x, graph_of(data, edge_index), edge_attr, pos, batch, num_graphs
 
     def seen(self, graph: Tensor | Edges, num_nodes: int, edge_attr: Tensor | None, batch: Tensor | None) -> Pattern:
         """Which nodes a node sees: the model's pattern on this graph, never across the graphs of a batch."""
         if self.training and self.drop_edge:
             graph, edge_attr = thinned(graph, num_nodes, edge_attr, self.drop_edge), None
-        edges = self.memory.edges(graph, num_nodes, edge_attr, self.self_loops)
+        edges = make_edges(graph, edge_attr, num_nodes=num_nodes, loops=self.self_loops)
         pattern = self.pattern.on(edges)
         if pattern.edges is None and edges.features is not None:
             raise ZooError(f"The pattern {self.pattern} is no list of edges, so their features go nowhere: edge_dim=0.")
@@ -175,7 +175,7 @@ class GAT(Model):
             if pos is None:
                 raise ZooError(f"The model's position reads {self.wants}, made with the data; pass them as pos=.")
             h = self.position.embed(h.to_dense() if h.layout == torch.sparse_csr else h, pos)
-        pattern, first = self.seen(graph, len(x), edge_attr, batch), None
+        pattern, first = self.seen(graph, x.shape[0], edge_attr, batch), None
         for layer in self.layers:
             h = layer(h, pattern, pos, first)
             first = h if first is None else first

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from zoo.attention import Attention, Edges, GATScore, JoinHeads, SharedQKV, build
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.layers import GraphLayer, GraphMemory, xavier
-from zoo.layers.graph import thinned
+from zoo.layers import GraphLayer, xavier
+from zoo.layers.graph import graph_of, make_edges, thinned
 from zoo.layers.semantic import SemanticAttention
 from zoo.models.base import Model
 
@@ -75,22 +75,22 @@ class HAN(Model):
         self.paths = nn.ModuleList(layer() for _ in self.metapaths)
         self.semantic = SemanticAttention(num_heads * head_dim, hidden)
         self.head = nn.Linear(num_heads * head_dim, num_classes)
-        self.memories = [GraphMemory() for _ in self.metapaths]
         for module in self.modules():
             init(module)
 
     def inputs(self, data: Any) -> tuple:
         """What forward takes of a PyTorch Geometric `HeteroData`: (x, one edge_index a meta-path)."""
-        return data[self.target].x, [data[path].edge_index for path in self.metapaths]
+        return data[self.target].x, [graph_of(data[path], data[path].edge_index) for path in self.metapaths]
 
     def forward(self, x: Tensor, graphs: Sequence[Tensor | Edges]) -> Tensor:
         """x [N, in_dim] of the target's nodes, graphs: an edge_index (or Edges) for each meta-path -> [N, num_classes]."""
         if len(graphs) != len(self.paths):
             raise ZooError(f"{len(graphs)} graphs for {len(self.paths)} meta-paths: give one for each, in their order.")
+        nodes = x.shape[0]
         if self.training and self.drop_edge:
-            graphs = [thinned(graph, len(x), None, self.drop_edge) for graph in graphs]
+            graphs = [thinned(graph, nodes, None, self.drop_edge) for graph in graphs]
         views = [
-            layer(x, memory.edges(graph, len(x), None, self.self_loops))
-            for layer, memory, graph in zip(self.paths, self.memories, graphs, strict=True)
+            layer(x, make_edges(graph, num_nodes=nodes, loops=self.self_loops))
+            for layer, graph in zip(self.paths, graphs, strict=True)
         ]
         return self.head(self.semantic(torch.stack(views)))

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.attention import MeanHeads
+from zoo.attention import Edges, MeanHeads
 from zoo.declared import declared
 from zoo.layers import xavier
-from zoo.layers.graph import FeatureDropout, read
+from zoo.layers.graph import FeatureDropout, graph_of, make_edges, read
 from zoo.layers.relational import RelationalAttention
 from zoo.models.base import Model
 
@@ -51,14 +51,12 @@ class RGAT(Model):
         init: Callable[[nn.Module], None] = xavier,
     ):
         super().__init__()
-        self.num_classes, self.num_nodes, self.edge_dim = num_classes, num_nodes, edge_dim
+        self.in_dim, self.num_classes, self.num_nodes, self.edge_dim = in_dim, num_classes, num_nodes, edge_dim
         hidden = num_heads * head_dim
         make = partial(attention, num_relations=num_relations, edge_dim=edge_dim)
         first = [make(in_dim if i == 0 else hidden, num_heads, head_dim) for i in range(depth - 1)]
         last = make(hidden if depth > 1 else in_dim, out_heads, num_classes, output=MeanHeads)
         self.layers = nn.ModuleList([*first, last])
-        for layer in self.layers:
-            layer.memory = self.layers[0].memory  # one sorting for all
         self.act, self.drop = act(), FeatureDropout(dropout)
         for module in self.modules():
             init(module)
@@ -71,17 +69,20 @@ class RGAT(Model):
         x, edge_index, edge_type = read(self, data, "x", "edge_index", "edge_type")
         whole = self.num_nodes is not None and data.num_nodes == self.num_nodes and data.get("n_id") is None
         edge_attr = data.get("edge_attr") if self.edge_dim else None
-        return None if whole else x, edge_index, edge_type, edge_attr
+        return None if whole else x, graph_of(data, edge_index), edge_type, edge_attr
 
     def forward(
-        self, x: Tensor | None, edge_index: Tensor, relation: Tensor, edge_attr: Tensor | None = None
+        self, x: Tensor | None, edge_index: Tensor | Edges, relation: Tensor, edge_attr: Tensor | None = None
     ) -> Tensor:
         """Logits [N, num_classes]; see `RelationalAttention.forward` for the arguments."""
-        h = x
+        h, edges = (
+            x,
+            make_edges(edge_index, num_nodes=self.in_dim if x is None else x.shape[0]),
+        )  # one sorting for all layers
         for i, layer in enumerate(self.layers):
             if h is not None and h.is_floating_point():
                 h = self.drop(h.to_dense())
-            h = layer(h, edge_index, relation, edge_attr)
+            h = layer(h, edges, relation, edge_attr)
             h = self.act(h) if i < len(self.layers) - 1 else h
         assert h is not None
         return h
