@@ -73,11 +73,11 @@ class CIFAR10JPEG(ImageData):
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImageFolder(ImageData):
     """Any folder of class folders, decoded as needed. `test_fraction` is carved out where there is no test folder;
-    exif_orientation: turn photographs as their EXIF tag says."""
+    exif_orientation: turn photographs as their EXIF tag says; null is as the model's preprocessing says, else true."""
 
     root: str | None = None
     test_fraction: float = 0.2
-    exif_orientation: bool = True
+    exif_orientation: bool | None = None
     default_size = 224
 
     def load(self) -> sources.Pictures:
@@ -87,4 +87,5 @@ class ImageFolder(ImageData):
         return found
 
     def _shape(self) -> Spec:
-        return {**super()._shape(), "exif_orientation": self.exif_orientation}
+        turned = self.handed.get("exif_orientation", True) if self.exif_orientation is None else self.exif_orientation
+        return {**super()._shape(), "exif_orientation": turned}

@@ -176,7 +176,7 @@ def test_numbers_of_unknown_range_are_refused_with_the_path(tmp_path, pixels):
         levels(tmp_path, "x.tif", pixels)
 
 
-@pytest.mark.parametrize("turn", [True, False])
+@pytest.mark.parametrize("turn", [True, False, None])
 def test_exif_orientation_is_a_setting(tmp_path, turn):
     """A photograph that is to be turned by a quarter, and its model's preprocessing says the same."""
     from zoo.inspect import to_input
@@ -190,6 +190,8 @@ def test_exif_orientation_is_a_setting(tmp_path, turn):
         Image.fromarray(pixels).save(tmp_path / kind / "x.png", exif=exif)
     options = {"img_size": 4, "val_fraction": 0, "test_fraction": 0, "normalise": {"mean": 0, "std": 1}}
     module = make(tmp_path, exif_orientation=turn, **options)
+    if turn is None:  # a pretrained model is fed as it was trained
+        module.use_preprocess({"exif_orientation": False})
     images, _ = next(iter(module.train_dataloader()))
     upright = np.rot90(pixels, k=-1) if turn else pixels
     assert torch.allclose(images[0, 0], torch.from_numpy(upright / 255).float())

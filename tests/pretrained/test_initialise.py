@@ -232,7 +232,7 @@ def test_peek_at_timm_reads_its_registry_only():
     pytest.importorskip("timm")
     assert peek("timm://vit_tiny_patch16_224.augreg_in21k") == {
         "size": 224, "in_chans": 3, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5),
-        "interpolation": "bicubic", "crop": 0.9,
+        "interpolation": "bicubic", "crop": 0.9, "exif_orientation": True,
     }  # fmt: skip
 
 
