@@ -19,6 +19,7 @@ def facts(n: int = N, heads: int = H) -> dict:
     return dict(
         head_dim=D, num_heads=heads, dim=heads * D, length=n, grid=(1, n), size=3, n=2,
         lengths=torch.tensor([n, max(n - 3, 1)]), ids=(torch.arange(n) * 5 // max(n, 1)) % 3,
+        score=core.Dot(), position=core.RoPE(D),
     )  # fmt: skip
 
 
@@ -28,15 +29,30 @@ ON_NODES = (core.Laplacian, core.RandomWalk, core.ShortestPath)
 
 
 def subclasses(base: type) -> list[type]:
-    """All public concrete subclasses that the core exports, in a stable order."""
+    """All public concrete subclasses that the core exports, in a stable order; wrappers around an example."""
     kinds = [x for x in vars(core).values() if inspect.isclass(x) and issubclass(x, base) and x is not base]
-    return sorted(set(kinds) - {core.And, core.Or, SkipPrefix, *ON_EDGES, *ON_NODES}, key=lambda kind: kind.__name__)
+    kinds = sorted(set(kinds) - {core.And, core.Or, SkipPrefix, *ON_EDGES, *ON_NODES}, key=lambda kind: kind.__name__)
+    return [around(kind) if {"score", "position"} & set(needs(kind)) else kind for kind in kinds]
+
+
+def needs(kind: type) -> list[str]:
+    """The arguments of its constructor without a default."""
+    parameters = inspect.signature(kind).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def around(kind: type) -> type:
+    """A wrapper as a class that takes what other classes take: it is given a score or a position."""
+
+    def __init__(self, head_dim: int, num_heads: int):
+        known = facts(heads=num_heads)
+        kind.__init__(self, **{name: known[name] for name in needs(kind)})
+
+    return type(kind.__name__, (kind,), {"__init__": __init__, "__module__": __name__})
 
 
 def make(kind: type, n: int = N, heads: int = H):
-    parameters = inspect.signature(kind).parameters.values()
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    missing = set(needed) - set(facts(n, heads))
+    missing = set(needs(kind)) - set(facts(n, heads))
     assert not missing, f"{kind.__name__} asks for {missing}: add an example value to tests/attention/examples.py"
     return build(kind, **facts(n, heads))
 

@@ -181,7 +181,7 @@ def test_edge_list_equals_dense(kind, sizes):
     how |= dict(need_weights=False, need_logits=False)
     got = attend(*qkv, **how, kernel="edge_list").out
     hidden = torch.ones(T, S, dtype=torch.bool).index_put((index[1], index[0]), torch.tensor(False))
-    dense = "sdpa" if how["score"].has("as_dot") else "reference"
+    dense = "sdpa" if "dot" in how["score"].forms else "reference"
     others = [how | dict(pattern=Full(), bias=how["bias"].masked_fill(hidden, -torch.inf))]
     if S >= T:
         others.append(how | dict(pattern=how["pattern"] | how["pattern"]))

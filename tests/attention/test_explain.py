@@ -5,7 +5,7 @@ import torch
 
 from tests.attention.examples import tensors
 from zoo.attention import KERNELS, Additive, AttentionCall, Causal, LinearFeatures, attend, explain
-from zoo.attention.core import choose_kernel
+from zoo.attention.dispatch import choose_kernel
 from zoo.errors import ZooError
 
 NAMES = [kernel.name for kernel in KERNELS]

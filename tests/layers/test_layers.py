@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.attention import Attention, Causal
+from zoo.attention import Attention, Causal, KVCache, Padding, SeparateQKV
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, post_norm, pre_norm
 
@@ -71,3 +71,34 @@ def test_patches_are_a_convolution():
         PatchEmbed((8, 9), 4, 3, DIM)
     with pytest.raises(ZooError, match=r"takes images \[B, 3, 8, 12\]; got \[2, 1, 8, 12\]"):
         embed(x[:, :1])
+
+
+def test_a_decoder_block_is_a_block_of_three():
+    """Self-attention, cross-attention, feed-forward, each with its norm: the equations written out."""
+    made = Block(
+        DIM, self_attn=Attention(DIM, 4, pattern=Causal()), cross_attn=Attention(DIM, 4, projection=SeparateQKV),
+        mlp=FeedForward(DIM, 32),
+    ).double().eval()  # fmt: skip
+    x, context = torch.randn(2, 5, DIM).double(), torch.randn(2, 7, DIM).double()
+    pad = Padding(torch.tensor([7, 3]))
+    want = x + made.self_attn(made.norm1(x))
+    want = want + made.cross_attn(made.norm2(want), context, pattern=pad)
+    want = want + made.mlp(made.norm3(want))
+    torch.testing.assert_close(made(x, cross_attn=dict(context=context, pattern=pad)), want)
+    with torch.no_grad():
+        caches = KVCache(2, 4, 5, DIM // 4, dtype=torch.float64), KVCache(2, 4, 7, DIM // 4, dtype=torch.float64)
+        steps = [
+            made(x[:, t : t + 1], cache=caches[0], cross_attn=dict(context=context, pattern=pad, cache=caches[1]))
+            for t in range(5)
+        ]
+    torch.testing.assert_close(torch.cat(steps, 1), want)
+
+
+def test_names_of_a_block_stay():
+    """Names of tensors are those of old checkpoints; a sublayer must be one."""
+    made = Block(DIM, Attention(DIM, 4), FeedForward(DIM, 32), layer_scale=1e-5)
+    assert list(dict(made.named_children())) == ["norm1", "attn", "branch1", "norm2", "mlp", "branch2"]
+    assert list(dict(Block(DIM, mlp=FeedForward(DIM, 8)).named_children())) == ["norm1", "mlp"]
+    for wrong in (dict(nrom=nn.LayerNorm), dict(order2=3), dict(forward=FeedForward(DIM, 8))):
+        with pytest.raises(ZooError, match="is not a sublayer of a Block"):
+            Block(DIM, Attention(DIM, 4), FeedForward(DIM, 32), **wrong)

@@ -5,12 +5,13 @@ out = attend(q, k, v, pattern=Causal() & Window(128)).out
 """
 
 from zoo.attention.cache import KVCache
-from zoo.attention.core import AttentionCall, AttentionOutput, Explanation, attend, explain
+from zoo.attention.call import AttentionCall, AttentionOutput
+from zoo.attention.dispatch import Explanation, attend, explain
 from zoo.attention.edges import Edges, EdgeWeights, GraphEdges
 from zoo.attention.graph_scores import EdgeProduct, EdgeSum, GATScore, GATv2Score
 from zoo.attention.kernels import KERNELS
 from zoo.attention.module import Attention
-from zoo.attention.parts import build
+from zoo.attention.parts import build, unbind
 from zoo.attention.patterns import And, Causal, Documents, Full, Global, Or, Padding, Pattern, Prefix, Window
 from zoo.attention.positions import (
     ALiBi,
@@ -19,6 +20,7 @@ from zoo.attention.positions import (
     Learned,
     Learned2D,
     Position,
+    PositionWrapper,
     RandomWalk,
     RelativeBias,
     RoPE,
@@ -38,7 +40,7 @@ from zoo.attention.projections import (
     SharedQKV,
 )
 from zoo.attention.record import attention_weights, join_steps, record_attention
-from zoo.attention.scores import Additive, Dot, General, LinearFeatures, ScaledDot, Score, Sum
+from zoo.attention.scores import Additive, Dot, General, LinearFeatures, ScaledDot, Score, ScoreWrapper, Sum
 
 __all__ = [
     "KERNELS",
@@ -77,12 +79,14 @@ __all__ = [
     "Padding",
     "Pattern",
     "Position",
+    "PositionWrapper",
     "Prefix",
     "RandomWalk",
     "RelativeBias",
     "RoPE",
     "ScaledDot",
     "Score",
+    "ScoreWrapper",
     "SeparateQKV",
     "SharedKV",
     "SharedQKV",
@@ -98,4 +102,5 @@ __all__ = [
     "explain",
     "join_steps",
     "record_attention",
+    "unbind",
 ]  # fmt: skip

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.cache import KVCache
-from zoo.attention.core import AttentionCall, check_part, run
+from zoo.attention.call import AttentionCall, check_part
+from zoo.attention.dispatch import run
 from zoo.attention.parts import build
 from zoo.attention.patterns import Full, Pattern
 from zoo.attention.positions import Position
@@ -136,8 +137,18 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         pattern, on_edges = self._on_edges(pattern)
         call = AttentionCall(
-            q, k, v, self.score, pattern, bias, dropout, q_pos=q_place, k_pos=k_place, edge_values=on_edges
-        )
+            q,
+            k,
+            v,
+            self.score,
+            pattern,
+            bias,
+            dropout,
+            q_pos=q_place,
+            k_pos=k_place,
+            edge_values=on_edges,
+            training=self.training,
+        )  # fmt: skip
         out = self.output(run(call, self.kernel).out)
         if self.recorder is not None:
             self.recorder(call)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -19,3 +20,15 @@ def build(part: nn.Module | Callable[..., Any] | None, **facts: Any) -> Any:
     bound = getattr(part, "keywords", {})
     named = inspect.signature(part).parameters
     return part(**{name: value for name, value in facts.items() if name in named and name not in bound})
+
+
+def unbind(part: Any, name: str) -> tuple[Any, Any]:
+    """(what a factory has bound to `name` or None, the factory without it): a model takes over what it decides itself.
+
+    unbind(partial(Attention, pattern=Causal(), kernel="sdpa"), "pattern")   -> Causal(), partial(Attention, kernel="sdpa")
+    """
+    bound = getattr(part, "keywords", {})
+    if name not in bound:
+        return None, part
+    rest = {key: value for key, value in bound.items() if key != name}
+    return bound[name], partial(part.func, *part.args, **rest)

@@ -17,7 +17,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.attention.core import AttentionCall
+    from zoo.attention.call import AttentionCall
     from zoo.attention.edges import Edges
 
 
@@ -44,6 +44,11 @@ class Pattern:
         return type(self).edit is not Pattern.edit
 
     @property
+    def sees_nothing(self) -> bool:
+        """Whether it allows no key to anybody, whatever the sizes: `pattern | it` is the pattern."""
+        return False
+
+    @property
     def edges(self) -> Edges | None:
         """The list of edges that says who sees whom, if there is one; the rest of the pattern only takes edges away."""
         return None
@@ -64,7 +69,9 @@ class Pattern:
         return other if isinstance(self, Full) else self if isinstance(other, Full) else And(self, other)
 
     def __or__(self, other: Pattern) -> Pattern:
-        return self if isinstance(self, Full) else other if isinstance(other, Full) else Or(self, other)
+        if isinstance(self, Full) or other.sees_nothing:
+            return self
+        return other if isinstance(other, Full) or self.sees_nothing else Or(self, other)
 
     @property
     def is_static(self) -> bool:
@@ -130,6 +137,10 @@ class Prefix(Pattern):
     def __post_init__(self):
         _whole("Prefix(n)", self.n)
 
+    @property
+    def sees_nothing(self):
+        return not isinstance(self.n, Tensor) and self.n == 0
+
     def allowed(self, b, h, q, k):
         return k < (self.n[b] if isinstance(self.n, Tensor) else self.n)
 
@@ -147,6 +158,10 @@ class Global(Pattern):
 
     def __post_init__(self):
         _whole("Global(n)", self.n)
+
+    @property
+    def sees_nothing(self):
+        return self.n == 0
 
     def allowed(self, b, h, q, k):
         return (q < self.n) | (k < self.n)

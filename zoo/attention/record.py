@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.attention.core import AttentionCall
+from zoo.attention.call import AttentionCall
 from zoo.attention.edges import EdgeWeights
 from zoo.attention.kernels.edge_list import EdgeList
 from zoo.attention.kernels.reference import Reference

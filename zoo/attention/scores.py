@@ -18,7 +18,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zoo.attention.core import AttentionCall
+    from zoo.attention.call import AttentionCall
 
 
 class Sum(NamedTuple):
@@ -80,9 +80,84 @@ class Score(nn.Module):
 
         return segment_softmax(logits, ptr, run)
 
-    def has(self, method: str) -> bool:
-        """Whether this score defines an optional method itself."""
-        return getattr(type(self), method) is not getattr(Score, method)
+    @property
+    def forms(self) -> frozenset[str]:
+        """What else it can be written as: "dot", "additive", "features". By default what its class defines a method for; a
+        wrapper passes on what the score inside it can."""
+        return _defined(self, Score)
+
+    @property
+    def is_softmax(self) -> bool:
+        """Whether `normalize` is the softmax, which fused kernels compute."""
+        kind = type(self)
+        return kind.normalize is Score.normalize and kind.normalize_runs is Score.normalize_runs
+
+    @property
+    def normalizes_edges(self) -> bool:
+        """Whether it says how the edges of a target become weights: a softmax, or a `normalize_runs` of its own."""
+        return self.is_softmax or type(self).normalize_runs is not Score.normalize_runs
+
+
+FORMS = {"dot": "as_dot", "additive": "as_sum", "features": "as_features"}
+
+
+def _defined(score: Score, base: type[Score]) -> frozenset[str]:
+    """The forms whose method a score's class defines beside those of `base`."""
+    return frozenset(x for x, name in FORMS.items() if getattr(type(score), name) is not getattr(base, name))
+
+
+class ScoreWrapper(Score):
+    """A score around another one, which passes everything on: define what is different.
+
+    Where `pairs` or `dense` is, the logits are others, so a form stays only if it is defined too; where `normalize` is, it
+    is a softmax no longer.
+    """
+
+    def __init__(self, score: Score):
+        super().__init__()
+        self.score = score
+
+    def pairs(self, q, k, edge=None):
+        return self.score.pairs(q, k, edge)
+
+    def dense(self, q, k):
+        return super().dense(q, k) if self._defines("pairs") else self.score.dense(q, k)
+
+    def edge_shape(self, num_heads, head_dim):
+        return self.score.edge_shape(num_heads, head_dim)
+
+    def as_dot(self, q, k):
+        return self.score.as_dot(q, k)
+
+    def as_sum(self, q, k, edge=None):
+        return self.score.as_sum(q, k, edge)
+
+    def as_features(self, q, k):
+        return self.score.as_features(q, k)
+
+    def normalize(self, logits, call):
+        return self.score.normalize(logits, call)
+
+    def normalize_runs(self, logits, ptr, run):
+        return self.score.normalize_runs(logits, ptr, run)
+
+    @property
+    def forms(self):
+        same = not (self._defines("pairs") or self._defines("dense"))
+        return self.score.forms if same else _defined(self, ScoreWrapper)
+
+    @property
+    def is_softmax(self):
+        return self.score.is_softmax and not (self._defines("normalize") or self._defines("normalize_runs"))
+
+    @property
+    def normalizes_edges(self):
+        if self._defines("normalize_runs"):
+            return True
+        return self.score.normalizes_edges and not self._defines("normalize")
+
+    def _defines(self, method: str) -> bool:
+        return getattr(type(self), method) is not getattr(ScoreWrapper, method)
 
 
 def with_edge(k: Tensor, edge: Tensor | None) -> Tensor:

@@ -7,11 +7,13 @@ post-norm    T2 = X + MHA(X);      T3 = LN T2
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.declared import declared
+from zoo.errors import ZooError
 
 Branch = Callable[[Tensor], Tensor]
 
@@ -40,41 +42,61 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """An attention and a feed-forward on a residual stream [B, N, dim].
+    """Sublayers on a residual stream [B, N, dim], each with a norm and a residual: an attention and a feed-forward, or a
+    decoder's three.
+
+        Block(dim, Attention(dim), FeedForward(dim, 4 * dim))                                       # attn, mlp
+        Block(dim, self_attn=Attention(...), cross_attn=Attention(...), mlp=FeedForward(...))       # a decoder's
 
     Args:
-        attn, mlp: the sublayers. norm: factory, called with dim twice.
+        dim: width of the stream.
+        attn_mlp: the two sublayers of an encoder, under the names `attn` and `mlp`.
+        norm: factory, called with dim for each sublayer.
         order: `pre_norm` or `post_norm`, or another function of (x, norm, sublayer, branch).
         layer_scale: start of a learned gain on each branch; None for none.
         drop_path: probability of leaving a branch out for a sample, in training (Huang et al. 2016; timm's DropPath).
+        sublayers: others, by names of your own, in order.
 
-    The stream can be read at each step by hooks on named modules: the input of `attn`'s norm, the outputs of `norm1`,
+    The stream can be read at each step by hooks on named modules: the input of the first norm, the outputs of `norm1`,
     `attn`, `norm2`, `mlp` and of the block; `zoo.inspect.record_residual` collects them.
+
+    Raises:
+        ZooError: a sublayer that is not a module, or whose name the block uses itself.
     """
 
     def __init__(
         self,
         dim: int,
-        attn: nn.Module,
-        mlp: nn.Module,
-        *,
+        *attn_mlp: nn.Module,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         order: Callable[..., Tensor] = pre_norm,
         layer_scale: float | None = None,
         drop_path: float = 0.0,
+        **sublayers: nn.Module,
     ):
         super().__init__()
         self.order = order
-        self.norm1, self.attn = norm(dim), attn
-        self.branch1 = _branch(dim, layer_scale, drop_path)
-        self.norm2, self.mlp = norm(dim), mlp
-        self.branch2 = _branch(dim, layer_scale, drop_path)
+        given = dict(zip(("attn", "mlp"), attn_mlp, strict=False)) | sublayers
+        self.names = tuple(given)
+        for i, (name, layer) in enumerate(given.items(), 1):
+            if not isinstance(layer, nn.Module) or hasattr(self, name):
+                raise ZooError(
+                    f"{name}={layer!r} is not a sublayer of a Block: give a module, under a name of its own."
+                )
+            setattr(self, f"norm{i}", norm(dim))
+            setattr(self, name, layer)
+            setattr(self, f"branch{i}", _branch(dim, layer_scale, drop_path))
 
-    def forward(self, x: Tensor, **how) -> Tensor:
-        """`how` (pattern, pos, cache, context) goes to the attention."""
-        attn = partial(self.attn, **how) if how else self.attn
-        x = self.order(x, self.norm1, attn, self.branch1 or _same)
-        return self.order(x, self.norm2, self.mlp, self.branch2 or _same)
+    def forward(self, x: Tensor, **how: Any) -> Tensor:
+        """[B, N, dim] -> [B, N, dim]. Keywords go to the first sublayer (pattern, pos, cache, context of an attention); one
+        that is a sublayer's name holds that sublayer's: `block(x, pattern=Causal(), cross_attn=dict(context=y))`."""
+        own = {name: how.pop(name) for name in self.names if name in how}
+        own[self.names[0]] = {**how, **own.get(self.names[0], {})}
+        for i, name in enumerate(self.names, 1):
+            layer, branch = getattr(self, name), getattr(self, f"branch{i}")
+            given = own.get(name)
+            x = self.order(x, getattr(self, f"norm{i}"), partial(layer, **given) if given else layer, branch or _same)
+        return x
 
 
 def _branch(dim: int, layer_scale: float | None, drop_path: float) -> nn.Module | None:

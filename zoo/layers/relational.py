@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import AttentionCall, EdgeProduct, Edges, EdgeSum, JoinHeads, build
-from zoo.attention.core import run
+from zoo.attention.dispatch import run
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers.graph import check_features, columns, make_edges

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import AttentionCall, Dot, Full
-from zoo.attention.core import run
+from zoo.attention.dispatch import run
 
 
 class SemanticAttention(nn.Module):

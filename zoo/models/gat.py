@@ -16,7 +16,6 @@ from zoo.attention import (
     Attention,
     Documents,
     Edges,
-    Full,
     GATScore,
     GraphEdges,
     JoinHeads,
@@ -25,6 +24,7 @@ from zoo.attention import (
     Position,
     SharedQKV,
     build,
+    unbind,
 )
 from zoo.declared import declared
 from zoo.errors import ZooError
@@ -45,8 +45,9 @@ class GAT(Model):
 
     Args:
         in_dim: F. num_classes: C. head_dim, depth, num_heads: of the hidden layers. out_heads: of the last.
-        attention: factory of the attention of each layer; score, projection, pattern, kernel are bound to it. Its pattern is
-            GraphEdges() for the graph's edges, Full() for all nodes of the graph, or anything joined to them.
+        attention: factory of the attention of each layer; score, projection, pattern, kernel are bound to it.
+        pattern: GraphEdges() for the graph's edges, Full() for all nodes of the graph, or anything joined to them; default
+            what is bound to `attention`, else GraphEdges().
         position: factory, a position of graphs (Laplacian, RandomWalk, ShortestPath).
         embed: factory (in_dim, dim) -> module in front of the first layer; the layers are then `num_heads x head_dim` wide.
         skip: factory (dim, out_dim), what a layer adds of its input. norm, act: factories, after hidden layers. Without a
@@ -76,6 +77,7 @@ class GAT(Model):
         out_heads: int = 1,
         *,
         attention: Callable[..., nn.Module] | None = None,
+        pattern: Pattern | None = None,
         position: Callable[..., Position] | None = None,
         embed: Callable[..., nn.Module] | None = None,
         skip: Callable[..., nn.Module] | None = None,
@@ -109,16 +111,18 @@ class GAT(Model):
                 "take position=laplacian, random_walk or shortest_path."
             )
         self.wants: dict[str, int] = getattr(given, "wants", {})
-        self.position = given if type(given).embed is not Position.embed else Position()
+        self.position = given if "tokens" in given.acts_on else Position()
         inside = given.acts_inside
+        bound, attention = unbind(attention or GAT_ATTENTION, "pattern")
+        self.pattern: Pattern = pattern or bound or GraphEdges()  # of which the graph makes the run-time pattern
 
         def layer(i: int) -> nn.Module:
             last = head is None and i == depth - 1
-            dim, heads, width = (hidden if i else start), (out_heads if last else num_heads), head_dim
+            dim, heads = (hidden if i else start), (out_heads if last else num_heads)
             width = num_classes if last else head_dim
             attn = build(
-                attention or GAT_ATTENTION, dim=dim, num_heads=heads, head_dim=width, edge_dim=edge_dim, dropout=attn_dropout,
-                pattern=GraphEdges(), output=MeanHeads if last else JoinHeads,
+                attention, dim=dim, num_heads=heads, head_dim=width, edge_dim=edge_dim, dropout=attn_dropout,
+                output=MeanHeads if last else JoinHeads,
                 position=build(position, dim=dim, num_heads=heads, head_dim=width) if inside else None,
             )  # fmt: skip
             out = num_classes if last else hidden
@@ -130,11 +134,7 @@ class GAT(Model):
                 feature_dropout if i == 0 and feature_dropout is not None else dropout,
             )
 
-        layers: list[Any] = [layer(i) for i in range(depth)]
-        self.pattern: Pattern = layers[0].attn.pattern  # of which the graph makes the run-time pattern
-        for each in layers:
-            each.attn.pattern = Full()
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(layer(i) for i in range(depth))
         self.head = None if head is None else head(hidden, num_classes)
         for module in self.modules():
             init(module)
@@ -171,7 +171,7 @@ class GAT(Model):
         """Nodes after the last layer, [N, num_heads x head_dim], or the logits where there is no head."""
         self._check(x, graph, edge_attr)
         h = x if self.embed is None else self.embed(x)
-        if type(self.position).embed is not Position.embed:
+        if "tokens" in self.position.acts_on:
             if pos is None:
                 raise ZooError(f"The model's position reads {self.wants}, made with the data; pass them as pos=.")
             h = self.position.embed(h.to_dense() if h.layout == torch.sparse_csr else h, pos)

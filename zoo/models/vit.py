@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from zoo.attention import Attention, ConcatHeads, Global, Learned2D, Position, SkipPrefix, build
+from zoo.attention import Attention, ConcatHeads, Full, Global, Learned2D, Pattern, Position, SkipPrefix, build, unbind
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
@@ -32,8 +32,9 @@ class ViT(Model):
     Args:
         img_size: side, or (height, width). patch_size: side of a patch. in_chans: C.
         num_classes: 0 for features alone. dim, depth, num_heads, mlp_ratio: the usual sizes.
-        attention: factory of the attention of each block; takes score, pattern, kernel bound to it. A pattern applies
-            to the patches: it becomes `pattern | Global(class and register tokens)`.
+        attention: factory of the attention of each block; takes score, pattern, kernel bound to it.
+        pattern: which patches a patch sees, default what is bound to `attention`, else all. The class and register tokens
+            see all and are seen by all: every block has `pattern | Global(class and register tokens)`.
         position: factory. `embed` acts on the tokens, `rotate` and `bias` in every layer, on the patches alone.
         prefix_position: whether a learned position has entries for the class and register tokens (timm: not no_embed_class).
         class_token, reg_tokens: the tokens before the patches. pool: "token" (the class token) or "mean" (of the patches).
@@ -61,6 +62,7 @@ class ViT(Model):
         mlp_ratio: float = 4.0,
         *,
         attention: Callable[..., nn.Module] | None = None,
+        pattern: Pattern | None = None,
         position: Callable[..., Position] | None = None,
         prefix_position: bool = True,
         class_token: bool = True,
@@ -98,17 +100,18 @@ class ViT(Model):
             length=self.grid[0] * self.grid[1], prefix=n_prefix if prefix_position else 0,
         )  # fmt: skip
         start: Position = place()
-        self.position = start if type(start).embed is not Position.embed else Position()
+        self.position = start if "tokens" in start.acts_on else Position()
         self.norm_pre = norm(dim) if pre_block_norm else None
 
+        bound, attention = unbind(attention or Attention, "pattern")
+        pattern = (pattern or bound or Full()) | Global(n_prefix)
+
         def make_attention() -> nn.Module:
-            attn = build(
-                attention or Attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
+            return build(
+                attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
                 position=SkipPrefix(place(), n_prefix) if start.acts_inside else None,
-                output=partial(ConcatHeads, bias=True, dropout=dropout),
+                output=partial(ConcatHeads, bias=True, dropout=dropout), pattern=pattern,
             )  # fmt: skip
-            attn.pattern = attn.pattern | Global(n_prefix)
-            return attn
 
         self.blocks = nn.ModuleList(
             Block(

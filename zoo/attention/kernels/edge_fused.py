@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.kernels.edge_list import each, flat, rows, visible
 from zoo.attention.kernels.edge_triton import MAX_WIDTH, edge_attention
 
@@ -19,9 +19,9 @@ class EdgeFused:
         reasons: tuple[str, ...] = ()
         if call.q.device.type != "cuda":
             reasons += (f"it runs on CUDA, not on {call.q.device.type}",)
-        if not (score.has("as_sum") or (score.has("as_dot") and edges.features is None)):
+        if not ("additive" in score.forms or ("dot" in score.forms and edges.features is None)):
             reasons += (f"{type(score).__name__} is here neither a sum nor a dot product (as_sum, as_dot)",)
-        if score.has("normalize") or score.has("normalize_runs"):
+        if not score.is_softmax:
             reasons += (f"{type(score).__name__} does not normalise by softmax",)
         if edges.group is not None:
             reasons += ("it takes one softmax over all edges of a target, not one a group",)
@@ -41,7 +41,7 @@ class EdgeFused:
         assert edges is not None, "why_not refuses other patterns"
         csr, seen, score, (B, H) = edges.sorted, call.seen_edges(), call.score, call.q.shape[:2]
         k, v = visible(call, edges, seen)
-        if score.has("as_sum"):
+        if "additive" in score.forms:
             q, k, u, act, edge = score.as_sum(call.q, k, edges.features)
             how: dict[str, Any] = dict(
                 form="added", act=act, u=u.repeat(B, 1), edge=None if edge is None else each(edge, csr, call)

@@ -9,7 +9,7 @@ edge: its operations (edge_ops.py) never build [E, H, D]. Any other score with `
 import torch
 from torch import Tensor
 
-from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.edges import Edges
 from zoo.attention.kernels.csr import CSR
 from zoo.attention.kernels.edge_ops import added_logits, dot_logits, weighted_sum
@@ -24,7 +24,7 @@ class EdgeList:
             return ("its pattern has no list of edges",)
         if call.pattern.by_content:
             reasons += ("keys chosen by their content are not a list of edges",)
-        if call.score.has("normalize") and not call.score.has("normalize_runs"):
+        if not call.score.normalizes_edges:
             reasons += (f"{type(call.score).__name__} says nothing of edges (no normalize_runs)",)
         return reasons
 
@@ -55,11 +55,11 @@ class EdgeList:
     @staticmethod
     def _logits(call: AttentionCall, k: Tensor, edges: Edges, csr: CSR) -> Tensor:
         score, B = call.score, call.q.shape[0]
-        if score.has("as_sum"):
+        if "additive" in score.forms:
             q, k, u, act, edge = score.as_sum(call.q, k, edges.features)
             e = None if edge is None else each(edge, csr, call)
             return added_logits(rows(q), rows(k), u.repeat(B, 1), e, csr, act)
-        if score.has("as_dot") and edges.features is None:
+        if "dot" in score.forms and edges.features is None:
             q, k, scale = score.as_dot(call.q, k)
             return dot_logits(rows(q) * scale, rows(k), csr)
         source, target = edges.edge_index

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.kernels.sdpa import not_a_dot_softmax
 from zoo.attention.patterns import And, Full, Pattern
 

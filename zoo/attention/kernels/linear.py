@@ -9,7 +9,7 @@ Where all features underflow, f(q_i) . z_i = 0, the keys are all alike: out_i is
 import torch
 from torch import Tensor
 
-from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.patterns import And, Causal, Full, Pattern
 
 CHUNK = 64
@@ -20,9 +20,9 @@ class Linear:
 
     def why_not(self, call: AttentionCall) -> tuple[str, ...]:
         reasons: tuple[str, ...] = ()
-        if not call.score.has("as_features"):
+        if "features" not in call.score.forms:
             reasons += (f"{type(call.score).__name__} has no feature map (no as_features)",)
-        if call.score.has("normalize"):
+        if not call.score.is_softmax:
             reasons += (f"{type(call.score).__name__} does not normalise by softmax",)
         if call.pattern.edges is not None or call.pattern.by_content or split(call.pattern) is None:
             reasons += ("its pattern is neither causal nor a choice of keys alone",)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.call import AttentionCall, AttentionOutput
 
 # Narrow heads on short rows: there two matrix products train faster than the CPU's fused kernel with many heads, while on
 # rows of 200 that kernel wins (python -m benchmarks kernels).

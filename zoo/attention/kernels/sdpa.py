@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from zoo.attention.core import AttentionCall, AttentionOutput
+from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.kernels.reference import is_tiny
 from zoo.attention.patterns import Causal, Full
 
@@ -57,9 +57,9 @@ def not_a_dot_softmax(call: AttentionCall) -> tuple[str, ...]:
     """Reasons shared by the fused kernels: they compute softmax(scale q.k + bias) v and nothing else."""
     name = type(call.score).__name__
     reasons: tuple[str, ...] = ()
-    if not call.score.has("as_dot"):
+    if "dot" not in call.score.forms:
         reasons += (f"{name} is not a dot product (no as_dot)",)
-    if call.score.has("normalize"):
+    if not call.score.is_softmax:
         reasons += (f"{name} does not normalise by softmax",)
     if call.pattern.edges is not None:
         reasons += ("its pattern is a list of edges, not a mask",)

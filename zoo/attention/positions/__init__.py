@@ -1,6 +1,6 @@
 """Positions: how *where* enters. One class, one hook."""
 
-from zoo.attention.positions.base import Position, SkipPrefix
+from zoo.attention.positions.base import Position, PositionWrapper, SkipPrefix
 from zoo.attention.positions.biases import ALiBi, RelativeBias
 from zoo.attention.positions.embeddings import Learned, Sinusoidal
 from zoo.attention.positions.graphs import Laplacian, RandomWalk, ShortestPath
@@ -8,6 +8,6 @@ from zoo.attention.positions.grids import AxialRoPE, Learned2D, SinCos2D
 from zoo.attention.positions.rotary import RoPE
 
 __all__ = [
-    "ALiBi", "AxialRoPE", "Laplacian", "Learned", "Learned2D", "Position", "RandomWalk", "RelativeBias", "RoPE",
-    "ShortestPath", "SinCos2D", "Sinusoidal", "SkipPrefix",
+    "ALiBi", "AxialRoPE", "Laplacian", "Learned", "Learned2D", "Position", "PositionWrapper", "RandomWalk", "RelativeBias",
+    "RoPE", "ShortestPath", "SinCos2D", "Sinusoidal", "SkipPrefix",
 ]  # fmt: skip

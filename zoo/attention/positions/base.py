@@ -26,23 +26,64 @@ class Position(nn.Module):
         return None
 
     @property
+    def acts_on(self) -> frozenset[str]:
+        """Where it does something: on "tokens" (embed), "heads" (rotate), "logits" (bias). By default where its class
+        defines the hook; a wrapper passes on what the position inside it does."""
+        return frozenset(x for x, hook in HOOKS.items() if getattr(type(self), hook) is not getattr(Position, hook))
+
+    @property
     def acts_inside(self) -> bool:
         """Whether it works inside the attention (rotate, bias), not only on the tokens before it."""
-        kind = type(self)
-        return kind.rotate is not Position.rotate or kind.bias is not Position.bias
+        return bool(self.acts_on & {"heads", "logits"})
 
 
-@declared
-class SkipPrefix(Position):
-    """A position for sequences whose first n tokens have no place (class and register tokens): they are neither
-    rotated nor biased, and the token after them has place 0."""
+HOOKS = {"tokens": "embed", "heads": "rotate", "logits": "bias"}
 
-    def __init__(self, position: Position, n: int):
+
+class PositionWrapper(Position):
+    """A position around another one, which passes everything on: define the hooks that are different."""
+
+    def __init__(self, position: Position):
         super().__init__()
-        self.position, self.n = position, n
+        self.position = position
+
+    @property
+    def prefix(self) -> int:  # type: ignore[override]
+        return self.position.prefix
+
+    @property
+    def acts_on(self):
+        return self.position.acts_on
+
+    def embed(self, x, pos):
+        return self.position.embed(x, pos)
 
     def rotate(self, x, pos):
-        if type(self.position).rotate is Position.rotate:
+        return self.position.rotate(x, pos)
+
+    def bias(self, q_pos, k_pos):
+        return self.position.bias(q_pos, k_pos)
+
+
+class SkipPrefix(PositionWrapper):
+    """A position for sequences whose first n tokens have no place (class and register tokens): they are neither
+    rotated nor biased, and the token after them has place 0. It leaves the tokens themselves alone."""
+
+    prefix = 0
+
+    def __init__(self, position: Position, n: int):
+        super().__init__(position)
+        self.n = n
+
+    @property
+    def acts_on(self):
+        return super().acts_on - {"tokens"}
+
+    def embed(self, x, pos):
+        return x
+
+    def rotate(self, x, pos):
+        if "heads" not in self.acts_on:
             return x
         has = (places(pos) >= self.n).unsqueeze(1).unsqueeze(-1)  # [b, 1, N, 1]
         return torch.where(has, self.position.rotate(x, (pos - self.n).clamp(min=0)), x)
