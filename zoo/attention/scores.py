@@ -106,6 +106,7 @@ def _defined(score: Score, base: type[Score]) -> frozenset[str]:
     return frozenset(x for x, name in FORMS.items() if getattr(type(score), name) is not getattr(base, name))
 
 
+@declared
 class ScoreWrapper(Score):
     """A score around another one, which passes everything on: define what is different.
 

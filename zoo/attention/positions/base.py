@@ -40,6 +40,7 @@ class Position(nn.Module):
 HOOKS = {"tokens": "embed", "heads": "rotate", "logits": "bias"}
 
 
+@declared
 class PositionWrapper(Position):
     """A position around another one, which passes everything on: define the hooks that are different."""
 
@@ -65,6 +66,7 @@ class PositionWrapper(Position):
         return self.position.bias(q_pos, k_pos)
 
 
+@declared
 class SkipPrefix(PositionWrapper):
     """A position for sequences whose first n tokens have no place (class and register tokens): they are neither
     rotated nor biased, and the token after them has place 0. It leaves the tokens themselves alone."""
