@@ -58,7 +58,7 @@ def test_best_and_last_have_fixed_names_and_last_is_of_every_epoch(callbacks, tm
     assert trainer.checkpoint_callback.best_model_path.endswith("best.ckpt")
 
 
-@pytest.mark.parametrize("group", ["default", "both"])
+@pytest.mark.parametrize("group", ["default", "gat_stopping", "both"])
 def test_what_is_tested_is_the_chosen_one(callbacks, group, tmp_path):
     """Also where last.ckpt's callback stands first: it has a path too, and chooses nothing."""
     parts = callbacks(group)
