@@ -186,6 +186,28 @@ def test_one_gradient_of_the_sum_is_that_of_both(half, chunked):
     torch.testing.assert_close(one, both[half])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [G * D, G * D + D, G * D + 1], ids=["side by side", "more heads between", "neither"])
+def test_inputs_may_be_columns_of_one_map(width, dtype, chunked):
+    """Keys and values as one linear map makes them, side by side: read where they lie, not copied."""
+    edge_index, S, T = GRAPHS["more targets"]
+    csr, x = sort_edges(edge_index, S, T), numbers(S, T, edge_index.shape[1], dtype)
+    table = torch.cat([x["v"].detach().flatten(1), torch.full((S, width), 9.0, dtype=dtype)], 1)
+    columns = [table[:, : G * D], torch.cat([table[:, G * D :], table[:, : G * D]], 1)[:, width:]]
+    for made in (each.view(S, G, D).requires_grad_() for each in columns):
+        out, other = (
+            (
+                weighted_sum(x["weights"], v, csr)
+                + weighted_sum(dot_logits(torch.ones(T, G, D, dtype=dtype), v, csr), v, csr)
+            )
+            for v in (made, x["v"])
+        )
+        torch.testing.assert_close(out, other)
+        torch.testing.assert_close(
+            *(torch.autograd.grad(o.square().sum(), (x["weights"], v)) for o, v in ((out, made), (other, x["v"])))
+        )
+
+
 def test_layer_is_dense_attention():
     """On a graph without multi-edges, the softmax of the dense matrix with -inf off the edges."""
     edge_index = (torch.rand(6, 9, generator=torch.Generator().manual_seed(0)) < 0.4).nonzero().T

@@ -67,7 +67,8 @@ class SeparateQKV(Projection):
         return in_heads(self.q(x), self.head_dim)
 
     def keys_values(self, context):
-        return in_heads(self.kv(context), self.head_dim).split(self.heads, 1)
+        k, v = self.kv(context).split([heads * self.head_dim for heads in self.heads], -1)
+        return in_heads(k, self.head_dim), in_heads(v, self.head_dim)  # split as the map lays them out, so as their gradients
 
 
 @declared

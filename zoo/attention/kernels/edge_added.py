@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_chunks import NODES, Chunk, chunks, far, near, run_sums, wide
+from zoo.attention.kernels.edge_chunks import NODES, Chunk, chunks, far, near, rows_of, run_sums, wide
 from zoo.errors import ZooError, nearest
 
 aten = torch.ops.aten
@@ -123,9 +123,10 @@ def _rows(
 ) -> Iterator[tuple[Chunk, Tensor]]:
     """(chunk, q + k + edge on its edges [edges, G, W]), the chunk's buffer free to use; `turned`: sorted by source."""
     row, ptr, col = (csr.t_row, csr.t_rowptr, csr.t_col) if turned else (csr.row, csr.rowptr, csr.col)
-    q, k = (x.contiguous() for x in ((k, q) if turned else (q, k)))
+    q, k = (k, q) if turned else (q, k)
+    here, there = rows_of(q), rows_of(k)
     for c in chunks(row, ptr, q, dtype):
-        z = far(k, col[c.edges], dtype).add_(near(q, row[c.edges], c.buffer))
+        z = far(there, col[c.edges], c.buffer).add_(near(here, row[c.edges], c.buffer))
         if edge is not None:
             z += edge.index_select(0, csr.t_order[c.edges]) if turned else edge[c.edges]
         yield c, z

@@ -57,25 +57,55 @@ def chunks(row: Tensor, ptr: Tensor, like: Tensor, dtype: torch.dtype) -> Iterat
         before = last
 
 
-def near(x: Tensor, index: Tensor, buffer: Tensor) -> Tensor:
+class Rows(NamedTuple):
+    """Nodes as rows of a table: node n is table[n * step]."""
+
+    table: Tensor  # [.., width], contiguous
+    step: int
+
+    @classmethod
+    def of(cls, x: Tensor, width: int) -> "Rows":
+        """x [N, G, D] in rows of `width`, G D or D (then head g of node n is table[n * step + g]).
+
+        Of keys and values that one linear map made side by side, the table is the map's output: a copy would cost more than
+        what is read of it.
+        """
+        step, D = x.stride(0), x.shape[2]
+        if x.numel() and x.stride()[1:] == (D, 1) and step >= x.shape[1] * D and step % width == 0:
+            lines = ((len(x) - 1) * step + x.shape[1] * D) // width
+            return cls(x.as_strided((lines, width), (width, 1)), step // width)
+        return cls(x.reshape(-1, width), x.shape[1] * D // width if width else 1)
+
+    def places(self, index: Tensor) -> Tensor:
+        return index if self.step == 1 else index * self.step
+
+
+def rows_of(x: Tensor) -> Rows:
+    """A row a node."""
+    return Rows.of(x, x.shape[1:].numel())
+
+
+def near(x: Rows, index: Tensor, buffer: Tensor) -> Tensor:
     """x[index] for an index that stays close, in a buffer: fresh memory would cost more than the rows."""
-    if x.dtype == buffer.dtype:
-        return torch.index_select(x, 0, index, out=buffer)
-    return buffer.copy_(x.index_select(0, index))
+    if x.table.dtype == buffer.dtype:
+        torch.index_select(x.table, 0, x.places(index), out=buffer.flatten(1))
+        return buffer
+    return buffer.copy_(x.table.index_select(0, x.places(index)).view_as(buffer))
 
 
-def far(x: Tensor, index: Tensor, dtype: torch.dtype) -> Tensor:
-    """x[index] for an index that goes anywhere: bags of one row each, as embedding_bag prefetches and index_select does not."""
-    if x.is_cuda or x.dtype == torch.float64:  # no such kernel
-        return x.index_select(0, index).to(dtype)
-    return run_sums(x.detach(), torch.arange(len(index) + 1), index).to(
-        dtype
-    )  # detached, it keeps no notes for a backward
+def far(x: Rows, index: Tensor, like: Tensor) -> Tensor:
+    """x[index], as `like`, for an index that goes anywhere: bags of one row, as embedding_bag prefetches (index_select not)."""
+    table, places = x.table.detach(), x.places(index)  # detached, a bag keeps no notes for a backward
+    if table.is_cuda or table.dtype == torch.float64:  # no such kernel
+        rows = table.index_select(0, places)
+    else:
+        rows = F.embedding_bag(places, table, torch.arange(len(places) + 1), mode="sum", include_last_offset=True)
+    return rows.to(like.dtype).view_as(like)
 
 
-def run_sums(x: Tensor, ptr: Tensor, index: Tensor | None = None) -> Tensor:
-    """Sum the rows of each run, or of those that `index` names: [n, G, W], [m + 1] -> [m, G, W]."""
-    index = torch.arange(len(x), device=x.device) if index is None else index
+def run_sums(x: Tensor, ptr: Tensor) -> Tensor:
+    """Sum the rows of each run: [n, G, W], [m + 1] -> [m, G, W]."""
+    index = torch.arange(len(x), device=x.device)
     return F.embedding_bag(index, x.flatten(1), ptr, mode="sum", include_last_offset=True).view(-1, *x.shape[1:])
 
 
@@ -85,12 +115,12 @@ def gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor) -> Tenso
     if not len(index) or not D:
         return x.new_zeros(M, G, D)
     dtype = wide(weights, x)
-    weights, table, out = weights.to(dtype), x.to(dtype).reshape(-1, D), x.new_empty(M, G, D)
+    weights, (table, step), out = weights.to(dtype), Rows.of(x.to(dtype), D), x.new_empty(M, G, D)
     bounds = [*ptr[:-1:NODES].tolist(), len(index)]
     for i, first in enumerate(range(0, M, NODES)):
         nodes, edges = slice(first, min(first + NODES, M)), slice(bounds[i], bounds[i + 1])
-        inside, places = ptr[first : nodes.stop + 1] - edges.start, index[edges] * G
-        for g in range(G):  # head g of node n is row n G + g of the table
+        inside, places = ptr[first : nodes.stop + 1] - edges.start, index[edges] * step
+        for g in range(G):
             w = weights[g, edges]
             out[nodes, g] = F.embedding_bag(
                 places + g, table, inside, mode="sum", per_sample_weights=w, include_last_offset=True
@@ -100,10 +130,10 @@ def gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor) -> Tenso
 
 def gather_dots(a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor) -> Tensor:
     """out[g, e] = a[row[e], g] . b[index[e], g]: [N, G, D], [M, G, D] -> [G, E]."""
-    dtype, a, b = wide(a, b), a.contiguous(), b.contiguous()
+    dtype, here, there = wide(a, b), rows_of(a), rows_of(b)
     out = a.new_empty(a.shape[1], len(row), dtype=dtype)
     for c in chunks(row, ptr, a, dtype):
-        out[:, c.edges] = near(a, row[c.edges], c.buffer).mul_(far(b, index[c.edges], dtype)).sum(-1).T
+        out[:, c.edges] = near(here, row[c.edges], c.buffer).mul_(far(there, index[c.edges], c.buffer)).sum(-1).T
     return out
 
 
@@ -111,12 +141,12 @@ def gather_both(
     weights: Tensor, a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor
 ) -> tuple[Tensor, Tensor]:
     """(gather_dots(a, b, row, ptr, index), gather_sums(weights, b, index, ptr)), reading the rows of b once for both."""
-    dtype, a, b = wide(weights, a, b), a.contiguous(), b.contiguous()
+    dtype, here, there = wide(weights, a, b), rows_of(a), rows_of(b)
     dots = a.new_empty(a.shape[1], len(row), dtype=dtype)
     sums = (a.new_empty if len(row) else a.new_zeros)(len(a), *b.shape[1:], dtype=dtype)
     weights = weights.to(dtype)
     for c in chunks(row, ptr, a, dtype):
-        there = far(b, index[c.edges], dtype)
-        dots[:, c.edges] = near(a, row[c.edges], c.buffer).mul_(there).sum(-1).T
-        c.write(run_sums(there.mul_(weights[:, c.edges].T.contiguous().unsqueeze(-1)), c.ptr), sums)
+        rows = far(there, index[c.edges], c.buffer)
+        dots[:, c.edges] = near(here, row[c.edges], c.buffer).mul_(rows).sum(-1).T
+        c.write(run_sums(rows.mul_(weights[:, c.edges].T.contiguous().unsqueeze(-1)), c.ptr), sums)
     return dots, sums

@@ -61,7 +61,7 @@ class EdgeList:
             return added_logits(rows(q), rows(k), u.repeat(B, 1), e, csr, act)
         if "dot" in score.forms and edges.features is None:
             q, k, scale = score.as_dot(call.q, k)
-            return dot_logits(rows(q) * scale, rows(k), csr)
+            return dot_logits(rows(q), rows(k), csr) * scale  # numbers on edges, fewer than those of q
         source, target = edges.edge_index
         logits = score.pairs(call.q.index_select(2, target), k.index_select(2, source), edges.features)
         return logits.flatten(0, 1).index_select(1, csr.order)
@@ -89,7 +89,7 @@ def visible(call: AttentionCall, edges: Edges, seen: Tensor | None) -> tuple[Ten
     """
     k, v = call.spread(call.k), call.spread(call.v)
     if seen is None:
-        read = edges.read_sources
+        read = edges.read_sources if any(True for _ in call.score.parameters()) else None
         return (k if read is None else torch.where(read[:, None], k, 0)), v
     csr = edges.sorted
     count = torch.nn.functional.pad(seen[..., csr.order][..., csr.t_order].cumsum(-1), (1, 0))
