@@ -68,7 +68,9 @@ class SeparateQKV(Projection):
 
     def keys_values(self, context):
         k, v = self.kv(context).split([heads * self.head_dim for heads in self.heads], -1)
-        return in_heads(k, self.head_dim), in_heads(v, self.head_dim)  # split as the map lays them out, so as their gradients
+        return in_heads(k, self.head_dim), in_heads(
+            v, self.head_dim
+        )  # split as the map lays them out, so as their gradients
 
 
 @declared
