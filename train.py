@@ -13,7 +13,9 @@ from omegaconf import DictConfig
 from zoo import conf
 from zoo.training import folders, start, sweep
 from zoo.training.sentences import sentences
+from zoo.waiting import wait_passively
 
+wait_passively()
 folders.register()
 
 

@@ -1,4 +1,4 @@
-"""The developers' door to the measurements: python -m benchmarks {vit,epoch,startup,kernels,gat} --help."""
+"""The developers' door to the measurements: python -m benchmarks {vit,epoch,busy,startup,kernels,gat} --help."""
 
 import argparse
 from importlib import import_module
@@ -9,6 +9,7 @@ from zoo.errors import ZooError
 BENCHMARKS = {
     "vit": "our ViTs against timm's: time, GFLOP/s, peak memory",
     "epoch": "an epoch of the default run against a bare PyTorch loop",
+    "busy": "the default runs beside one busy process, against themselves on a quiet machine",
     "startup": "whole processes: imports, --help, fast_dev_run",
     "kernels": "the attention kernels against each other over head widths and lengths",
     "gat": "our graph attention against PyTorch Geometric's: time, peak memory, growth, an epoch on Cora",

@@ -1,13 +1,14 @@
 """The benchmarks run, write what they promise and go on where they stopped. Nothing here looks at a time."""
 
 import json
+import subprocess
 from functools import partial
 
 import pytest
 import torch
 
 from benchmarks import __main__ as door
-from benchmarks import gat, graphs, kernels, memory, startup, timing, vit
+from benchmarks import busy, gat, graphs, kernels, memory, startup, timing, vit
 from benchmarks.results import Results
 
 TINY = {"img_size": 32, "depth": 1}
@@ -122,6 +123,17 @@ def test_epoch_takes_turns(tmp_path):
     seconds = alternate(few, rounds=2)
     assert len(seconds["run"]) == len(seconds["bare"]) == 2
     assert torch.get_num_threads() == threads
+
+
+def test_busy_writes_both_times(tmp_path, monkeypatch):
+    running = []
+    monkeypatch.setattr(busy, "training", lambda overrides: 1.0 + 0.25 * len(running))
+    begin = subprocess.Popen
+    monkeypatch.setattr(busy.subprocess, "Popen", lambda *a, **k: running.append(begin(*a, **k)) or running[-1])
+    door.main(["busy", "--rounds", "1", "--out", str(tmp_path / "busy.json"), "model=gat"])
+    (row,) = json.loads((tmp_path / "busy.json").read_text())["rows"].values()
+    assert row["ratio"] == 1.25 and row["ok"] and row["bar"] == 1.5
+    assert running[0].poll() is not None  # it is gone
 
 
 SMALL = graphs.Size(nodes=20, edges=400, dim=6, heads=2, head_dim=3)  # no node without an edge

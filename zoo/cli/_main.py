@@ -12,10 +12,12 @@ from typing import NoReturn
 import zoo.cli
 from zoo.errors import ZooError, nearest
 from zoo.training.quiet import quiet
+from zoo.waiting import wait_passively
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit code: 0, or 2 for a bad input, told in one `error: ...` line on stderr."""
+    wait_passively()
     try:
         quiet()
         words = list(sys.argv[1:] if argv is None else argv)

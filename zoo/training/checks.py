@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from zoo.conf import folder, options
 from zoo.config import check
 from zoo.errors import ZooError, nearest
+from zoo.training.threads import check_threads
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     check(config)
     if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
         raise ZooError(f"seed={config['seed']} is no whole number from 0 to {2**32 - 1}; give one, as seed=0.")
+    check_threads(config["threads"])
     for key in ("train", "test", "compile"):
         if not isinstance(config[key], bool):
             raise ZooError(f"{key}={config[key]} is neither true nor false.")

@@ -16,6 +16,7 @@ from zoo.training.checks import check_config
 from zoo.training.folders import begin
 from zoo.training.identity import config_hash
 from zoo.training.process import prepare_process
+from zoo.training.threads import computing, kept_threads, threads
 from zoo.training.trainer import best, check_trained, make_callbacks, make_each, make_trainer
 
 log = logging.getLogger("train")
@@ -82,6 +83,8 @@ def train(
         data.setup()
     log.info(data.describe())
     task, settings = make_task(settings, data)
+    kept = kept_threads(checkpoint.parent.parent) if checkpoint and settings["train"] else None
+    settings["threads"] = threads(settings["threads"], task.model, data, kept)
 
     # the trainer, and what watches it
     stopwatch = Stopwatch(data.batch_size)
@@ -91,14 +94,15 @@ def train(
 
     # fit -> test
     metrics: dict[str, Any] = {}
-    if settings["train"]:
-        trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        metrics |= trainer.callback_metrics
-        check_trained(trainer)
-        checkpoint = best(trainer)
-    if settings["test"]:
-        trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
-        metrics |= trainer.callback_metrics
+    with computing(settings["threads"]):
+        if settings["train"]:
+            trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            metrics |= trainer.callback_metrics
+            check_trained(trainer)
+            checkpoint = best(trainer)
+        if settings["test"]:
+            trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
+            metrics |= trainer.callback_metrics
     return Record(task, data, trainer, metrics, settings, fingerprint, stopwatch)
 
 

@@ -1,0 +1,85 @@
+"""Threads by a rule of sizes: never by a timing, written down, and kept by a resume."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from tests.training.compose import compose, fit
+from tests.training.conftest import environment
+from zoo.config import plain
+from zoo.errors import ZooError
+from zoo.training.checks import check_config
+from zoo.training.threads import WORK, places, threads
+
+
+class Data:
+    """So many images of 8 x 8."""
+
+    def __init__(self, batch_size):
+        self.batch_size, self.facts = batch_size, {"img_size": 8}
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    """As on a machine where torch takes seven, and nobody has said otherwise."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+def test_a_small_step_is_one_threads(cores):
+    model, small = torch.nn.Linear(99, 100), Data(64)
+    assert threads("auto", model, small) == 1
+    assert threads("auto", model, Data(int(WORK / 10_000 / 16))) == 7
+    assert (threads(3, model, small), threads(None, model, small)) == (3, None)
+    assert threads("auto", model, small, kept=5) == 5 and threads(2, model, small, kept=5) == 2
+
+
+def test_what_the_user_has_set_is_left_alone(cores, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert threads("auto", torch.nn.Linear(2, 2), Data(1)) == 7
+
+
+def test_nodes_of_a_graph_count():
+    data = __import__("datamodules.graphs").graphs.DigitsKNN()
+    data.setup()
+    assert places(data) == 1797
+
+
+@pytest.mark.parametrize("wrong", ["some", "0", "-1", "1.5", "true"])
+def test_what_is_no_number_of_threads(wrong):
+    with pytest.raises(ZooError, match="is no number of threads; give auto, null"):
+        check_config(plain(compose(f"threads={wrong}")))
+
+
+def test_a_resumed_run_keeps_its_number(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    few = (
+        "callbacks.last={_target_:zoo.callbacks.checkpoint.Checkpoint,dirpath:${paths.run}/checkpoints,filename:last}",
+    )
+    few = tuple(word.replace("callbacks.last", "+callbacks.last") for word in few)
+
+    def written():
+        return yaml.safe_load((tmp_path / "config.yaml").read_text())["threads"]
+
+    fit(tmp_path, *few)
+    assert written() == 1 and torch.get_num_threads() == before
+    text = (tmp_path / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("threads: 1", "threads: 3"))
+    fit(tmp_path, *few, "trainer.max_epochs=2", checkpoint=tmp_path / "checkpoints" / "last.ckpt")
+    assert written() == 3 and torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("door", ["train.py", "zoo"])
+@pytest.mark.parametrize("said", [None, "ACTIVE"])
+def test_threads_wait_passively_unless_the_user_said_otherwise(root, door, said):
+    """Known before torch is there: its OpenMP reads the variable when it is loaded."""
+    start = {"train.py": "import train", "zoo": "from zoo.cli import main; main(['--version'])"}[door]
+    code = f"import os, sys; {start}; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    given = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
+    given |= {"OMP_WAIT_POLICY": said} if said else {}
+    done = subprocess.run([sys.executable, "-c", code], env=given, cwd=root, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == f"{said or 'PASSIVE'} False", done.stderr
