@@ -42,6 +42,22 @@ def test_a_folder(zoo, run, photos):
     assert Path(png) == Path.cwd() / "figures" / "x.png" and Path(png).is_file()
 
 
+def test_several_inputs_and_none_overwrites_the_figure_of_another(zoo, run, photos, tmp_path, refused):
+    for name in ("a.png", "more/c.png"):
+        target = tmp_path / "other" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((photos / name).read_bytes())
+    sources = [photos / "a.png", tmp_path / "other" / "a.png", "test:1", tmp_path / "other" / "more", photos / "a.png"]
+    code, out, err = zoo("predict", run, *sources, "--top", "1", "--out", "figures")
+    assert code == 0, err
+    names = ["photos-a.png", "other-a.png", "test-1.png", "more.png", "photos-a-2.png"]
+    drawn = [Path(line).name.removeprefix("attention-") for line in out.splitlines() if line.endswith(".png")]
+    assert [name for name in drawn if name != "a.png" and name != "c.png"] == names
+    assert {path.name for path in Path("figures").iterdir()} == {f"attention-{name}" for name in names}
+    assert "x.png is one file for 2 inputs" in refused("predict", run, *sources[:2], "--out", "x.png")
+    assert "nowhere.npz" in refused("predict", run, sources[0], "nowhere.npz")  # before anything is told
+
+
 def test_an_image_of_the_test_set(zoo, run, refused):
     code, out, _ = zoo("predict", run, "test:2")
     assert code == 0 and out.startswith("test:2 (") and Path("attention-test-2.png").is_file()

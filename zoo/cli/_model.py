@@ -9,17 +9,6 @@ from zoo.console import table
 if TYPE_CHECKING:
     from torch import nn
 
-IMAGE, GRAPH = "<image>", "<graph.npz>"
-
-
-def takes(model: Any) -> str | None:
-    """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
-    from zoo.models.base import reads
-
-    if not reads(model, "graph"):
-        return IMAGE
-    return None if hasattr(model, "metapaths") else GRAPH
-
 
 def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Module":
     """Sizes, as given and as they come out. Returns the model, without weights.

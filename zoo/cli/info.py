@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo import conf
-from zoo.cli._model import describe_model, takes
+from zoo.cli._model import describe_model
 from zoo.console import table
 from zoo.errors import ZooError, nearest
+from zoo.training.summary import takes
 
 #: What of a run's config decides most, in words.
 MAIN = {

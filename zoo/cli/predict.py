@@ -1,7 +1,7 @@
 """Say what is on images or in a graph, and draw where the model looked.
 
     python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
-    python -m zoo predict runs/<a run> photos --top 2      every image in a folder
+    python -m zoo predict runs/<a run> cat.jpg photos      several: files, and every image in a folder
     python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
     python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
@@ -33,7 +33,8 @@ DRAWN = 12  # images of a folder that the figure shows
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, which images or graph, how much of the answer."""
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a model folder")
-    parser.add_argument("input", metavar="INPUT", help="an image, a folder of images, test:<number>, or a graph.npz")
+    what = "an image, a folder of images, test:<number>, or a graph.npz"
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=f"{what}; one or more")
     parser.add_argument("--top", type=int, help="how many classes of each image or graph (default 5) or node (3)")
     parser.add_argument("--node", type=int, help="the node of a graph that is drawn (default: one worth looking at)")
     parser.add_argument(
@@ -47,14 +48,16 @@ def run(options: argparse.Namespace) -> None:
 
     if options.top is not None and options.top < 1:
         raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
-    png = _png(options)
+    figures = _figures(options.inputs, options.out)
     model = zoo.load(options.run)
-    if _is_graph(model, options):
-        from zoo.cli._predict_graph import predict_graph
+    of_graphs = [_is_graph(model, source, options.node) for source in options.inputs]  # all, before any is told
+    for source, png, of_graph in zip(options.inputs, figures, of_graphs, strict=True):
+        if of_graph:
+            from zoo.cli._predict_graph import predict_graph
 
-        predict_graph(model, options.run, Path(options.input), options.node, options.top, png)
-    else:
-        predict_images(model, options.run, options.input, options.top or 5, png)
+            predict_graph(model, options.run, Path(source), options.node, options.top, png)
+        else:
+            predict_images(model, options.run, source, options.top or 5, png)
 
 
 def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> None:
@@ -94,21 +97,34 @@ def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor
         yield str(file), to_input(file, model.preprocess)
 
 
-def _png(options: argparse.Namespace) -> Path:
-    """Where the figure goes: the file that was named, or a file under its own name in the folder that was."""
-    own = f"attention-{Path(options.input).stem.replace(':', '-')}.png"
-    out = Path(options.out or own)
-    out = out / own if out.is_dir() or not out.suffix else out
+def _figures(sources: Sequence[str], wanted: str | None) -> list[Path]:
+    """Where each input's figure goes: the file that was named, or a file of its own in the folder that was."""
+    out = Path(wanted or ".")
+    if out.is_dir() or not out.suffix:
+        return [out / f"attention-{name}.png" for name in _names(sources)]
     if out.suffix.lower() != ".png":
         raise ZooError(f"--out {out} is not a .png file; name one, or a folder.")
-    return out
+    if len(sources) > 1:
+        raise ZooError(f"--out {out} is one file for {len(sources)} inputs; name a folder.")
+    return [out]
 
 
-def _is_graph(model: "Model", options: argparse.Namespace) -> bool:
+def _names(sources: Sequence[str]) -> list[str]:
+    """A name for each input, of as many of its folders as tell it from the others: cat, or a-cat and b-cat."""
+    names = []
+    for source in sources:
+        parts = Path(source).with_suffix("").parts
+        others = [Path(other).with_suffix("").parts for other in sources if other != source]
+        n = next((n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), 1)
+        names.append("-".join(parts[-n:]).replace(":", "-"))
+    return [f"{name}-{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]
+
+
+def _is_graph(model: "Model", source: str, node: int | None) -> bool:
     """Whether a graph is given to a model of graphs; False for images to one of images; anything else is refused."""
-    from zoo.cli._model import IMAGE, takes
+    from zoo.training.summary import IMAGE, takes
 
-    kind, source, given = type(model).__name__, options.input, takes(model)
+    kind, given = type(model).__name__, takes(model)
     of_graph = source.lower().endswith(".npz")
     if given is None:
         raise ZooError(f"{kind} reads several types of node and a graph for each meta-path, which no file holds here.")
@@ -116,8 +132,8 @@ def _is_graph(model: "Model", options: argparse.Namespace) -> bool:
         raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
     if not of_graph and given != IMAGE:
         raise ZooError(f"{kind} takes a graph, not {source}; give an .npz with x [N, F] and edge_index [2, E].")
-    if not of_graph and options.node is not None:
-        raise ZooError(f"--node {options.node} is of a graph, and {source} is none; leave it out.")
+    if not of_graph and node is not None:
+        raise ZooError(f"--node {node} is of a graph, and {source} is none; leave it out.")
     if of_graph and not Path(source).is_file():
         raise ZooError(f"{source} does not exist; give an .npz with x [N, F] and edge_index [2, E].")
     return of_graph

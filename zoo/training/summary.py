@@ -17,6 +17,18 @@ SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference"
 PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "torch-geometric", "hydra-core")
 
 
+IMAGE, GRAPH = "<image>", "<graph.npz>"
+
+
+def takes(model: Any) -> str | None:
+    """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
+    from zoo.models.base import reads
+
+    if not reads(model, "graph"):
+        return IMAGE
+    return None if hasattr(model, "metapaths") else GRAPH
+
+
 def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> None:
     """Write the model folder and summary.json of a `zoo.training.run.Record`, and tell what came out.
 
@@ -90,9 +102,9 @@ def print_summary(
         console.print(f"  {path.name}{inside}", soft_wrap=True)
 
     console.print("\nWorth trying next:")
-    what = "<image>" if model.preprocess else "<graph.npz>"
-    use = f"python -m zoo predict {shlex.quote(_short(folder))} {what}"
-    for command in (use, *next_trainings(overrides, choices)):
+    what, run = takes(model), shlex.quote(_short(folder))
+    use = [f"python -m zoo predict {run} {what}"] if what else [f"python -m zoo info {run}"]
+    for command in (*use, *next_trainings(overrides, choices)):
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
