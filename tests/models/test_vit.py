@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import zoo
+from tests.training.compose import compose
 from zoo.attention import (
     KERNELS,
     Additive,
@@ -20,8 +21,10 @@ from zoo.attention import (
     Window,
     record_attention,
 )  # fmt: skip
+from zoo.config import plain
 from zoo.errors import ZooError
-from zoo.models.vit import ViT
+from zoo.models.vit import ViT, fitting_patch
+from zoo.training.parts import fill
 
 SMALL = dict(img_size=8, patch_size=2, in_chans=1, num_classes=10, dim=32, depth=2, num_heads=4)
 
@@ -161,3 +164,24 @@ def test_models_by_name():
 def test_errors_are_sentences(how, words):
     with pytest.raises(ZooError, match=words):
         ViT(**{**SMALL, **how})
+
+
+@pytest.mark.parametrize(
+    "side, patch", [(8, 2), (16, 4), (28, 4), (32, 4), (64, 8), (96, 8), (224, 14), (256, 16), (384, 24), ((28, 56), 4)]
+)
+def test_a_patch_that_nobody_chose_fits_the_image(side, patch):
+    assert fitting_patch(side) == patch
+    config = {"_target_": "zoo.models.vit.ViT", "img_size": side, "patch_size": None}
+    assert ViT.complete(config) == {**config, "patch_size": patch}
+    assert ViT.complete({**config, "patch_size": 7})["patch_size"] == 7
+
+
+def test_an_image_that_no_patch_fits_is_refused():
+    with pytest.raises(ZooError, match="No patch divides images of 29x29 into 4 to 256 patches"):
+        fitting_patch(29)
+
+
+def test_the_config_of_a_run_says_which_patch_it_was():
+    """So that weights are adapted to another image size with the patches that they know."""
+    filled = fill(plain(compose("model=vit"))["model"], {"num_classes": 10, "img_size": 8, "in_chans": 1})
+    assert filled["patch_size"] == 2 and zoo.build(filled).config["patch_size"] == 2

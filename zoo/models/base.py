@@ -26,6 +26,11 @@ class Model(nn.Module):
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] | None = None
 
+    @classmethod
+    def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """A config that holds the data's sizes, with what the model decides by them in place of its nulls."""
+        return config
+
     def inputs(self, batch: Any) -> tuple[Any, ...]:
         """What `forward` takes of a batch; by default the first part of (inputs, targets)."""
         return (batch[0],)

@@ -5,8 +5,10 @@ Dosovitskiy et al. 2021; register tokens Darcet et al. 2024; layer scale and mea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,29 @@ LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
 
 
 @declared
+def fitting_patch(img_size: int | tuple[int, int], most: int = 256) -> int:
+    """The side of a patch where none is given: of the divisors of the image's sides, the nearest to their square root.
+
+    8 -> 2, 28 -> 4, 32 -> 4, 64 -> 8, 224 -> 14: so 16, 49, 64, 64 and 256 patches; as many along a side as a patch has
+    pixels, roughly.
+
+    Args:
+        img_size: side, or (height, width), in pixels.
+        most: the number of patches that is not exceeded.
+
+    Raises: ZooError if no patch divides the sides into 2 x 2 to `most` patches.
+    """
+    height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+    side = math.gcd(height, width)
+    sizes = [p for p in range(1, side) if side % p == 0 and (height // p) * (width // p) <= most]
+    if not sizes:
+        raise ZooError(
+            f"No patch divides images of {height}x{width} into 4 to {most} patches; set model.patch_size, or data.img_size "
+            f"to a multiple of 8."
+        )
+    return min(sizes, key=lambda p: abs(p - side**0.5))
+
+
 class ViT(Model):
     """Images [B, C, H, W] -> logits [B, num_classes].
 
@@ -126,6 +151,13 @@ class ViT(Model):
         self.head_drop = nn.Dropout(head_dropout) if head_dropout else None
         self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
         self._start(init)
+
+    @classmethod
+    def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """`patch_size: null` becomes `fitting_patch(img_size)`."""
+        if config.get("patch_size", 0) is None and config.get("img_size"):
+            return {**config, "patch_size": fitting_patch(config["img_size"])}
+        return config
 
     def _start(self, init: Callable[[nn.Module], None]) -> None:
         for module in self.modules():

@@ -6,7 +6,7 @@ from typing import Any
 from zoo.attention.parts import build
 from zoo.config import argument_types, instantiate, locate
 from zoo.errors import ZooError
-from zoo.models.protocol import Model
+from zoo.models.base import Model
 from zoo.preprocess import Preprocess
 
 
@@ -22,8 +22,11 @@ def ask_for_positions(data: Any, model: Mapping[str, Any]) -> None:
 
 
 def fill(node: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with what the data decide (number of classes, image size, width of features) in place of its nulls."""
-    return {key: facts[key] if value is None and key in facts else value for key, value in node.items()}
+    """A config with what the data decide (number of classes, image size, width of features) in place of its nulls, and
+    what the model itself decides by these."""
+    filled = {key: facts[key] if value is None and key in facts else value for key, value in node.items()}
+    kind = locate(node["_target_"]) if "_target_" in node else None
+    return kind.complete(filled) if isinstance(kind, type) and issubclass(kind, Model) else filled
 
 
 def check_filled(part: str, node: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
