@@ -22,9 +22,9 @@ from benchmarks.results import Results
 from benchmarks.timing import load, summary
 from zoo import build
 from zoo.config import instantiate, plain
+from zoo.tasks.fit import fit
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.schedule import build_schedule
-from zoo.training import parts
 from zoo.training.run import train
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -87,7 +87,7 @@ def bare_epoch(config: dict[str, Any]) -> Callable[[], None]:
     """What one would write without any framework: train on all batches, then validate."""
     data, how = instantiate(config["data"]), config["task"]
     data.setup()
-    model = build(parts.fill(config["model"], data.facts))
+    model = build(fit(config, data.spec)["model"])
     train, val = data.train_dataloader(), data.val_dataloader()
     optimizer = build_optimizer(model, how["optimizer"])
     epochs = config["trainer"]["max_epochs"]

@@ -19,7 +19,7 @@ from benchmarks.results import FOLDER, Results
 from benchmarks.timing import in_turn, load, summary
 from zoo import build
 from zoo.config import instantiate, plain
-from zoo.training import parts
+from zoo.tasks.fit import fit
 
 Row = dict[str, Any]
 # How many times faster than PyG's, how much of its memory, and the slope of log time over log edges; None: just measured.
@@ -64,7 +64,7 @@ def epoch(data: str, rounds: int) -> Row:
         config = plain(compose("train", overrides=["model=gat", f"data={data}", "paths.run=."]))
     source = instantiate(config["data"])
     source.setup()
-    model = build(parts.fill(config["model"], source.facts))
+    model = build(fit(config, source.spec)["model"])
     (batch,) = source.train_dataloader()
     return compared(graphs.epoch_calls(model, batch), 20 * rounds, EPOCH)
 

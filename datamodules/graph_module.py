@@ -20,6 +20,7 @@ from datamodules.graph_splits import STAGES
 from datamodules.neighbors import sampler
 from datamodules.sampling import EvalBatches, Loader, TrainBatches, TrainLoader
 from zoo.errors import ZooError
+from zoo.spec import GraphSpec, HeterogeneousGraphSpec, RelationalGraphSpec
 
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 SPARSE = 0.1  # share of entries that are not 0, below which features are kept as sparse
@@ -47,7 +48,7 @@ class GraphData(LightningDataModule):
     folder: str = "~/.cache/attention-zoo"
     cache: str = "~/.cache/attention-zoo"
 
-    kind = "graph"
+    modality = "graph"
     found: Graphs | None = field(default=None, init=False)
     preprocess: None = field(default=None, init=False)
 
@@ -186,38 +187,34 @@ class GraphData(LightningDataModule):
         return len(self._found().parts["test"])
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What a model must fit: in_dim, num_classes, edge_dim (0: none), readout ("mean" where graphs are classified,
-        else None); num_relations where edges have types; num_nodes where x is the nodes' numbers (in_dim as wide as
-        their one-hot form); metadata for several types of node: target, metapaths, in_dims and num_nodes by type (in_dim
-        is the number of nodes where x is their numbers)."""
+    def modalities(self) -> tuple[str, ...]:
+        """What the data can be read as; known before anything is loaded."""
+        return (self.modality,)
+
+    @property
+    def spec(self) -> GraphSpec:
+        """What a model must fit, once the data is set up."""
         found = self._found()
         graph = found.first
-        facts: dict[str, Any] = {"num_classes": len(found.classes), "edge_dim": 0}
-        facts |= {"readout": "mean" if found.graph_level else None, "multilabel": found.multilabel}
+        several = "labels" if found.multilabel else "class"
+        common: dict[str, Any] = {"classes": found.classes, "targets": several, "graph_level": found.graph_level}
         if found.target:
-            widths = {kind: _width(graph[kind].x) for kind in graph.node_types}
-            facts["in_dim"] = widths[found.target]
-            sizes = {kind: graph[kind].num_nodes for kind in graph.node_types}
-            numbered = [kind for kind in graph.node_types if graph[kind].x.dim() == 1]
-            facts["metadata"] = {
+            metadata = {
                 "target": found.target,
                 "metapaths": [list(path) for path in found.metapaths],
-                "in_dims": widths,
-                "num_nodes": sizes,
-                "ids": numbered,
+                "in_dims": {kind: _width(graph[kind].x) for kind in graph.node_types},
+                "num_nodes": {kind: graph[kind].num_nodes for kind in graph.node_types},
+                "ids": [kind for kind in graph.node_types if graph[kind].x.dim() == 1],
                 "node_types": list(graph.node_types),
                 "edge_types": [list(edge) for edge in graph.edge_types],
             }
-            return facts
-        facts["in_dim"] = _width(graph.x)
-        if graph.get("edge_attr") is not None:
-            facts["edge_dim"] = graph.edge_attr.shape[1]
-        if graph.get("edge_type") is not None:
-            facts["num_relations"] = int(graph.edge_type.max()) + 1
-        if found.ids:
-            facts["num_nodes"] = graph.num_nodes
-        return facts
+            return HeterogeneousGraphSpec(in_dim=metadata["in_dims"][found.target], metadata=metadata, **common)
+        edge_attr, edge_type = graph.get("edge_attr"), graph.get("edge_type")
+        common |= {"in_dim": _width(graph.x), "num_nodes": graph.num_nodes if found.ids else None}
+        common |= {"edge_dim": 0 if edge_attr is None else edge_attr.shape[1]}
+        if edge_type is None:
+            return GraphSpec(**common)
+        return RelationalGraphSpec(num_relations=int(edge_type.max()) + 1, **common)
 
     # -- batches -----------------------------------------------------------------------------------------------------
 

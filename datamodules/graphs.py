@@ -129,6 +129,13 @@ class PPI(GraphData):
 class AIFB(GraphData):
     """A relational graph whose nodes have no features, and no validation part."""
 
+    modality = "relational_graph"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """A plain graph too, once its nodes have features."""
+        return (self.modality, "graph") if self.features else (self.modality,)
+
     def load(self) -> Graphs:
         return graph_pyg.aifb(self.places)
 
@@ -139,6 +146,8 @@ class ACM(GraphData):
     """Papers, authors and subjects (HeCo's files). labels_per_class: 20, 40 or 60, each with its own split."""
 
     labels_per_class: int = 20
+
+    modality = "heterogeneous_graph"
 
     def load(self) -> Graphs:
         return graph_files.acm(self.labels_per_class, self.places)

@@ -17,6 +17,7 @@ from datamodules.sources import Pictures
 from datamodules.splits import carve, limit
 from zoo.errors import ZooError
 from zoo.preprocess import Preprocess, grey
+from zoo.spec import ImageSpec
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class ImageData(LightningDataModule):
     folder: str = "~/.cache/attention-zoo"
     cache: str = "~/.cache/attention-zoo"
 
+    modality = "image"
     pictures: Pictures | None = field(default=None, init=False)
     handed: Spec = field(default_factory=dict, init=False)
     default_size = 0  # of files, whose sizes differ
@@ -112,10 +114,15 @@ class ImageData(LightningDataModule):
         self.handed = dict(preprocess)
 
     @property
-    def facts(self) -> dict[str, int]:
-        """What a model must fit."""
-        spec = self._shape()
-        return {"num_classes": len(self.classes), "img_size": spec["size"], "in_chans": spec["in_chans"]}
+    def modalities(self) -> tuple[str, ...]:
+        """What the data can be read as; known before anything is loaded."""
+        return (self.modality,)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """What a model must fit, once the data is set up."""
+        made = Preprocess(**self.preprocess)
+        return ImageSpec(classes=self.classes, img_size=made.size, in_chans=made.in_chans, preprocess=made)
 
     @property
     def preprocess(self) -> Spec:

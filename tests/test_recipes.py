@@ -8,14 +8,18 @@ from torch.nn import functional as F
 
 import zoo
 from tests.training.compose import compose, fit
-from zoo.config import check, instantiate, plain
+from zoo.config import check, instantiate, locate, plain
 from zoo.errors import ZooError
+from zoo.models.fit import check_reads
+from zoo.models.fit import fit as fit_model
+from zoo.spec import GraphSpec, HeterogeneousGraphSpec, ImageSpec, RelationalGraphSpec
+from zoo.tasks.fit import fit as fit_all
 from zoo.training.checks import check_config
-from zoo.training.parts import fill
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = ("model=vit", "model.dim=16", "model.depth=1", "model.num_heads=2", "model.patch_size=2")
-FACTS = {"num_classes": 3, "img_size": 8, "in_chans": 1}
+CLASSES = ("a", "b", "c")
+IMAGES = ImageSpec(classes=CLASSES, img_size=8, in_chans=1)
 #: what a choice needs beside itself
 WITH = {"kernel=linear": ("score=linear",)}
 #: the kernels that a CPU has not, and what they say
@@ -26,10 +30,14 @@ ON_GRAPHS = {
     "kernel=edge_fused",
 }  # fmt: skip
 GRAPH_SMALL = ("model=gat", "model.head_dim=4", "model.num_heads=2", "pattern=edges")
-GRAPH_FACTS = {
-    "in_dim": 5, "num_classes": 3, "edge_dim": 0, "readout": None, "multilabel": False, "num_relations": 2, "num_nodes": 5,
-    "metadata": {"target": "paper", "metapaths": [["paper", "pap", "paper"]]},
-}  # fmt: skip
+METADATA = {"target": "paper", "metapaths": [["paper", "pap", "paper"]]}
+GRAPH = GraphSpec(classes=CLASSES, in_dim=5)
+SPECS = {
+    "image": IMAGES,
+    "graph": GRAPH,
+    "relational_graph": RelationalGraphSpec(classes=CLASSES, in_dim=5, num_relations=2),
+    "heterogeneous_graph": HeterogeneousGraphSpec(classes=CLASSES, in_dim=5, metadata=METADATA),
+}
 
 
 def choices(*groups: str) -> list[str]:
@@ -70,7 +78,7 @@ def test_every_word_of_the_sentence_trains(choice):
     graph = choice in ON_GRAPHS
     config = plain(compose(*(GRAPH_SMALL if graph else SMALL), choice, *WITH.get(choice, ())))
     check_config(config)
-    model = fill(config["model"], GRAPH_FACTS if graph else FACTS)
+    model = fit_model(config["model"], GRAPH if graph else IMAGES, 3)
     inputs = ring(choice) if graph else images()
     if choice in REFUSED and not torch.cuda.is_available():
         with pytest.raises(ZooError, match=REFUSED[choice]):
@@ -82,12 +90,13 @@ def test_every_word_of_the_sentence_trains(choice):
 @pytest.mark.parametrize("choice", choices("score"))
 def test_every_score_trains_on_a_graph(choice):
     config = plain(compose(*GRAPH_SMALL, choice))
-    one_step(fill(config["model"], GRAPH_FACTS), *ring())
+    one_step(fit_model(config["model"], GRAPH, 3), *ring())
 
 
 @pytest.mark.parametrize("model", ["gat", "gatv2", "graph_transformer", "rgat", "han"])
 def test_every_model_of_graphs_trains(model):
-    config = fill(plain(compose(f"model={model}", "model.head_dim=4", "model.num_heads=2"))["model"], GRAPH_FACTS)
+    given = plain(compose(f"model={model}", "model.head_dim=4", "model.num_heads=2"))["model"]
+    config = fit_model(given, SPECS[locate(given["_target_"]).reads[0]], 3)
     (x, edges, _, _), labels = ring()
     inputs = {"rgat": (x, edges, torch.arange(12) % 2), "han": (x, [edges])}.get(model, (x, edges))
     one_step(config, inputs, labels)
@@ -99,10 +108,10 @@ def test_every_experiment_builds(choice):
     check(config)
     check_config(config)
     data = instantiate(config["data"])
-    facts = {"num_classes": 10, "img_size": 8 if "digits" in choice else 32, "in_chans": 3}
-    if hasattr(data, "use_positions"):
-        facts = GRAPH_FACTS
-    task = instantiate(config["task"], model=fill(config["model"], facts))
+    spec = SPECS[data.modality]
+    check_reads(config["model"], data.modalities)
+    config = fit_all(config, spec)
+    task = instantiate(config["task"], model=config["model"])
     assert sum(parameter.numel() for parameter in task.parameters()) > 0 and data.batch_size > 0
 
 

@@ -24,7 +24,7 @@ def test_one_folder_is_split(folder):
     module = make(root)
     assert module.classes == ("cat", "dog")
     assert (module.train_size, module.val_size, module.test_size) == (14, 2, 4)
-    assert module.facts == {"num_classes": 2, "img_size": 16, "in_chans": 3}
+    assert (len(module.spec.classes), module.spec.sizes()) == (2, {"img_size": 16, "in_chans": 3})
     assert (module.preprocess["mean"], module.preprocess["std"]) == IMAGENET
     parts = [set(getattr(module.pictures, part)) for part in ("train", "val", "test")]
     assert len(set.union(*parts)) == 20 == sum(map(len, parts))

@@ -13,7 +13,7 @@ TIMM = {"size": 32, "in_chans": 3, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.
 
 def test_digits_as_they_are(digits):
     module = digits(normalise={"mean": 0.0, "std": 1.0})
-    assert module.facts == {"num_classes": 10, "img_size": 8, "in_chans": 1}
+    assert (len(module.spec.classes), module.spec.sizes()) == (10, {"img_size": 8, "in_chans": 1})
     assert module.classes == tuple("0123456789")
     images, labels = module.test_images(360)
     assert images.shape == (360, 1, 8, 8) and images.dtype == torch.float32 and labels.dtype == torch.int64
@@ -47,7 +47,7 @@ def test_the_models_preprocessing_is_used(digits, caplog):
     """B1: a checkpoint of 3 channels and another size reads digits as it was trained to."""
     module = digits()
     module.use_preprocess(TIMM)
-    assert module.facts == {"num_classes": 10, "img_size": 32, "in_chans": 3}
+    assert (len(module.spec.classes), module.spec.sizes()) == (10, {"img_size": 32, "in_chans": 3})
     with caplog.at_level(logging.INFO):
         assert module.preprocess == {**TIMM, "crop": 1.0}
     assert "the model's preprocessing" in caplog.text

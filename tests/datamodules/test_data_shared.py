@@ -22,7 +22,7 @@ def test_fashion_mnist(shared, cache):
     module = FashionMNIST(folder=str(shared), cache=str(cache), batch_size=128)
     module.setup()
     assert (module.train_size, module.val_size, module.test_size) == (54_000, 6_000, 10_000)
-    assert module.facts == {"num_classes": 10, "img_size": 28, "in_chans": 1}
+    assert (len(module.spec.classes), module.spec.sizes()) == (10, {"img_size": 28, "in_chans": 1})
     assert module.classes[0] == "T-shirt/top" and module.classes[9] == "Ankle boot"
     labels = module.pictures.labels
     assert np.bincount(labels[:60_000]).tolist() == [6000] * 10
@@ -56,7 +56,7 @@ def test_cifar10_jpeg(shared, cache, monkeypatch):
 
     module = make()
     assert (module.train_size, module.val_size, module.test_size) == (45_000, 5_000, 10_000)
-    assert module.facts == {"num_classes": 10, "img_size": 32, "in_chans": 3}
+    assert (len(module.spec.classes), module.spec.sizes()) == (10, {"img_size": 32, "in_chans": 3})
     assert np.bincount(module.pictures.labels[:50_000]).tolist() == [5000] * 10
     assert module.preprocess["mean"] == pytest.approx((0.491, 0.482, 0.447), abs=2e-3)  # near the original's
     assert snapshot(shared / "cifar10-jpeg") == before

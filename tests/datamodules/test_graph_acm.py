@@ -30,8 +30,8 @@ def test_types_and_sizes(acm):
         ("subject", "paper"): 4019,
     }
     assert counts == {**both, "pap": 57853, "psp": 4338213}
-    facts = acm.facts
-    assert facts["metadata"]["target"] == "paper" and facts["in_dim"] == 1902 and facts["num_classes"] == 3
+    spec, facts = acm.spec, acm.spec.sizes()
+    assert facts["metadata"]["target"] == "paper" and facts["in_dim"] == 1902 and len(spec.classes) == 3
     assert facts["metadata"]["metapaths"] == [["paper", "pap", "paper"], ["paper", "psp", "paper"]]
     assert facts["metadata"]["in_dims"] == {"paper": 1902, "author": 1902, "subject": 60}
     assert facts["metadata"]["ids"] == ["subject"] and graph["subject"].x.tolist() == list(range(60))

@@ -109,7 +109,7 @@ def test_few_words_are_sparse(words):
     dense, sparse = words(sparse_features=False), words()
     x = sparse.example().x
     assert x.layout == torch.sparse_csr and torch.equal(x.to_dense(), dense.example().x)
-    assert sparse.facts == dense.facts and sparse.example().num_nodes == 40
+    assert sparse.spec == dense.spec and sparse.example().num_nodes == 40
     assert DigitsKNN(sparse_features=True).sparse_features is True
     assert ready(DigitsKNN()).example().x.layout == torch.strided, "a third of the pixels is white, not nine tenths"
     assert ready(DigitsKNN(sparse_features=True)).example().x.layout == torch.sparse_csr

@@ -7,6 +7,7 @@ import torch
 from datamodules.graph_checks import check_parts
 from datamodules.graphs import NPZ, DigitsGraphs, DigitsKNN
 from zoo.errors import ZooError
+from zoo.spec import GraphSpec
 
 
 def arrays(**changes):
@@ -95,7 +96,7 @@ def test_bad_graphs_are_refused(graph, changes, sentence):
 
 def test_the_sound_one_is_not(graph):
     module = graph({"edge_attr": np.ones((5, 3), np.float32)})
-    assert module.facts == {"in_dim": 2, "num_classes": 3, "edge_dim": 3, "readout": None, "multilabel": False}
+    assert module.spec == GraphSpec(classes=("0", "1", "2"), in_dim=2, edge_dim=3)
     batch = module.example()
     assert batch.rows["train"].tolist() == [0, 1] and batch.edge_attr.shape == (5, 3)
     assert batch.labels.dtype == torch.int64 and not module.multilabel
@@ -205,7 +206,7 @@ def test_parts_must_lie_within():
 def test_order_of_calls():
     module = DigitsKNN()
     with pytest.raises(RuntimeError, match="setup"):
-        _ = module.facts
+        _ = module.spec
     module.setup()
     with pytest.raises(RuntimeError, match="use_positions"):
         module.use_positions({"laplacian": 4})

@@ -39,7 +39,7 @@ def test_keys_are_the_constructors(name):
     accepted = set(inspect.signature(get_class(data["_target_"])).parameters)
     assert set(data) - {"_target_"} == accepted >= SHARED
     module = instantiate(data)
-    assert isinstance(module, GraphData) and module.kind == "graph" and module.preprocess is None
+    assert isinstance(module, GraphData) and module.modality.endswith("graph") and module.preprocess is None
     assert module.seed == 5 and module.split_seed == 0
     assert [str(place) for place in module.places] == ["/somewhere", "/elsewhere"]
     assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"

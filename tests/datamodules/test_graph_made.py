@@ -13,6 +13,7 @@ from datamodules.graph_sets import dictionary_lookup, grid
 from datamodules.graphs import DictionaryLookup, DigitsGraphs, DigitsKNN
 from datamodules.images import Digits
 from zoo.errors import ZooError
+from zoo.spec import GraphSpec
 
 
 def ready(module):
@@ -32,7 +33,7 @@ def test_digits_knn_is_the_nearest_neighbour_graph():
     near = torch.from_numpy((distance < reach[:, None]) | (distance < reach[None]))
     allowed = torch.from_numpy((distance <= reach[:, None]) | (distance <= reach[None]))
     assert tied[near].all() and not tied[~allowed].any()
-    assert module.facts == {"in_dim": 64, "num_classes": 10, "edge_dim": 0, "readout": None, "multilabel": False}
+    assert module.spec == GraphSpec(classes=module.classes, in_dim=64)
     assert torch.equal(graph.x, torch.from_numpy(x / 16).float()) and module.classes == tuple("0123456789")
 
 
@@ -74,7 +75,7 @@ def test_digits_graphs_are_the_pixels():
     assert torch.equal(batch.x[:64, 2].view(8, 8)[0], torch.linspace(0, 1, 8))
     assert batch.labels[0] == digits.target[first]
     assert torch.equal(batch.edge_index[:, 224:448], grid(8, 8) + 64), "the second graph's nodes follow the first's"
-    assert module.facts == {"in_dim": 3, "num_classes": 10, "edge_dim": 0, "readout": "mean", "multilabel": False}
+    assert module.spec == GraphSpec(classes=module.classes, in_dim=3, graph_level=True)
     assert module.batch_size == 64
 
 
@@ -105,7 +106,7 @@ def test_dictionary_is_the_papers():
     assert len(every.unique(dim=0)) == 24 and (every.sort(1).values == torch.arange(4)).all()
     batch = module.example("train")
     assert batch.rows["train"].tolist() == [8 * graph + query for graph in range(6) for query in range(4)]
-    assert module.batch_size == 24 and module.facts["in_dim"] == 9 and module.facts["readout"] is None
+    assert module.batch_size == 24 and module.spec.in_dim == 9 and not module.spec.graph_level
 
 
 def test_dictionary_tests_on_pairs_that_training_never_shows():

@@ -104,7 +104,7 @@ def module(tmp_path):
 
 def test_features_replace_or_join(module):
     replaced, joined = module(features="node2vec"), module(features="both", row_normalise=True)
-    assert replaced.facts["in_dim"] == 8 and joined.facts["in_dim"] == 11
+    assert replaced.spec.in_dim == 8 and joined.spec.in_dim == 11
     assert torch.equal(joined.example().x[:, 3:], replaced.example().x)
     assert torch.allclose(joined.example().x[:, :3], torch.tensor([[0.5, 0.0, 0.5]] * 30)), "not the learned ones"
     assert replaced.example().x.layout == torch.strided

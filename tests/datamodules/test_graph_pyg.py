@@ -19,6 +19,7 @@ from datamodules import graph_pyg
 from datamodules.graph_rdf import name_blank_nodes
 from datamodules.graphs import AIFB, PPI, Actor, Amazon, CitationFull, OGBNArxiv, Planetoid, WebKB
 from zoo.errors import ZooError
+from zoo.spec import GraphSpec, RelationalGraphSpec
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_planetoid(shared, kept, name, nodes, edges, features, classes, train):
     assert listing(shared / "Planetoid") == before, "the source is never written to"
     graph = module.example()
     assert (graph.num_nodes, graph.num_edges) == (nodes, edges)
-    assert module.facts == dict(in_dim=features, num_classes=classes, edge_dim=0, readout=None, multilabel=False)
+    assert module.spec == GraphSpec(in_dim=features, classes=module.classes) and len(module.classes) == classes
     assert (module.train_size, module.val_size, module.test_size) == (train, 500, 1000)
     assert graph.rows["train"].tolist() == list(range(train)) and len(module.classes) == classes
     assert graph.x.layout == torch.sparse_csr
@@ -77,8 +78,7 @@ def test_aifb(aifb, shared):
     assert (graph.num_nodes, graph.num_edges) == (8285, 58086) and graph.x.tolist() == list(range(8285))
     assert graph.edge_type.shape == (58086,) and graph.edge_type.max() == 89
     assert (aifb.train_size, aifb.val_size, aifb.test_size) == (140, 0, 36) and aifb.val_dataloader() == []
-    expected = dict(num_classes=4, edge_dim=0, readout=None, multilabel=False, num_relations=90)
-    assert aifb.facts == expected | {"num_nodes": 8285, "in_dim": 8285}
+    assert aifb.spec == RelationalGraphSpec(classes=aifb.classes, num_relations=90, num_nodes=8285, in_dim=8285)
     assert aifb.classes == tuple(f"id{number}instance" for number in (1, 2, 3, 4))
     table = (shared / "Entities/aifb/raw/trainingSet.tsv").read_text().splitlines()[1:]
     named = [aifb.classes[label] for label in graph.labels[aifb.found.parts["train"]]]
@@ -138,7 +138,7 @@ def test_webkb(places):
     assert torch.equal(graph.x, torch.from_numpy(features).float()) and graph.edge_index.tolist() == [[0, 1], [1, 2]]
     part = np.random.default_rng(3).permutation(20) % 5
     assert graph.rows["train"].tolist() == np.flatnonzero(part < 3).tolist() and module.test_size == 4
-    assert module.facts["num_classes"] == 5
+    assert len(module.spec.classes) == 5
     for split in (-1, 10):
         with pytest.raises(ZooError, match=f"data.split_index={split} is none of the 10 splits; use 0 to 9"):
             WebKB(name="Texas", split_index=split, **places).setup()
@@ -208,7 +208,7 @@ def test_ppi(places):
         np.save(folder / f"{part}_graph_id.npy", np.repeat(np.arange(1, count + 1), 5))
     module = ready(PPI(**places))
     assert (module.train_size, module.val_size, module.test_size) == (3, 2, 2) and module.multilabel
-    assert module.facts == dict(in_dim=50, num_classes=121, edge_dim=0, readout=None, multilabel=True)
+    assert module.spec == GraphSpec(in_dim=50, classes=module.classes, targets="labels") and len(module.classes) == 121
     batch = module.example()
     assert batch.labels.shape == (10, 121) and batch.labels.is_floating_point() and batch.num_graphs == 2
     assert batch.rows["test"].tolist() == list(range(10)) and batch.edge_index.shape == (2, 20)

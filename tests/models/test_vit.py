@@ -23,8 +23,9 @@ from zoo.attention import (
 )  # fmt: skip
 from zoo.config import plain
 from zoo.errors import ZooError
+from zoo.models.fit import fit
 from zoo.models.vit import ViT, fitting_patch
-from zoo.training.parts import fill
+from zoo.spec import ImageSpec
 
 SMALL = dict(img_size=8, patch_size=2, in_chans=1, num_classes=10, dim=32, depth=2, num_heads=4)
 
@@ -183,5 +184,5 @@ def test_an_image_that_no_patch_fits_is_refused():
 
 def test_the_config_of_a_run_says_which_patch_it_was():
     """So that weights are adapted to another image size with the patches that they know."""
-    filled = fill(plain(compose("model=vit"))["model"], {"num_classes": 10, "img_size": 8, "in_chans": 1})
+    filled = fit(plain(compose("model=vit"))["model"], ImageSpec(img_size=8, in_chans=1), 10)
     assert filled["patch_size"] == 2 and zoo.build(filled).config["patch_size"] == 2

@@ -104,11 +104,12 @@ def test_the_best_epoch_and_patience():
 @pytest.mark.parametrize("model", ["gat", "gatv2", "graph_transformer"])
 def test_variants(variant, what, model):
     from zoo import build
-    from zoo.training.parts import fill
+    from zoo.spec import GraphSpec
+    from zoo.tasks.fit import fit
 
     settings = read([f"model={model}", *SMALL], oversmoothing.VARIANTS)
     config = oversmoothing.compose(settings, variant, 3, 0, Path("nowhere"))
-    built = build(fill(config["model"], {"in_dim": 5, "num_classes": 3, "edge_dim": 0, "readout": None}))
+    built = build(fit(config, GraphSpec(classes=("a", "b", "c"), in_dim=5))["model"])
     assert len(built.layers) == 3
     assert what(built) or (model, variant) == ("graph_transformer", "plain")  # which has a residual of its own
     x = torch.randn(6, 5)

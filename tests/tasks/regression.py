@@ -9,6 +9,7 @@ from zoo.tasks.totals import Step
 class Regression(Task):
     """Minimise the mean squared error."""
 
+    learns = ("numbers",)
     monitor, mode = "mae", "min"
 
     def step(self, batch, stage):

@@ -8,17 +8,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from zoo.models import Model
+from zoo.models import ImageModel
 from zoo.tasks.image_classification import ImageClassification
 
 ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1e-2, "weight_decay": 0.1}
 COSINE = {"_target_": "zoo.tasks.schedule.WarmupCosine", "_partial_": True, "warmup": 0.25, "floor": 0.1}
 
 
-class Tiny(Model):
+class Tiny(ImageModel):
     """A patch embedding with a token and positions, one block with batch norm and dropout, a norm, a head."""
-
-    reads = ("image",)
 
     def __init__(self, classes: int = 3, dim: int = 8):
         super().__init__()

@@ -9,7 +9,6 @@ from zoo.config import check, instantiate, locate, plain
 from zoo.errors import ZooError
 from zoo.training.checks import check_config
 from zoo.training.identity import config_hash, essence, flatten
-from zoo.training.parts import fill
 from zoo.training.sentences import explain
 
 
@@ -163,12 +162,3 @@ def test_the_hash_knows_what_matters():
     assert fingerprint() != fingerprint("seed=1")
     assert "ckpt_path" not in essence(compose())
     assert flatten({"a": {"b": 1, "c": [2]}, "d": {}}) == {"a.b": 1, "a.c": [2], "d": {}}
-
-
-def test_fill_takes_only_what_is_null():
-    facts = {"num_classes": 10, "img_size": 8}
-    assert fill({"num_classes": None, "img_size": 4, "score": None}, facts) == {
-        "num_classes": 10,
-        "img_size": 4,
-        "score": None,
-    }

@@ -85,10 +85,11 @@ def test_a10_compiled_in_place(tmp_path):
     """The compiler itself is slow: that names stay the plain model's is a matter of how it is called."""
     from tests.training.compose import compose
     from zoo.config import instantiate, plain
-    from zoo.training.parts import fill
+    from zoo.spec import ImageSpec
+    from zoo.tasks.fit import fit
 
     config = plain(compose(*TINY, "compile=true"))
-    facts = {"num_classes": 10, "img_size": 8, "in_chans": 1}
-    task = instantiate(config["task"], model=fill(config["model"], facts))
+    config = fit(config, ImageSpec(classes=tuple("0123456789"), img_size=8, in_chans=1))
+    task = instantiate(config["task"], model=config["model"])
     assert task.model._compiled_call_impl is not None
     assert not any("_orig_mod" in key for key in task.state_dict())

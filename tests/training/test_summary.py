@@ -8,10 +8,11 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import zoo
+from tests.test_recipes import SPECS
 from tests.training.compose import compose
-from zoo.config import plain
+from zoo.config import locate, plain
+from zoo.models.fit import fit
 from zoo.training.checks import check_config
-from zoo.training.parts import fill
 from zoo.training.summary import next_trainings, takes, without_paths
 
 CHOICES = {"model": "vit", "data": "digits", "score": "scaled_dot", "position": "learned_2d"}
@@ -63,6 +64,6 @@ def test_what_is_shared_names_no_folder_of_this_machine():
 )
 def test_predict_is_recommended_for_what_it_takes(model, what):
     """HAN reads a graph for each meta-path, which no file holds: predict refuses it."""
-    facts = {"img_size": 8, "in_chans": 1, "num_classes": 3, "in_dim": 5, "num_relations": 2, "edge_dim": 0}
-    facts["metadata"] = {"target": "paper", "metapaths": [["paper", "pap", "paper"]]}
-    assert takes(zoo.build(fill(plain(compose(f"model={model}"))["model"], facts))) == what
+    config = plain(compose(f"model={model}"))["model"]
+    spec = SPECS[locate(config["_target_"]).reads[0]]
+    assert takes(zoo.build(fit(config, spec, 3))) == what

@@ -11,6 +11,7 @@ from tests.training.compose import compose, fit
 from tests.training.conftest import environment
 from zoo.config import plain
 from zoo.errors import ZooError
+from zoo.spec import ImageSpec
 from zoo.training.checks import check_config
 from zoo.training.threads import WORK, places, threads
 
@@ -19,7 +20,7 @@ class Data:
     """So many images of 8 x 8."""
 
     def __init__(self, batch_size):
-        self.batch_size, self.facts = batch_size, {"img_size": 8}
+        self.batch_size, self.spec = batch_size, ImageSpec(img_size=8, in_chans=1)
 
 
 @pytest.fixture

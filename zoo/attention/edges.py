@@ -237,6 +237,7 @@ class GraphEdges(Pattern):
     """The edges of the graph that the model is given: stands for them in a config, alone or joined by `&` and `|`."""
 
     uses_query: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("graph", "relational_graph", "heterogeneous_graph")
 
     def on(self, edges):
         return edges

@@ -27,6 +27,8 @@ class Pattern:
 
     #: Whether `allowed` looks at the query's place; if not, there may be more queries than keys (cross-attention).
     uses_query: ClassVar[bool] = True
+    #: The modalities of data that it is for; none: any.
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def allowed(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """True where sample b's head h lets the query at place q see the key at place k; broadcasts."""

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.models import GraphModel, ImageModel, Model
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +17,10 @@ log = logging.getLogger(__name__)
 class Figures(Callback):
     """After a test, draw into `<folder>/figures` what the data allow.
 
-    Always learning curves and confusion matrix; attention_maps of `datamodule.test_images(n)`; neighbourhood and
-    attention_entropy of the graph `datamodule.example()`. A figure that cannot be drawn (a model without attention, a
-    run that only tested) is left out with a line in the log: it must not cost the run its results. Not drawn under
-    fast_dev_run.
+    Learning curves; a confusion matrix where the task counts one; of a model of images attention_maps of
+    `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`. A
+    figure that cannot be drawn (a model without attention, a run that only tested) is left out with a line in the log:
+    it must not cost the run its results. Not drawn under fast_dev_run.
 
     Args:
         folder: the run folder; metrics.csv is read from it.
@@ -30,18 +31,19 @@ class Figures(Callback):
         self.folder, self.images = Path(folder), images
 
     def on_test_end(self, trainer: Any, pl_module: LightningModule) -> None:
+        task: Any = pl_module
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         for logger in trainer.loggers:
             logger.save()  # rows may still be on their way to metrics.csv
-        draws = [self.learning_curves, self.confusion_matrix]
-        if hasattr(trainer.datamodule, "test_images"):
+        draws = [self.learning_curves, self.confusion_matrix] if "confusion" in task.results else [self.learning_curves]
+        if isinstance(task.model, ImageModel):
             draws.append(self.attention_maps)
-        if hasattr(trainer.datamodule, "example"):
+        if isinstance(task.model, GraphModel):
             draws += [self.neighbourhood, self.attention_entropy]
         for draw in draws:
             png = self.folder / "figures" / f"{draw.__name__}.png"
-            _try(draw, trainer, pl_module, png)
+            _try(draw, trainer, task, png)
 
     def learning_curves(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import learning_curves
@@ -54,10 +56,8 @@ class Figures(Callback):
     def confusion_matrix(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import confusion_matrix
 
-        counts = task.results.get("confusion")
-        if counts is None:
-            raise ZooError(f"{type(task).__name__} counts no confusion matrix.")
-        confusion_matrix(counts, _classes(trainer, len(counts)), png)
+        counts = task.results["confusion"]
+        confusion_matrix(counts, _classes(task.model, len(counts)), png)
 
     def attention_maps(self, trainer: Any, task: Any, png: Path) -> None:
         from zoo.inspect.maps import attention_maps
@@ -70,7 +70,7 @@ class Figures(Callback):
         probabilities, maps = predict(task.model, images)
         if maps is None:
             raise ZooError(f"{type(task.model).__name__} has no attention to patches.")
-        names = _classes(trainer, probabilities.shape[-1])
+        names = _classes(task.model, probabilities.shape[-1])
         pairs = zip(labels.tolist(), probabilities.argmax(-1).tolist(), strict=True)
         titles = [names[true] if true == said else f"{names[true]}\nnot {names[said]}" for true, said in pairs]
         attention_maps(to_pixels(images, Preprocess(**data.preprocess)), maps, png, titles)
@@ -81,8 +81,7 @@ class Figures(Callback):
         graph = trainer.datamodule.example()
         weights = next(iter(weights_of(task.model, graph).values()))
         labels = _node_labels(graph)
-        classes = getattr(trainer.datamodule, "classes", None)
-        plot_neighbourhood(weights, interesting_node(weights, labels), png, labels, classes)
+        plot_neighbourhood(weights, interesting_node(weights, labels), png, labels, task.model.classes)
 
     def attention_entropy(self, trainer: Any, task: Any, png: Path) -> None:
         from zoo.inspect.graphs import plot_entropy, weights_of
@@ -99,9 +98,9 @@ def _node_labels(graph: Any) -> Tensor | None:
     return labels if scored is None or labels.ndim > 1 else labels.where(scored, -1)
 
 
-def _classes(trainer: Any, n: int) -> list[str]:
-    """Names of the classes, their numbers where the data give none."""
-    return list(getattr(trainer.datamodule, "classes", None) or map(str, range(n)))
+def _classes(model: Model, n: int) -> list[str]:
+    """Names of the classes, their numbers where nobody has told."""
+    return list(model.classes or map(str, range(n)))
 
 
 def _try(draw: Callable, trainer: Trainer, task: LightningModule, png: Path) -> None:

@@ -23,7 +23,7 @@ def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Modu
     from zoo.config import locate
     from zoo.inspect.size import measure
     from zoo.inspect.words import sentence
-    from zoo.models.protocol import OfPatches
+    from zoo.models import Model
     from zoo.training.identity import flatten
 
     where, most = repr(str(file or name)), checked.Most(numbers=10**13, tensors=5000)
@@ -41,10 +41,8 @@ def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Modu
     rows.append(("parameters", f"{sum(parameter.numel() for parameter in model.parameters()):,}"))
     if channels and height and (flops := measure(model, (channels, height, width)).flops):
         rows.append(("operations", f"{_count(flops)}FLOPs for one image (2 a multiply-add)"))
-    if isinstance(model, OfPatches):
-        rows.append(("tokens", f"{model.grid[0]} x {model.grid[1]} patches + {model.num_prefix_tokens} before them"))
-    if paths := getattr(model, "metapaths", None):
-        rows.append(("meta-paths", ", ".join("-".join(path) for path in paths)))
+    if isinstance(model, Model):
+        rows += model.describe().items()
     told = ("attention.", "position.", "metadata.")  # in the rows above; what is off or null says nothing
     leaves = {key: value for key, value in flatten(whole).items() if value and not key.endswith("_")}
     rows += [(key, value) for key, value in leaves.items() if not key.startswith(told)]

@@ -17,12 +17,14 @@ from zoo.errors import ZooError, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zoo.models import GraphModel
+
 ROWS = 20  # lines of a table
 TOP = 3  # classes of each node
 TARGETS = ("y", "train_mask", "val_mask", "test_mask")  # of data=npz; nothing here looks at them
 
 
-def predict_graph(model: Any, run: str, file: Path, node: int | None, top: int | None, png: Path) -> None:
+def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top: int | None, png: Path) -> None:
     """Print the classes of the nodes, or of the graph where the model pools; draw where `node` looks."""
     import torch
     from torch.nn import functional as F
@@ -37,7 +39,7 @@ def predict_graph(model: Any, run: str, file: Path, node: int | None, top: int |
         logits = model.forward(*model.inputs(graph)).float()
     shares = logits.sigmoid() if several else logits.softmax(-1)
     classes = model.classes or tuple(map(str, range(shares.shape[1])))
-    pooled = getattr(model, "readout", None) is not None
+    pooled = model.pools
     said = None if pooled or several else shares.argmax(-1)
     drawn: Path | str
     try:  # before anything is printed
@@ -65,11 +67,11 @@ def trained(run: str) -> Mapping[str, Any]:
     return {key: part if isinstance(part, dict) else {} for key, part in parts.items()}
 
 
-def read(model: Any, file: Path, data: Mapping[str, Any]) -> Any:
+def read(model: GraphModel, file: Path, data: Mapping[str, Any]) -> Any:
     """The graph of a file as the model takes it, checked as data=npz checks its own.
 
     Args:
-        model: its `config` and `edge_dim` say what is read: x [N, F], edge_index [2, E], edge_attr [E, A] and edge_type [E].
+        model: its sizes say what is read: x [N, F], edge_index [2, E], edge_attr [E, A] and edge_type [E].
             Where it knows nodes by number, x may be left out.
         data: the config of the data that the model was trained on.
 
@@ -89,8 +91,7 @@ def read(model: Any, file: Path, data: Mapping[str, Any]) -> Any:
             f"The run learned from features that node2vec made of its own graph (data.features={data['features']}); those "
             "of another graph would mean something else. Train with data.features=null to predict on others."
         )
-    kind, width, edge_dim = type(model).__name__, model.config.get("in_dim"), getattr(model, "edge_dim", 0)
-    numbered = getattr(model, "num_nodes", None)
+    kind, width, edge_dim, numbered = type(model).__name__, model.in_dim, model.edge_dim, model.num_nodes
     found = _arrays(file)
     _check_names(model, kind, file, found.keys(), numbered is not None)
     if numbered is not None:
@@ -107,13 +108,13 @@ def read(model: Any, file: Path, data: Mapping[str, Any]) -> Any:
         raise ZooError(f"{file}: edge_attr has {edge_attr.shape[1]} features, but {kind} was made for {edge_dim}.")
     if data.get("row_normalise") and numbered is None:
         graph.x = normalised(graph.x)
-    add_positions([graph], getattr(model, "wants", {}))
+    add_positions([graph], model.wants)
     like = next(model.parameters())
     return graph.apply(lambda each: each.to(like) if each.is_floating_point() else each)
 
 
 def draw(
-    model: Any, graph: Any, node: int | None, labels: Tensor | None, classes: Sequence[str], png: Path
+    model: GraphModel, graph: Any, node: int | None, labels: Tensor | None, classes: Sequence[str], png: Path
 ) -> tuple[int, Path]:
     """The first layer's weights of a node's edges; (the node, the file)."""
     from zoo.inspect.graphs import interesting_node, plot_neighbourhood, weights_of
@@ -123,9 +124,9 @@ def draw(
     return node, plot_neighbourhood(weights, node, png, labels, classes).absolute()
 
 
-def _check_names(model: Any, kind: str, file: Path, given: Any, numbered: bool) -> None:
-    needed = ["edge_index", *["x"] * (not numbered), *["edge_attr"] * bool(getattr(model, "edge_dim", 0))]
-    needed += ["edge_type"] * ("num_relations" in model.config)
+def _check_names(model: GraphModel, kind: str, file: Path, given: Any, numbered: bool) -> None:
+    needed = ["edge_index", *["x"] * (not numbered), *["edge_attr"] * bool(model.edge_dim)]
+    needed += ["edge_type"] * (model.num_relations is not None)
     missing = [name for name in needed if name not in given]
     if missing:
         there = ", ".join(sorted(given)) or "nothing"

@@ -56,14 +56,16 @@ def run(options: argparse.Namespace) -> None:
 def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
     """The config of a model of conf/model, with what its data decide filled in."""
     from zoo.config import check, instantiate, plain
-    from zoo.training.parts import fill
+    from zoo.models.fit import check_reads
+    from zoo.tasks.fit import fit
 
     config = conf.compose_train([f"model={name}", *changes])
-    model = plain(config.model)
-    check({"model": model})
+    chosen = plain({"model": config.model, "task": config.task})
+    check(chosen)
     data = instantiate(config.data)
+    check_reads(chosen["model"], data.modalities, type(data).__name__)
     data.setup()
-    return fill(model, data.facts)
+    return fit(chosen, data.spec)["model"]
 
 
 def describe_run(folder: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.inspect.maps import PatchMaps
-    from zoo.models.protocol import Model
+    from zoo.models import ImageModel, Model
 
 BATCH = 32
 DRAWN = 12  # images of a folder that the figure shows
@@ -122,15 +122,19 @@ def _names(sources: Sequence[str]) -> list[str]:
 
 def _is_graph(model: "Model", source: str, node: int | None) -> bool:
     """Whether a graph is given to a model of graphs; False for images to one of images; anything else is refused."""
-    from zoo.training.summary import IMAGE, takes
+    from zoo.spec import WORDS
+    from zoo.training.summary import INPUTS, takes
 
     kind, given = type(model).__name__, takes(model)
     of_graph = source.lower().endswith(".npz")
     if given is None:
-        raise ZooError(f"{kind} reads several types of node and a graph for each meta-path, which no file holds here.")
-    if of_graph and given == IMAGE:
+        what = " or ".join(WORDS[each] for each in model.reads)
+        raise ZooError(
+            f"{kind} reads {what}, which no file holds here: predict is for images and graphs of one type of node."
+        )
+    if of_graph and given == INPUTS["image"]:
         raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
-    if not of_graph and given != IMAGE:
+    if not of_graph and given != INPUTS["image"]:
         raise ZooError(f"{kind} takes a graph, not {source}; give an .npz with x [N, F] and edge_index [2, E].")
     if not of_graph and node is not None:
         raise ZooError(f"--node {node} is of a graph, and {source} is none; leave it out.")
@@ -203,7 +207,7 @@ def _shortened(name: str, most: int = 18) -> str:
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
 
 
-def _draw(inputs: "Tensor", maps: "PatchMaps", model: "Model", png: Path, titles: list[str]) -> Path:
+def _draw(inputs: "Tensor", maps: "PatchMaps", model: "ImageModel", png: Path, titles: list[str]) -> Path:
     from zoo.inspect.maps import attention_maps
     from zoo.inspect.preprocess import to_pixels
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zoo.attention import EdgeWeights, record_attention
 from zoo.errors import ZooError
 from zoo.inspect.plots import COLOURS, new_figure, save
-from zoo.models.base import reads
+from zoo.models.base import GraphModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def weights_of(model: nn.Module, data: Any) -> dict[str, EdgeWeights]:
 
     Raises: ZooError if the model takes no graph, holds no attention, or attends to all nodes instead of along edges.
     """
-    if not reads(model, "graph"):
+    if not isinstance(model, GraphModel):
         raise ZooError(f"{type(model).__name__} takes no graph: it does not say that it reads one.")
     modes = {module: module.training for module in model.modules()}
     like = next(model.parameters())

@@ -11,7 +11,7 @@ from torch import nn
 
 from zoo.attention import And, Attention, Full, GraphEdges, Or, Pattern, Position, Score, SkipPrefix
 from zoo.config import locate
-from zoo.models.base import reads
+from zoo.models.base import GraphModel
 
 HANDED = ("prefix", "edge_dim")  # settings with a default that a model decides, not a user
 
@@ -66,7 +66,7 @@ def _pattern(model: nn.Module, module: nn.Module) -> Pattern:
     from zoo.layers.relational import RelationalAttention
 
     own: Any = getattr(module, "pattern", None) or Full()
-    of_graphs = reads(model, "graph") or any(isinstance(each, GraphAttention) for each in model.modules())
+    of_graphs = isinstance(model, GraphModel) or any(isinstance(each, GraphAttention) for each in model.modules())
     if not of_graphs or not isinstance(module, Attention | RelationalAttention):
         return own
     along: Any = getattr(model, "pattern", None) or GraphEdges()

@@ -1,5 +1,7 @@
 """What every model says of itself; tasks, figures and commands ask this, and no model by its name."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import nn
@@ -55,7 +57,49 @@ class Model(nn.Module):
             kind = type(self).__name__
             raise ZooError(f"{kind} has no set_grad_checkpointing(); set task.grad_checkpointing=false.")
 
+    def describe(self) -> dict[str, str]:
+        """What `zoo info` tells of it beside its sizes."""
+        return {}
 
-def reads(model: nn.Module, modality: str) -> bool:
-    """Whether a model reads a modality; False for a layer that stands alone, which does not say."""
-    return isinstance(model, Model) and modality in model.reads
+
+class ImageModel(Model):
+    """A model of images [B, C, H, W].
+
+    Attributes:
+        grid: (rows, cols) of its patches, where tokens are patches of the image; else None.
+        num_prefix_tokens: tokens before the patches (class, registers).
+        has_class_token: whether the first of them is a class token.
+    """
+
+    reads = ("image",)
+
+    grid: tuple[int, int] | None = None
+    num_prefix_tokens: int = 0
+    has_class_token: bool = False
+
+    def describe(self) -> dict[str, str]:
+        if self.grid is None:
+            return {}
+        return {"tokens": f"{self.grid[0]} x {self.grid[1]} patches + {self.num_prefix_tokens} before them"}
+
+
+class GraphModel(Model):
+    """A model of graphs. `inputs(data)` reads a PyTorch Geometric `Data` (or `HeteroData`).
+
+    Attributes:
+        in_dim: width of a node's features.
+        edge_dim: width of an edge's features, 0: none are read.
+        num_nodes: of a model that knows nodes by number, how many; else None.
+        num_relations: of a model that reads `edge_type`, how many there are; else None.
+        pools: whether a row is a graph, not a node.
+        wants: what has to be computed with the graph for its position: {"laplacian": 8}.
+    """
+
+    reads = ("graph",)
+
+    in_dim: int
+    edge_dim: int = 0
+    num_nodes: int | None = None
+    num_relations: int | None = None
+    pools: bool = False
+    wants: Mapping[str, int] = MappingProxyType({})

@@ -4,17 +4,15 @@ from torch import Tensor, nn
 
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.models.base import Model
+from zoo.models.base import ImageModel
 
 
 @declared
-class CNN(Model):
+class CNN(ImageModel):
     """Stages of [3x3 convolution, batch norm, ReLU] x 2 and a 2x2 max pool, then mean pooling and a linear head.
 
     A VGG in miniature (Simonyan and Zisserman 2015) with batch norm. Images [B, C, H, W] -> logits [B, num_classes].
     """
-
-    reads = ("image",)
 
     def __init__(
         self, in_chans: int = 3, num_classes: int = 10, widths: tuple[int, ...] = (64, 128, 256), dropout: float = 0.0,

@@ -30,13 +30,13 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, readout_of, xavier
 from zoo.layers.graph import check_features, graph_of, make_edges, read, thinned
-from zoo.models.base import Model
+from zoo.models.base import GraphModel
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
 @declared
-class GAT(Model):
+class GAT(GraphModel):
     """Nodes [N, in_dim] and edges -> logits [N, num_classes], or one row a graph with a readout.
 
         h_1 = layer_1(embed(x) + position)
@@ -64,8 +64,6 @@ class GAT(Model):
     Raises:
         ZooError: a position that is none of a graph's, an unknown readout, inputs that do not fit.
     """
-
-    reads = ("graph",)
 
     def __init__(
         self,
@@ -98,19 +96,19 @@ class GAT(Model):
             raise ZooError(f"depth is a number of layers, at least 1; got {depth}.")
         self.in_dim, self.num_classes, self.edge_dim = in_dim, num_classes, edge_dim
         self.self_loops, self.drop_edge = self_loops, drop_edge
-        self.readout = readout_of(readout)
+        self.readout, self.pools = readout_of(readout), readout is not None
         head = nn.Linear if head is None and readout else head
         hidden = num_heads * head_dim
         self.embed = None if embed is None else embed(in_dim, hidden)
         start = in_dim if embed is None else hidden
         place = partial(build, position, dim=start, num_heads=num_heads, head_dim=head_dim)
         given: Position = place() or Position()
-        if type(given) is not Position and not hasattr(given, "wants"):
+        if type(given) is not Position and not given.wants:
             raise ZooError(
                 f"{type(given).__name__} goes by the order of a sequence, and nodes have none: "
                 "take position=laplacian, random_walk or shortest_path."
             )
-        self.wants: dict[str, int] = getattr(given, "wants", {})
+        self.wants = given.wants
         self.position = given if "tokens" in given.acts_on else Position()
         inside = given.acts_inside
         bound, attention = unbind(attention or GAT_ATTENTION, "pattern")

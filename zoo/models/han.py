@@ -15,13 +15,13 @@ from zoo.errors import ZooError
 from zoo.layers import GraphLayer, xavier
 from zoo.layers.graph import graph_of, make_edges, thinned
 from zoo.layers.semantic import SemanticAttention
-from zoo.models.base import Model
+from zoo.models.base import GraphModel
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
 
 @declared
-class HAN(Model):
+class HAN(GraphModel):
     """Nodes of one type, a graph for each meta-path between them -> logits [N, num_classes].
 
         z^p = act(attention_p(x along meta-path p))        node level: an attention of its own for each meta-path
@@ -40,7 +40,7 @@ class HAN(Model):
         ZooError: no meta-path, or another number of graphs than of meta-paths.
     """
 
-    reads = ("graph",)
+    reads = ("heterogeneous_graph",)
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class HAN(Model):
         init: Callable[[nn.Module], None] = xavier,
     ):
         super().__init__()
-        self.num_classes, self.self_loops, self.drop_edge = num_classes, self_loops, drop_edge
+        self.in_dim, self.num_classes, self.self_loops, self.drop_edge = in_dim, num_classes, self_loops, drop_edge
         self.target, self.metapaths = metadata["target"], [tuple(path) for path in metadata["metapaths"]]
         if not self.metapaths:
             raise ZooError("HAN attends along meta-paths, and these data name none.")
@@ -77,6 +77,9 @@ class HAN(Model):
         self.head = nn.Linear(num_heads * head_dim, num_classes)
         for module in self.modules():
             init(module)
+
+    def describe(self) -> dict[str, str]:
+        return {"meta-paths": ", ".join("-".join(path) for path in self.metapaths)}
 
     def inputs(self, data: Any) -> tuple:
         """What forward takes of a PyTorch Geometric `HeteroData`: (x, one edge_index a meta-path)."""

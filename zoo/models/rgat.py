@@ -13,11 +13,11 @@ from zoo.declared import declared
 from zoo.layers import xavier
 from zoo.layers.graph import FeatureDropout, graph_of, make_edges, read
 from zoo.layers.relational import RelationalAttention
-from zoo.models.base import Model
+from zoo.models.base import GraphModel
 
 
 @declared
-class RGAT(Model):
+class RGAT(GraphModel):
     """Nodes, edges and their relations -> logits [N, num_classes].
 
         h_l = relu(layer_l(h_{l-1}))            heads side by side; the last layer averages its heads and has no relu
@@ -31,7 +31,7 @@ class RGAT(Model):
         act: factory. dropout: of features, in front of every layer but the nodes' numbers. init: called on every module.
     """
 
-    reads = ("graph",)
+    reads = ("relational_graph",)
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class RGAT(Model):
     ):
         super().__init__()
         self.in_dim, self.num_classes, self.num_nodes, self.edge_dim = in_dim, num_classes, num_nodes, edge_dim
+        self.num_relations = num_relations
         hidden = num_heads * head_dim
         make = partial(attention, num_relations=num_relations, edge_dim=edge_dim)
         first = [make(in_dim if i == 0 else hidden, num_heads, head_dim) for i in range(depth - 1)]

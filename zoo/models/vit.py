@@ -18,12 +18,11 @@ from zoo.attention import Attention, ConcatHeads, Full, Global, Learned2D, Patte
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
-from zoo.models.base import Model
+from zoo.models.base import ImageModel
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
 
 
-@declared
 def fitting_patch(img_size: int | tuple[int, int], most: int = 256) -> int:
     """The side of a patch where none is given: of the divisors of the image's sides, the nearest to their square root.
 
@@ -47,7 +46,8 @@ def fitting_patch(img_size: int | tuple[int, int], most: int = 256) -> int:
     return min(sizes, key=lambda p: abs(p - side**0.5))
 
 
-class ViT(Model):
+@declared
+class ViT(ImageModel):
     """Images [B, C, H, W] -> logits [B, num_classes].
 
         tokens = [class; registers; patches(x)] + position
@@ -72,8 +72,6 @@ class ViT(Model):
     Raises:
         ZooError: sizes that do not divide, an unknown pool, pooling a class token that is not there.
     """
-
-    reads = ("image",)
 
     def __init__(
         self,
@@ -117,7 +115,7 @@ class ViT(Model):
         self.grad_checkpointing = False
 
         self.patch_embed = PatchEmbed((height, width), patch_size, in_chans, dim, bias=not pre_block_norm)
-        self.grid = self.patch_embed.grid
+        self.grid, self.has_class_token = self.patch_embed.grid, class_token
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.empty(1, reg_tokens, dim)) if reg_tokens else None
         place = partial(

@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> None:
         raise ZooError(f"{wrong[0]!r} is no setting of this study; it takes data=... and data.key=...")
     folders.register()
     data = instantiate(plain(conf.compose_train(["paths.run=.", *(words or ["data=digits_knn"])]))["data"])
-    if getattr(data, "kind", None) != "graph":
+    if not {"graph", "heterogeneous_graph"} & set(data.modalities):
         raise ZooError(f"{type(data).__name__} is no graph; these baselines are of graphs, take data=cora or the like.")
     data.prepare_data()
     data.setup()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo.config import instantiate
 from zoo.errors import ZooError
-from zoo.training import parts
+from zoo.models.fit import check_reads, encodings
 from zoo.training.run import train
 
 
@@ -49,9 +49,11 @@ def load(config: Mapping[str, Any]) -> Any:
     """The data, set up. Raises ZooError where they are not one graph of one kind of node, one label each, with a
     validation part."""
     data = instantiate(config["data"])
-    if getattr(data, "kind", None) != "graph" or data.loader != "full":
+    if "graph" not in data.modalities or data.loader != "full":
         raise ZooError("This study is on one full graph; take data=cora or data=digits_knn, and data.loader=full.")
-    parts.ask_for_positions(data, config["model"])
+    check_reads(config["model"], data.modalities, type(data).__name__)
+    if wanted := encodings(config["model"]):
+        data.use_positions(wanted)
     data.prepare_data()
     data.setup()
     if data.found.whole or data.found.target or data.multilabel or not data.val_size:

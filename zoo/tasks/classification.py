@@ -10,6 +10,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassF1S
 
 from zoo.config import instantiate
 from zoo.errors import ZooError
+from zoo.spec import TARGETS, Spec
 from zoo.tasks.task import RowMetric, Task
 from zoo.tasks.totals import Step
 
@@ -38,6 +39,7 @@ class Classification(Task):
     Raises: ZooError on a model without outputs, labels that are not of that kind, or rows that do not match them.
     """
 
+    learns = ("class", "labels")
     monitor, mode = "accuracy", "max"
 
     def __init__(
@@ -68,6 +70,14 @@ class Classification(Task):
         self.num_classes, self.multilabel = self.model.num_classes, bool(multilabel)
         self.label_smoothing = label_smoothing
         self.mixing = instantiate(self.hparams["mixing"]) if mixing else None
+
+    @classmethod
+    def complete(cls, config: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+        several, given = spec.targets == "labels", config.get("multilabel")
+        if given is not None and given != several:
+            said = str(given).lower()
+            raise ZooError(f"task.multilabel={said}, but the data has {TARGETS[spec.targets]} a row; leave it out.")
+        return {**config, "multilabel": several}
 
     def step(self, batch: Any, stage: str) -> Step:
         labels, rows = labelled(batch, stage)

@@ -49,6 +49,8 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
         construct.check(construct.resolve(settings, lambda name, at: declared.find(name, "train", at)))
     except ZooError as error:
         raise ZooError(f"{where}: {error}") from None
+    if config is None and "model" not in changes:
+        raise ZooError(f"{str(path)!r} has no config to build the model from; pass the model itself, as model=...")
     if "model" not in changes:
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
         settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}"), config)

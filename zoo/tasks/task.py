@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,6 +16,7 @@ from zoo.config import plain
 from zoo.errors import ZooError, nearest
 from zoo.models.base import Model
 from zoo.models.factory import build_model
+from zoo.spec import TARGETS, Spec
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.schedule import build_schedule
 from zoo.tasks.totals import Step, Totals, wide
@@ -59,6 +60,9 @@ class Task(LightningModule):
     Raises: ZooError on settings out of range, a linear probe of a model without a linear head, or a checkpoint of
         another architecture.
     """
+
+    #: Kinds of targets (`zoo.spec.TARGETS`) that it learns from.
+    learns: ClassVar[tuple[str, ...]] = tuple(TARGETS)
 
     monitor: str = "loss"
     mode: str = "min"
@@ -113,6 +117,19 @@ class Task(LightningModule):
         self.save_hyperparameters(nodes, logger=False)
 
     # ---- what a task says
+
+    @classmethod
+    def outputs(cls, spec: Spec) -> int:
+        """How many numbers a model must give for each row of such data. Raises: ZooError for targets of another kind."""
+        if spec.targets not in cls.learns:
+            wanted, there = " or ".join(TARGETS[kind] for kind in cls.learns), TARGETS[spec.targets]
+            raise ZooError(f"{cls.__name__} learns from {wanted} a row, and the data has {there}; take another task=.")
+        return len(spec.classes) or spec.num_targets
+
+    @classmethod
+    def complete(cls, config: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+        """The task's own config with what the data decide in place of nulls."""
+        return dict(config)
 
     def step(self, batch: Any, stage: str) -> Step:
         """One batch through the model, at "train", "val" or "test"."""

@@ -10,7 +10,9 @@ from lightning.pytorch import Callback, LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from zoo.config import instantiate, plain
-from zoo.training import parts, resume
+from zoo.models.fit import check_reads, encodings, label
+from zoo.tasks.fit import fit
+from zoo.training import resume
 from zoo.training.callbacks import Stopwatch
 from zoo.training.checks import check_config
 from zoo.training.folders import begin
@@ -74,7 +76,9 @@ def train(
     # data -> what they decide about the model -> the model, in its task
     if data is None:
         data = instantiate(settings["data"])
-        parts.ask_for_positions(data, settings["model"])
+        check_reads(settings["model"], data.modalities, type(data).__name__)
+        if wanted := encodings(settings["model"]):
+            data.use_positions(wanted)
         if settings["init"]:
             from zoo import pretrained
 
@@ -113,18 +117,19 @@ def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]
         config: plain, of conf/train.yaml.
         data: a data module that was set up.
     """
-    model: Any = parts.fill(config["model"], data.facts)
-    parts.check_filled("model", model, data.facts)
-    given = model  # what the task is given: a config to build, or a model with its weights
+    spec = data.spec
+    settings = fit(config, spec)
+    given: Any = settings["model"]  # what the task is given: a config to build, or a model with its weights
     if config["init"]:
         from zoo import pretrained
 
-        given, changed = pretrained.initialise(model, config["init"], data.facts)
+        given, changed = pretrained.initialise(
+            given, config["init"], {**spec.sizes(), "num_classes": given["num_classes"]}
+        )
         log.info(f"weights from {config['init']}; {len(changed)} tensors changed to fit")
         for line in changed:
             log.info(f"  {line}")
-        model = given.config  # what is trained, not what the command line would have built
-    settings = {**config, "model": model, "task": parts.fill(config["task"], data.facts)}
+        settings["model"] = given.config  # what is trained, not what the command line would have built
     task = instantiate(settings["task"], model=given)
-    parts.label(task.model, data)
+    label(task.model, spec)
     return task, settings

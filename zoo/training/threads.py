@@ -10,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from zoo.errors import ZooError
+from zoo.spec import ImageSpec
 
 #: Multiply-adds of a step's forward pass, about, from which on a second thread gains more than waiting for it costs.
 WORK = 5e8
@@ -60,11 +61,10 @@ def computing(number: int | None) -> Iterator[None]:
 
 def places(data: Any) -> int:
     """Tokens, about, or nodes that a training step reads."""
-    side = data.facts.get("img_size")
-    if side is None:
+    spec = data.spec
+    if not isinstance(spec, ImageSpec):
         return int(data.example("train").num_nodes)
-    height, width = (side, side) if isinstance(side, int) else side
-    return int(data.batch_size) * min(height * width // 4, TOKENS)
+    return int(data.batch_size) * min(spec.img_size**2 // 4, TOKENS)
 
 
 def kept_threads(folder: Path | None) -> int | None:

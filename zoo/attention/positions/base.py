@@ -1,5 +1,7 @@
 """The three places where position can enter, and a wrapper for sequences that begin with tokens without a place."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,15 @@ class Position(nn.Module):
 
     #: How many leading tokens (class, registers) `embed` has entries of its own for.
     prefix: int = 0
+    #: The modalities of data that it is for; none: any.
+    reads: ClassVar[tuple[str, ...]] = ()
+    #: What of a graph has to be computed with the data for it, and the argument that says how much: ("laplacian", "k").
+    encoding: ClassVar[tuple[str, str] | None] = None
+
+    @property
+    def wants(self) -> dict[str, int]:
+        """What has to be computed with the data, and how much of it: {"laplacian": 8}."""
+        return {} if self.encoding is None else {self.encoding[0]: getattr(self, self.encoding[1])}
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         """Tokens [B, N, dim] before the first block -> tokens with their places in them."""

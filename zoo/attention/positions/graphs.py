@@ -10,6 +10,8 @@ from zoo.attention.positions.base import Position
 from zoo.declared import declared
 from zoo.errors import ZooError
 
+GRAPHS = ("graph", "relational_graph")
+
 
 @declared
 class Laplacian(Position):
@@ -19,13 +21,12 @@ class Laplacian(Position):
     it. Dwivedi and Bresson 2021, section 2.1.
     """
 
+    reads = GRAPHS
+    encoding = ("laplacian", "k")
+
     def __init__(self, dim: int, k: int = 8):
         super().__init__()
         self.k, self.map = k, nn.Linear(k, dim, bias=False)
-
-    @property
-    def wants(self) -> dict[str, int]:
-        return {"laplacian": self.k}
 
     def embed(self, x, pos):
         _check(pos, self.k, "laplacian")
@@ -41,13 +42,12 @@ class RandomWalk(Position):
     Dwivedi et al. 2022, section 3.2.
     """
 
+    reads = GRAPHS
+    encoding = ("random_walk", "k")
+
     def __init__(self, dim: int, k: int = 16):
         super().__init__()
         self.k, self.map = k, nn.Linear(k, dim, bias=False)
-
-    @property
-    def wants(self) -> dict[str, int]:
-        return {"random_walk": self.k}
 
     def embed(self, x, pos):
         _check(pos, self.k, "random_walk")
@@ -62,14 +62,13 @@ class ShortestPath(Position):
     of lengths [N, N] (from the query's node to the key's); made for pattern=full: along edges all lengths are 0 or 1.
     """
 
+    reads = GRAPHS
+    encoding = ("shortest_path", "farthest")
+
     def __init__(self, num_heads: int, farthest: int = 8):
         super().__init__()
         self.farthest = farthest
         self.table = nn.Parameter(torch.zeros(num_heads, farthest + 2))
-
-    @property
-    def wants(self) -> dict[str, int]:
-        return {"shortest_path": self.farthest}
 
     def bias(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
         if q_pos.ndim != 2:

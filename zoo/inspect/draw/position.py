@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @torch.no_grad()
 def draw(position: Position, sizes: Sizes) -> Figure:
     """A row of panels for each hook that the position has; a position of graphs on a graph."""
-    if wants := getattr(position, "wants", None):
+    if wants := position.wants:
         return graph.draw(position, wants, sizes)
     hooks = [name for name in HOOKS if getattr(type(position), name) is not getattr(Position, name)]
     name, words = f"{title(position)}: {equation(position)}", []

@@ -1,0 +1,101 @@
+"""From a model's config and what the data are to the config of a model that fits them, or one sentence why none does."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+from zoo.attention import Pattern, Position
+from zoo.config import argument_types, locate
+from zoo.errors import ZooError
+from zoo.models.base import Model
+from zoo.spec import WORDS, Spec
+
+
+def check_reads(config: Mapping[str, Any], modalities: Sequence[str], data: str = "The data") -> None:
+    """Refuse a model, or a part of it, that is for other data; nothing needs to be loaded for that.
+
+    Args:
+        config: of the model, with a `_target_`. A class in it that has `reads` is for data of these modalities alone.
+        modalities: what the data can be read as. data: how the sentence calls them.
+    """
+    for node in _targets(config):
+        kind = _part(node, Model, Pattern, Position)
+        if kind is not None and kind.reads and not set(kind.reads) & set(modalities):
+            hint = "take other data=, or another model=" if issubclass(kind, Model) else "take another, or other data="
+            raise ZooError(
+                f"{kind.__name__} is for {_words(kind.reads)}, and {data} holds {_words(modalities)}; {hint}."
+            )
+
+
+def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
+    """The config with what the data decide in place of its nulls.
+
+    Args:
+        config: of the model, plain. spec: of the data. outputs: numbers that the task wants of the model for each row.
+
+    Raises: ZooError for a size that is set and is not the data's, or one that the data does not tell.
+    """
+    kind = locate(config["_target_"])
+    sizes = {**spec.sizes(), "num_classes": outputs}
+    open_ = {**sizes, **spec.usual()}
+    made = {key: open_.get(key) if value is None else value for key, value in config.items()}
+    for key, value in made.items():
+        if value and key in sizes and not _same(value, sizes[key]):
+            raise ZooError(_refusal(key, value, sizes[key]))
+    if isinstance(kind, type) and issubclass(kind, Model):
+        made = kind.complete(made)
+    hints = argument_types(kind)
+    missing = [key for key, value in made.items() if value is None and type(None) not in hints.get(key, {type(None)})]
+    if missing:
+        raise ZooError(
+            f"model.{', '.join(missing)} must be known, and {WORDS.get(spec.modality, spec.modality)} do not tell; set it."
+        )
+    return made
+
+
+def encodings(config: Mapping[str, Any]) -> dict[str, int]:
+    """What of a graph must be computed with the data, since a position of the model reads it: {"laplacian": 8}."""
+    found = {}
+    for node in _targets(config):
+        kind = _part(node, Position)
+        if kind is not None and kind.encoding:
+            what, argument = kind.encoding
+            found[what] = node.get(argument, signature(kind).parameters[argument].default)
+    return found
+
+
+def label(model: Model, spec: Spec) -> None:
+    """Let the model know how its inputs were prepared and what its outputs are called; both are saved with it."""
+    model.preprocess, model.classes = spec.preprocess, spec.classes or None
+
+
+def _part(node: Mapping[str, Any], *kinds: type) -> Any:
+    """The class that a node names, if it is of these kinds."""
+    found: Any = locate(node["_target_"])
+    return found if isinstance(found, type) and issubclass(found, kinds) else None
+
+
+def _targets(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping with a `_target_`, outermost first."""
+    if isinstance(node, Mapping) and "_target_" in node:
+        yield node
+    for value in node.values() if isinstance(node, Mapping) else node if isinstance(node, list | tuple) else ():
+        yield from _targets(value)
+
+
+def _words(modalities: Sequence[str]) -> str:
+    return " or ".join(WORDS.get(modality, modality) for modality in modalities)
+
+
+def _same(value: Any, size: Any) -> bool:
+    """Whether a size that was set is the data's: a side stands for a square."""
+    return value == size or (isinstance(value, list | tuple) and tuple(value) == (size, size))
+
+
+def _refusal(key: str, value: Any, size: Any) -> str:
+    if key == "num_classes":
+        return f"model.num_classes={value}, but the data wants {size} outputs of the model; leave it out."
+    if size is None:
+        return f"model.{key}={value}, but the data has no such thing; leave it out."
+    or_data = f", or set data.{key}={value}" if key in ("img_size", "in_chans") else ""
+    return f"model.{key}={value}, but the data has {size}; leave it out{or_data}."

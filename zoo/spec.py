@@ -1,0 +1,118 @@
+"""What data are: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
+
+A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph"; text, series and
+pairs of sequences get a record here when they come. What is known of data before anything is loaded is the word alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from zoo.preprocess import Preprocess
+
+#: What a row's target can be.
+TARGETS = {"class": "one class", "labels": "several classes at once", "numbers": "numbers"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all data say of themselves.
+
+    Args:
+        classes: names of the classes, in order; empty where targets are numbers.
+        targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1) or "numbers" (float [rows, num_targets]).
+        num_targets: numbers that a row's target holds.
+    """
+
+    modality: ClassVar[str]
+    preprocess: ClassVar[Preprocess | None] = None
+
+    classes: tuple[str, ...] = ()
+    targets: str = "class"
+    num_targets: int = 0
+
+    def sizes(self) -> dict[str, Any]:
+        """Settings of a model that must be as the data is, by their names; what a model has no setting for is left out."""
+        return {}
+
+    def usual(self) -> dict[str, Any]:
+        """Settings of a model that the data decides where a config leaves them open, and a user may set otherwise."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec(Spec):
+    """Images [B, in_chans, img_size, img_size]; preprocess: how they are made of pictures."""
+
+    modality: ClassVar[str] = "image"
+
+    img_size: int
+    in_chans: int
+    preprocess: Preprocess | None = None  # type: ignore[misc]  # of each data set, where the base has none
+
+    def sizes(self) -> dict[str, Any]:
+        return {"img_size": self.img_size, "in_chans": self.in_chans}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSpec(Spec):
+    """One graph, or many.
+
+    Args:
+        in_dim: width of a node's features; of nodes without any, their number (as wide as their one-hot form).
+        num_nodes: of nodes without features, whose x are their numbers; else None.
+        edge_dim: width of an edge's features, 0: none.
+        graph_level: graphs are classified, not their nodes.
+    """
+
+    modality: ClassVar[str] = "graph"
+
+    in_dim: int
+    num_nodes: int | None = None
+    edge_dim: int = 0
+    graph_level: bool = False
+
+    def sizes(self) -> dict[str, Any]:
+        return {"in_dim": self.in_dim, "num_nodes": self.num_nodes, "edge_dim": self.edge_dim}
+
+    def usual(self) -> dict[str, Any]:
+        return {"readout": "mean" if self.graph_level else None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationalGraphSpec(GraphSpec):
+    """A graph with edges of `num_relations` kinds."""
+
+    modality: ClassVar[str] = "relational_graph"
+
+    num_relations: int
+
+    def sizes(self) -> dict[str, Any]:
+        return {**super().sizes(), "num_relations": self.num_relations}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeterogeneousGraphSpec(GraphSpec):
+    """A graph with several types of node.
+
+    Args:
+        in_dim: of the type that is classified.
+        metadata: plain: "target", the type that is classified; "metapaths", edge types that stand for paths from it to
+            itself; "node_types", "edge_types"; "in_dims" and "num_nodes" by type; "ids", the types without features.
+    """
+
+    modality: ClassVar[str] = "heterogeneous_graph"
+
+    metadata: Mapping[str, Any]
+
+    def sizes(self) -> dict[str, Any]:
+        return {"in_dim": self.in_dim, "metadata": self.metadata}
+
+
+#: How a sentence calls data of a modality.
+WORDS = {
+    "image": "images",
+    "graph": "graphs",
+    "relational_graph": "graphs with several kinds of edges",
+    "heterogeneous_graph": "graphs with several types of node",
+}
