@@ -47,9 +47,9 @@ def test_the_models_preprocessing_is_used(digits, caplog):
     """B1: a checkpoint of 3 channels and another size reads digits as it was trained to."""
     module = digits()
     module.use_preprocess(TIMM)
-    assert (len(module.spec.classes), module.spec.sizes()) == (10, {"img_size": 32, "in_chans": 3})
     with caplog.at_level(logging.INFO):
         assert module.preprocess == {**TIMM, "crop": 1.0}
+    assert (len(module.spec.classes), module.spec.sizes()) == (10, {"img_size": 32, "in_chans": 3})
     assert "the model's preprocessing" in caplog.text
     images, _ = next(iter(module.train_dataloader()))
     assert images.shape == (64, 3, 32, 32)

@@ -60,7 +60,7 @@ def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
     from zoo.tasks.fit import fit
 
     config = conf.compose_train([f"model={name}", *changes])
-    chosen = plain({"model": config.model, "task": config.task})
+    chosen = {"model": plain(config.model), "task": plain(config.task)}
     check(chosen)
     data = instantiate(config.data)
     check_reads(chosen["model"], data.modalities, type(data).__name__)

@@ -181,10 +181,10 @@ def test_data(model: Any, config: Path) -> Any:
 
     content, where = read_yaml(config), f"data in {str(config)!r}"
     tree = checked.resolve(content.get("data") if isinstance(content, dict) else None, where, level="run")
-    if not hasattr(tree.target, "test_images"):
+    if getattr(tree.target, "modality", None) != "image":  # a file may name what is no data at all
         raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
     mine: dict[str, Any] = {**conf.places(), "augment": None}
-    prepared = getattr(model, "preprocess", None)
+    prepared = model.preprocess
     if prepared is not None:
         mine |= {"img_size": None, "in_chans": None, "normalise": None}
     try:
