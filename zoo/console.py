@@ -6,12 +6,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zoo.errors import printable
+
 PIPED = 400  # no line is broken there, so that grep finds it
 
 
 def table(rows: Iterable[Sequence[object]], title: str = "", header: Sequence[str] = ()) -> None:
     """Print rows in columns; the first never wraps. A row shorter than the header is filled up."""
-    lines = [list(map(str, row)) for row in rows]
+    lines = [[printable(str(cell)) for cell in row] for row in rows]  # what a file says goes to the terminal
     columns = max([len(header), *map(len, lines)])
     drawn = Table(box=None, show_header=bool(header), pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for i in range(columns):
@@ -21,7 +23,7 @@ def table(rows: Iterable[Sequence[object]], title: str = "", header: Sequence[st
         drawn.add_row(*(Text(("  " if title and i == 0 else "") + cell) for i, cell in enumerate(line)))
     out = console()
     if title:
-        out.print(Text(title, style="bold"))
+        out.print(Text(printable(title), style="bold"))
     out.print(drawn)
 
 

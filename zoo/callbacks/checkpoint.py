@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from zoo.checked.tensors import check_archive
 from zoo.errors import ZooError
 from zoo.files import replacing
 
@@ -49,12 +50,12 @@ class Checkpoint(ModelCheckpoint):
             super().setup(trainer, pl_module, stage)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: which epochs were how good, and no folder of this machine."""
+        """What a checkpoint keeps: how good the best epoch was, and no folder of this machine."""
         return self._at(Path("."), super().state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint stood. The best epoch is the file that lies in the folder of today, wherever the run was
-        copied or moved to; where it is not there, the best is looked for anew."""
+        copied or moved to, whatever path the checkpoint names; where it is not there, the best is looked for anew."""
         folder = Path(str(self.dirpath))
         file = folder / f"{self.filename}{self.FILE_EXTENSION}"
         if state_dict["best_model_path"] and not file.is_file():
@@ -63,15 +64,11 @@ class Checkpoint(ModelCheckpoint):
             return
         super().load_state_dict({**self._at(folder, state_dict), "dirpath": self.dirpath})
 
-    @staticmethod
-    def _at(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
-        """A state whose files lie in `folder`."""
-
-        def moved(path: str) -> str:
-            return str(folder / Path(path).name) if path else path
-
-        paths = {key: moved(value) for key, value in state.items() if key.endswith("_path")}
-        models = {moved(path): score for path, score in state["best_k_models"].items()}
+    def _at(self, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+        """A state whose files lie in `folder`, under this checkpoint's own name: Lightning deletes what its state names."""
+        file = str(folder / f"{self.filename}{self.FILE_EXTENSION}")
+        paths = {key: file if value else value for key, value in state.items() if key.endswith("_path")}
+        models = dict.fromkeys([file], state["best_model_score"]) if state["best_k_models"] else {}
         return {**state, **paths, "best_k_models": models, "dirpath": str(folder)}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -117,10 +114,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not path.is_file():
             raise ZooError(f"There is no checkpoint {str(path)!r}; give the path of a .ckpt file.")
         try:
-            return torch.load(path, map_location=map_location or "cpu", weights_only=weights_only is not False)
+            check_archive(path)
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
         except Exception as error:  # torch raises a different type for each way in which a file can be broken
             size = path.stat().st_size
             raise ZooError(
                 f"The checkpoint {str(path)!r} ({size} bytes) cannot be read: it is truncated, or not written by this "
-                f"project ({str(error).splitlines()[0]}). Use another one, say best.ckpt or last.ckpt of its folder."
+                f"project ({(str(error).splitlines() or [''])[0]}). Use another one, say best.ckpt or last.ckpt of its folder."
             ) from error

@@ -40,7 +40,7 @@ def check_fits(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def with_tied(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state, with the further names of tensors that the module holds under several and a file under the first."""
-    whole, first = dict(state), {}
+    whole, first = dict(state), dict[int, str]()
     for name, tensor in module.state_dict(keep_vars=True).items():
         name_of_first = first.setdefault(id(tensor), name)
         if name not in whole and name_of_first in whole:

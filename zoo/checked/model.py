@@ -13,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 from zoo import construct, declared
 from zoo.checked.fits import check_fits, with_tied
 from zoo.checked.texts import check_config
-from zoo.errors import ZooError
+from zoo.errors import ZooError, naming
 
+PLAIN = {int, float, bool, str, type(None)}
 WHOLE = 2**20  # what a whole number of a config may be where the weights hold fewer numbers
 #: functions of torch that make a tensor out of sizes
 MAKERS = {
@@ -54,11 +55,14 @@ def resolve(config: Any, where: str, most: Most | None = None, level: str = "mod
         raise ZooError(f"{where} describes nothing to build: it has no _target_.")
     if config.get("_partial_"):
         raise ZooError(f"{where}: _partial_ at the top builds nothing; it belongs to parts.")
-    with _naming(where):
+    with naming(where):
         tree = construct.resolve(config, lambda name, path: declared.find(name, level, path))
         construct.check(tree)
-        for call in construct.calls(tree) if most else ():
-            _check_settings(call, most.whole)
+        for call in construct.calls(tree):
+            _check_kinds(call)
+        if most is not None:
+            for call in construct.calls(tree):
+                _check_sizes(call, most.whole)
     return tree
 
 
@@ -76,19 +80,19 @@ def build_for(config: Any, state: Mapping[str, Tensor], where: str) -> nn.Module
 def check_shapes(tree: construct.Call, state: Mapping[str, Tensor], where: str, most: Most) -> None:
     """Refuse a config of another model than the weights are of, before the model takes memory."""
     model = sketch(tree, where, most)
-    with _naming(where):
+    with naming(where):
         check_fits(model, with_tied(model, state))
 
 
 def sketch(tree: construct.Call, where: str, most: Most) -> nn.Module:
     """The model on the meta device, so without memory, if it is not made of more than `most`. Raises: ZooError."""
-    with _naming(where), _counted(most), _Weightless(most):
+    with naming(where), _counted(most), Weightless(most):
         return _module(construct.make(tree))
 
 
 def build(tree: construct.Call, where: str) -> nn.Module:
     """The model itself. Raises: ZooError for whatever keeps it from being built."""
-    with _naming(where):
+    with naming(where):
         return _module(construct.make(tree))
 
 
@@ -100,7 +104,19 @@ def _module(made: Any) -> nn.Module:
     return made
 
 
-def _check_settings(call: construct.Call, largest: int) -> None:
+def _check_kinds(call: construct.Call) -> None:
+    """Refuse a plain value of another kind than the argument's, where that is said by plain types alone."""
+    for key, kinds in construct.argument_types(call.target).items():
+        value = call.given.get(key)
+        if value is None or not kinds <= PLAIN or type(value) in kinds or (type(value) is int and float in kinds):
+            continue
+        wanted = " or ".join(sorted(kind.__name__ for kind in kinds - {type(None)}))
+        raise ZooError(
+            f"{call.path}.{key}".lstrip(".") + f"={str(value)[:80]} is a {type(value).__name__}, not {wanted}."
+        )
+
+
+def _check_sizes(call: construct.Call, largest: int) -> None:
     for key, value in call.given.items():
         name = f"{call.path}.{key}".lstrip(".")
         if key in ("device", "dtype"):
@@ -110,16 +126,7 @@ def _check_settings(call: construct.Call, largest: int) -> None:
                 raise ZooError(f"{name}={number} is larger than anything in the weights ({largest:,} at most).")
 
 
-@contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Put the file's name before a sentence that lacks it."""
-    try:
-        yield
-    except ZooError as error:
-        raise ZooError(f"{where}: {error}") from None
-
-
-class _Weightless(TorchFunctionMode):
+class Weightless(TorchFunctionMode):
     """Within it tensors are made on the meta device and counted, and nothing is written into them.
 
     `torch.device("meta")` alone lets the init functions run, which imports torch._dynamo, three seconds.

@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Any]:
             _check_header(path, size)
             content = load_file(path)
         else:
-            _check_archive(path, size)
+            check_archive(path)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # each library, and each way in which a file can be broken, has an error of its own
         raise ZooError(
@@ -93,8 +93,12 @@ def _check_header(path: Path, size: int) -> None:
         raise ValueError(f"its header is longer than the file, or than {HEADER / 1e6:g} MB")
 
 
-def _check_archive(path: Path, size: int) -> None:
-    """torch.save's zip archive: nothing packed, nothing said twice, and a directory that every reader finds at one place."""
+def check_archive(path: Path) -> None:
+    """torch.save's zip archive: nothing packed, nothing said twice, and a directory that every reader finds at one place.
+
+    Raises: ValueError that says what is wrong.
+    """
+    size = path.stat().st_size
     with open(path, "rb") as file:
         file.seek(max(size - 98, 0))
         tail = file.read(98)

@@ -10,7 +10,7 @@ from inspect import cleandoc
 from typing import NoReturn
 
 import zoo.cli
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, printable
 from zoo.training.quiet import quiet
 from zoo.waiting import wait_passively
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = None if _traceback_wanted() else _sentence(error)
         if sentence is None:
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        print(f"error: {printable(sentence)}", file=sys.stderr)
         return 2
     return 0
 

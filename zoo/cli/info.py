@@ -17,7 +17,7 @@ from typing import Any
 from zoo import conf
 from zoo.cli._model import describe_model
 from zoo.console import table
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, answering, nearest
 from zoo.training.summary import takes
 
 #: What of a run's config decides most, in words.
@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> None:
     if name not in made_by_train and changes:
         raise ZooError(f"{changes[0]!r} changes nothing here: {name} is no model of conf/model.")
     if folder.is_dir():
-        describe_run(folder)
+        with answering(str(folder)):
+            describe_run(folder)
     elif name in made_by_train:
         describe_model(name, composed(name, changes))
     elif name in CONFIGS:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.console import console, table
-from zoo.errors import ZooError
+from zoo.errors import ZooError, answering, naming
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,12 +52,13 @@ def run(options: argparse.Namespace) -> None:
     model = zoo.load(options.run)
     of_graphs = [_is_graph(model, source, options.node) for source in options.inputs]  # all, before any is told
     for source, png, of_graph in zip(options.inputs, figures, of_graphs, strict=True):
-        if of_graph:
-            from zoo.cli._predict_graph import predict_graph
+        with answering(f"{source} in the model of {options.run}"):
+            if of_graph:
+                from zoo.cli._predict_graph import predict_graph
 
-            predict_graph(model, options.run, Path(source), options.node, options.top, png)
-        else:
-            predict_images(model, options.run, source, options.top or 5, png)
+                predict_graph(model, options.run, Path(source), options.node, options.top, png)
+            else:
+                predict_images(model, options.run, source, options.top or 5, png)
 
 
 def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> None:
@@ -160,7 +161,6 @@ def _of_test_set(model: "Model", run: str, source: str) -> tuple[str, "Tensor"]:
     if not (Path(run) / "config.yaml").is_file():
         raise ZooError(f"{source} needs a run's folder with its config.yaml; {run} has none. Give an image instead.")
     data = test_data(model, Path(run) / "config.yaml")
-    data.setup()
     if int(number) >= data.test_size:
         raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
     inputs, labels = data.test_images(int(number) + 1)
@@ -187,11 +187,10 @@ def test_data(model: Any, config: Path) -> Any:
     prepared = model.preprocess
     if prepared is not None:
         mine |= {"img_size": None, "in_chans": None, "normalise": None}
-    try:
+    with naming(where):
         data = construct.make(tree, **mine)
         data.use_preprocess(asdict(prepared) if prepared else {})
-    except ZooError as error:
-        raise ZooError(f"{where}: {error}") from None
+        data.setup()
     return data
 
 

@@ -7,6 +7,7 @@ matplotlib costs half a second of import, so it is imported where something is d
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"train": "#4c72b0", "val": "#dd8452"}
 SHARES = ("accuracy", "f1")  # metrics that are read in per cent
+FORMULA = re.compile(r"\$\\mathdefault\{[^$\\]*\}\$")
 READABLE = 25  # classes up to which the counts of a confusion matrix can be read
 NAMED = 60  # classes up to which their names can
 
@@ -33,6 +35,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, png: str | Path) -> Path:
     """Write a figure whole or not at all."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # a class called "$x" is no formula; matplotlib's own numbers on an axis are
+        if "$" in text.get_text() and not FORMULA.fullmatch(text.get_text()):
+            text.set_parse_math(False)
     png = Path(png)
     with replacing(png) as beside:
         figure.savefig(beside, format="png", dpi=150)

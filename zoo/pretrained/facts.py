@@ -20,7 +20,7 @@ def preprocess(content: Any, where: str) -> Preprocess | None:
         raise ZooError(f"{where}: preprocess={_short(content)} is no set of fields with a size; null for none.")
     if unknown := sorted(content.keys() - set(FIELDS)):
         raise ZooError(f"{where}: preprocess.{unknown[0]} is unknown; {nearest(unknown[0], FIELDS)}")
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     made = Preprocess(**fields)
     channels = (made.mean, made.std)
     wrong = (

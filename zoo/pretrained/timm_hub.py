@@ -8,6 +8,7 @@ import timm
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from zoo.checked.model import Most, Weightless
 from zoo.errors import ZooError, nearest
 from zoo.models import Preprocess
 from zoo.pretrained import weights
@@ -24,13 +25,19 @@ def create(name: str, file: Path | None = None) -> nn.Module:
     sizes: dict[str, Any] = {}
     if file is not None:
         state = _state(file)
-        if "head.weight" in state:
-            sizes["num_classes"] = overlay["num_classes"] = len(state["head.weight"])
+        if (head := state.get("head.weight")) is not None and head.ndim == 2:
+            sizes["num_classes"] = overlay["num_classes"] = len(head)
         if (stem := state.get("patch_embed.proj.weight")) is not None and stem.ndim == 4:
             sizes["in_chans"] = stem.shape[1]
             overlay["input_size"] = (stem.shape[1], *overlay.get("input_size", (3, 224, 224))[1:])
         overlay |= {"state_dict": state, "custom_load": False, "source": ""}
     try:
+        if (
+            file is not None
+        ):  # which decides classes and channels, so first without memory: does it hold weights for them?
+            stored = sum(tensor.numel() for tensor in state.values())
+            with Weightless(Most(numbers=4 * stored + 10**6, tensors=0)):
+                timm.create_model(name.partition(".")[0], **sizes)
         model: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **sizes)
     except Exception as error:  # the network's, the hub's and torch's errors have no base in common
         reason = " ".join(str(error).split())[:300]

@@ -10,7 +10,7 @@ from zoo import construct, declared
 from zoo.checked import model as checked
 from zoo.checked.tensors import check_numbers, read
 from zoo.checked.texts import check_config
-from zoo.errors import ZooError
+from zoo.errors import ZooError, naming
 from zoo.models.factory import with_config
 
 PREFIX = "model."
@@ -45,22 +45,16 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
     takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
     settings = {key: value for key, value in given.items() if (takes_all or key in known) and key not in changes}
     config = settings.pop("model", None)
-    try:
+    with naming(where):
         construct.check(construct.resolve(settings, lambda name, at: declared.find(name, "train", at)))
-    except ZooError as error:
-        raise ZooError(f"{where}: {error}") from None
     if config is None and "model" not in changes:
         raise ZooError(f"{str(path)!r} has no config to build the model from; pass the model itself, as model=...")
     if "model" not in changes:
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
         settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}"), config)
-    try:
+    with naming(where):  # the settings are plain, and of any kind
         task = kind(**settings, **changes)
-    except ZooError:
-        raise
-    except Exception as error:  # the settings are plain, and of any kind
-        raise ZooError(f"{where} do not make a {kind.__name__}: {' '.join(str(error).split())[:300]}") from error
-    task.on_load_checkpoint(content)
+    task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is no model's
     check_numbers(state, str(path))
     task.load_state_dict(state, strict=strict is not False)
     return task

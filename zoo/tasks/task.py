@@ -274,7 +274,7 @@ class Task(LightningModule):
             checkpoint["train_totals"] = {"names": names, "state": torch.stack(everyone)}
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]  # of Lightning's arguments, those that mean something here
+    def load_from_checkpoint(
         cls, checkpoint_path: str | Path, map_location: Any = None, hparams_file: None = None, strict: bool | None = None,
         weights_only: bool | None = None, **kwargs: Any,
     ) -> "Task":  # fmt: skip

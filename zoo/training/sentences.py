@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zoo.conf import folder
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, printable
 from zoo.training.ranks import rank
 
 
@@ -108,5 +108,5 @@ def _to_log_file(error: BaseException) -> None:
 
 def _end(sentence: str, code: int) -> None:
     # Other ranks mostly fail for the same reason; where not, it must be seen whose error it is.
-    print(f"error{f' (rank {rank()})' if rank() else ''}: {sentence}", file=sys.stderr)
+    print(f"error{f' (rank {rank()})' if rank() else ''}: {printable(sentence)}", file=sys.stderr)
     sys.exit(code)
