@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+import zoo
 from tests.hostile.conftest import OF_CHECKPOINT, OF_DATA, OF_FOLDER, OF_YAML
 from tests.hostile.files import ADAM, CONFIG, DATA, SETTINGS, set_model, weights, write_checkpoint, write_yaml
 from zoo import declared
@@ -137,7 +138,7 @@ def test_data_are_looked_for_where_the_reader_says(run, monkeypatch):
     monkeypatch.setenv("ZOO_DATA", "my data")
     monkeypatch.setenv("ZOO_CACHE", "my cache")
     write_yaml(run, CONFIG, {**DATA, "folder": "/theirs", "cache": "/theirs", "img_size": 100_000})
-    data = test_data(None, run / "config.yaml")
+    data = test_data(zoo.load(run), run / "config.yaml")
     assert [str(place) for place in data.places] == ["my data", "my cache"] and data.augment is None
 
 
