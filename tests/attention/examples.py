@@ -17,7 +17,7 @@ B, H, H_KV, N, D = 2, 4, 2, 7, 8
 def facts(n: int = N, heads: int = H) -> dict:
     """What constructors may ask for, for sequences of n tokens."""
     return dict(
-        head_dim=D, num_heads=heads, dim=heads * D, length=n, grid=(1, n), size=3, n=2,
+        head_dim=D, num_heads=heads, dim=heads * D, length=n, grid=(1, n), size=3, n=2, k=3,
         lengths=torch.tensor([n, max(n - 3, 1)]), ids=(torch.arange(n) * 5 // max(n, 1)) % 3,
         score=core.Dot(), position=core.RoPE(D),
     )  # fmt: skip
@@ -68,8 +68,15 @@ PATTERNS = {kind.__name__: partial(make, kind) for kind in subclasses(Pattern)} 
     "Causal & Padding": lambda n=N: Causal() & core.Padding(facts(n)["lengths"]),
     "Causal & Documents": lambda n=N: Causal() & make(core.Documents, n),
     "Window | Global": lambda n=N: core.Window(2) | core.Global(1),
+    "Causal & TopK": lambda n=N: Causal() & core.TopK(2),
+    "TopK | Window": lambda n=N: core.TopK(2) | core.Window(1),
+    "(Beyond & TopK) | Global": lambda n=N: (core.Beyond(1) & core.TopK(2)) | core.Global(1),
+    "Window2D": lambda n=N: core.Window2D((1, 2), (1, n)),
     "Full & Causal | Global": lambda n=N: (Full() & Causal()) | core.Global(2),
 }
+
+#: those that are masks: fused kernels take no other
+MASKS = {name: made for name, made in PATTERNS.items() if not made().by_content}
 
 
 def tensors(q: int = N, k: int = N, heads: int = H, kv: int = H_KV, batch: int = B, seed: int = 0, **kind):
@@ -81,30 +88,39 @@ def tensors(q: int = N, k: int = N, heads: int = H, kv: int = H_KV, batch: int =
 
 
 def naive(q, k, v, score, pattern, bias=None):
-    """An independent implementation: Python loops over samples, heads, queries and keys; every weight by hand."""
+    """An independent implementation: Python loops over samples, heads, queries and keys; every weight by hand.
+
+    A score that says that it is no softmax, and a pattern that says that it chooses by content, are asked for their own rule,
+    one query at a time.
+    """
     (batch, heads, Q, _), kv, K = q.shape, k.shape[1], k.shape[2]
     shared = torch.arange(heads) // (heads // kv)  # the key/value head of each query head
     out = torch.zeros(batch, heads, Q, v.shape[-1], dtype=q.dtype)
     weights = torch.zeros(batch, heads, Q, K, dtype=q.dtype)
-    for b in range(batch):
-        for h in range(heads):
-            group = h // (heads // kv)
-            for i in range(Q):
-                place = torch.tensor
+    place = torch.tensor
+    for i in range(Q):
+        logits = [score.pairs(q[:, :, i : i + 1], k[:, shared, j : j + 1])[:, :, 0] for j in range(K)]
+        logits = torch.stack(logits, -1) if bias is None else torch.stack(logits, -1) + bias[:, :, i]
+        call = core.AttentionCall(
+            q[:, :, i : i + 1], k, v, score, pattern, q_pos=place([i + K - Q]), k_pos=torch.arange(K)
+        )
+        for b in range(batch):
+            for h in range(heads):
                 seen = [j for j in range(K) if bool(pattern.allowed(place(b), place(h), place(i + K - Q), place(j)))]
-                if bias is not None:
-                    seen = [j for j in seen if bias[b, h, i, j] > -torch.inf]
+                seen = [j for j in seen if logits[b, h, j] > -torch.inf]
+                if pattern.by_content:
+                    row = torch.full_like(logits, -torch.inf)
+                    row[b, h, seen] = logits[b, h, seen]
+                    chosen = pattern.edit(row.unsqueeze(2), call)[b, h, 0]
+                    seen = [j for j in seen if chosen[j] > -torch.inf]
                 if not seen:
                     continue
-                one, each = (
-                    slice(b, b + 1),
-                    [k[b : b + 1, shared, j : j + 1] for j in seen],
-                )  # a score may know its head
-                x = torch.stack([score.pairs(q[one, :, i : i + 1], key)[0, h, 0] for key in each])
-                if bias is not None:
-                    x = x + bias[b, h, i, seen]
-                w = (x - x.max()).exp()
-                w = w / w.sum()
+                x = logits[b, h, seen]
+                if score.is_softmax:
+                    w = (x - x.max()).exp()
+                    w = w / w.sum()
+                else:
+                    w = score.normalize(x.view(1, 1, 1, -1), call)[0, 0, 0]
                 weights[b, h, i, seen] = w
-                out[b, h, i] = (w[:, None] * v[b, group, seen]).sum(0)
+                out[b, h, i] = (w[:, None] * v[b, h // (heads // kv), seen]).sum(0)
     return out, weights

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tests.attention.examples import PATTERNS, SCORES, B, D, H, N, make, naive, tensors
+from tests.attention.examples import MASKS, PATTERNS, SCORES, B, D, H, N, make, naive, tensors
 from zoo.attention import KERNELS, AttentionCall, Causal, Dot, Full, LinearFeatures, Padding, ScaledDot, Window, attend
 from zoo.attention.scores import elu_features
 from zoo.errors import ZooError
@@ -267,7 +267,7 @@ def test_features_that_underflow(pattern, features, dtype):
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")  # unfused on purpose: it runs on any device
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", MASKS)
 def test_flex_lowering(pattern, monkeypatch):
     """FlexAttention runs on CUDA, but what we hand it (mask_mod, score_mod, scale, groups) can be run unfused here."""
     from torch.nn.attention.flex_attention import flex_attention as plain
@@ -288,7 +288,7 @@ def test_flex_lowering(pattern, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", MASKS)
 def test_kernels_agree_on_cuda(pattern):
     q, k, v = (torch.randn(B, heads, 256, 64, device="cuda", requires_grad=True) for heads in (4, 2, 2))
     how = dict(pattern=PATTERNS[pattern](256).to("cuda"))

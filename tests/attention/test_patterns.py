@@ -18,7 +18,9 @@ from zoo.attention import (
     Padding,
     Pattern,
     Prefix,
+    TopK,
     Window,
+    Window2D,
     attend,
     explain,
 )  # fmt: skip
@@ -169,14 +171,66 @@ def test_a_choice_by_content():
         assert (weights.triu(1) == 0).all() and (weights[:, :, 1:] > 0).sum(-1).unique().tolist() == [2]
         said = explain(q, k, v, pattern=pattern)
         assert said.chosen == "reference" and "by their content" in dict(said.lines)["sdpa"]
-    with pytest.raises(ZooError, match="by `&`"):
-        Best(2) | Causal()
+
+
+@pytest.mark.parametrize("other", [Causal(), Window(1), Global(1), Padding(torch.tensor([N, 3])), Prefix(2) & Causal()])
+def test_a_choice_by_content_or_another(other):
+    """`|`: the union of what each of the two sees on its own; `&` with a third is made first."""
+    q, k, v = tensors()
+    for third in (Full(), Causal()):
+        for pattern in (Best(2) | other, other | Best(2)):
+            got = attend(q, k, v, pattern=pattern & third, need_weights=True).weights > 0
+            alone = attend(q, k, v, pattern=Best(2) & third, need_weights=True).weights > 0
+            mask = dense(other & third).unsqueeze(1)
+            assert torch.equal(got, alone | mask), pattern
+    assert isinstance(Best(2) | Full(), Full) and (Best(2) | Global(0)) == Best(2)
+
+
+def test_a_choice_by_content_knows_the_cache_and_the_bias():
+    """Empty slots and keys that the bias forbids are never chosen, though the class says nothing of them."""
+    q, k, v = tensors(q=2)
+    places = torch.tensor([0, 1, -1, 2, -1, -1, 3])
+    seen = attend(q, k, v, pattern=Best(3), q_pos=torch.tensor([4, 5]), k_pos=places, need_weights=True).weights > 0
+    assert not seen[..., places < 0].any() and (seen.sum(-1) == 3).all()
+    bias = torch.zeros(N, dtype=torch.float64)
+    bias[1:] = -torch.inf
+    seen = attend(q, k, v, pattern=Best(3), bias=bias, need_weights=True).weights > 0
+    assert seen[..., 0].all() and not seen[..., 1:].any()
+
+
+def test_top_k_with_ties_is_k():
+    q, k, v = tensors()
+    weights = attend(torch.zeros_like(q), k, v, pattern=TopK(3), need_weights=True).weights
+    assert ((weights > 0).sum(-1) == 3).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, (2, 3), 9])
+@pytest.mark.parametrize("grid", [(1, 1), (3, 4), (5, 2)])
+@pytest.mark.parametrize("prefix", [0, 2])
+def test_windows_on_a_grid(size, grid, prefix):
+    """Rows and columns apart, by loops; tokens before the grid have no neighbours."""
+    down, across = (size, size) if isinstance(size, int) else size
+    mask = dense(Window2D(size, grid, prefix), *[prefix + grid[0] * grid[1]] * 2)[0]
+    assert not mask[:prefix].any() and not mask[:, :prefix].any()
+    for i in range(grid[0] * grid[1]):
+        for j in range(grid[0] * grid[1]):
+            (r, c), (s, d) = divmod(i, grid[1]), divmod(j, grid[1])
+            assert mask[prefix + i, prefix + j] == (abs(r - s) < down and abs(c - d) < across)
+
+
+def test_a_window_on_a_line_is_a_window():
+    assert torch.equal(dense(Window2D(3, (1, N))), dense(Window(3)))
 
 
 @pytest.mark.parametrize(
     "make, words",
     [
         (lambda: Window(0), "at least 1; got 0"),
+        (lambda: Window2D(0, (2, 2)), "at least 1; got 0"),
+        (lambda: Window2D(2, 4), "a grid"),
+        (lambda: attend(*tensors(), pattern=Window2D(2, (2, 2))), "is for 0 . 4 tokens; got 7"),
+        (lambda: TopK(0), "at least 1; got 0"),
+        (lambda: Causal() & Window, "right is an object such as"),
         (lambda: Padding(), "one of them"),
         (lambda: Padding([3, 4]), r"takes a tensor.*\[3, 4\]"),
         (lambda: Padding(torch.ones(2).bool()), "holds integers; got torch.bool"),

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 
-from zoo.attention import AttentionCall, Causal, GraphEdges, Prefix, Window
+from zoo.attention import AttentionCall, Causal, GraphEdges, Prefix, TopK, Window
 from zoo.inspect.draw.graph import points
-from zoo.inspect.draw.pattern import allowed
+from zoo.inspect.draw.pattern import allowed, draw
 from zoo.inspect.draw.score import measured
 from zoo.inspect.draw.sizes import Sizes
 
@@ -47,6 +48,18 @@ def test_several_parts_several_pictures(zoo, refused):
 def test_the_matrix_is_the_mask_of_attention(pattern):
     q = torch.zeros(1, 4, 9, 1)
     assert torch.equal(allowed(pattern, Sizes(n=9))[0], AttentionCall(q, q, q, pattern=pattern).mask()[0, 0])
+
+
+def test_an_example_of_a_choice_by_content(zoo):
+    """It chooses k keys, the same for one seed, others for another; along edges among those; and the picture says so."""
+    first, again, other = (allowed(TopK(3), Sizes(n=9, seed=seed)) for seed in (0, 0, 1))
+    assert (first.sum(-1) == 3).all() and torch.equal(first, again) and not torch.equal(first, other)
+    _, edges = points(Sizes(n=9))
+    graph, chosen = allowed(edges, Sizes(n=9)), allowed(edges & TopK(2), Sizes(n=9))
+    assert (chosen.sum(-1) == 2).all() and not (chosen & ~graph).any()
+    figure = draw(TopK(3), Sizes(n=9))
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "an example of its choice, with random queries and keys (seed=0)" in " ".join(said.split())
 
 
 def test_the_matrix_of_edges_is_the_graph_beside_it():

@@ -11,8 +11,22 @@ from zoo.attention.edges import Edges, EdgeWeights, GraphEdges
 from zoo.attention.graph_scores import EdgeProduct, EdgeSum, GATScore, GATv2Score
 from zoo.attention.kernels import KERNELS
 from zoo.attention.module import Attention
-from zoo.attention.parts import build, unbind
-from zoo.attention.patterns import And, Causal, Documents, Full, Global, Or, Padding, Pattern, Prefix, Window
+from zoo.attention.parts import build, make_pattern, unbind
+from zoo.attention.patterns import (
+    And,
+    Beyond,
+    Causal,
+    Documents,
+    Full,
+    Global,
+    Or,
+    Padding,
+    Pattern,
+    Prefix,
+    TopK,
+    Window,
+    Window2D,
+)
 from zoo.attention.positions import (
     ALiBi,
     AxialRoPE,
@@ -51,6 +65,7 @@ __all__ = [
     "AttentionCall",
     "AttentionOutput",
     "AxialRoPE",
+    "Beyond",
     "Causal",
     "ConcatHeads",
     "Documents",
@@ -95,12 +110,15 @@ __all__ = [
     "Sinusoidal",
     "SkipPrefix",
     "Sum",
+    "TopK",
     "Window",
+    "Window2D",
     "attend",
     "attention_weights",
     "build",
     "explain",
     "join_steps",
+    "make_pattern",
     "record_attention",
     "unbind",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.attention.patterns import Full, Pattern
+from zoo.attention.patterns.base import check_part
 from zoo.attention.scores import ScaledDot, Score
 from zoo.errors import ZooError
 
@@ -173,12 +174,6 @@ def check(call: AttentionCall) -> None:
             raise ZooError(f"bias {list(sizes)} does not broadcast to [B, H, Q, K] = {list(target)}.")
     call.pattern.check(call)
     _check_edges(call)
-
-
-def check_part(name: str, part: object, kind: type) -> None:
-    """Raise ZooError where an axis was given a class, or anything else that is not one of its objects."""
-    if not isinstance(part, kind):
-        raise ZooError(f"{name} is an object such as {kind.__name__}'s subclasses make, not {part!r}.")
 
 
 def _check_edges(call: AttentionCall) -> None:

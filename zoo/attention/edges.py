@@ -238,6 +238,8 @@ class GraphEdges(Pattern):
 
     uses_query: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ("graph", "relational_graph", "heterogeneous_graph")
+    of_graph: ClassVar[bool] = True
+    lists_edges: ClassVar[bool] = True
 
     def on(self, edges):
         return edges

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention.cache import KVCache
-from zoo.attention.call import AttentionCall, check_part
+from zoo.attention.call import AttentionCall
 from zoo.attention.dispatch import run
 from zoo.attention.parts import build
 from zoo.attention.patterns import Full, Pattern
+from zoo.attention.patterns.base import check_part
 from zoo.attention.positions import Position
 from zoo.attention.projections import ConcatHeads, FusedQKV
 from zoo.attention.scores import ScaledDot

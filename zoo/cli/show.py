@@ -45,7 +45,7 @@ def draw(axis: str, config: dict[str, Any], settings: dict[str, int], png: Path)
     """Build the part with what it needs to know, draw it, and write the file whole."""
     import torch
 
-    from zoo.attention import Pattern, build
+    from zoo.attention import build, make_pattern
     from zoo.config import instantiate
     from zoo.inspect.draw.sizes import Sizes
     from zoo.inspect.plots import save
@@ -53,8 +53,7 @@ def draw(axis: str, config: dict[str, Any], settings: dict[str, int], png: Path)
     sizes = Sizes(**settings)
     torch.manual_seed(sizes.seed)  # for parameters that start at random
     part = instantiate(config)
-    if not isinstance(part, Pattern):
-        part = build(part, **sizes.facts)
+    part = make_pattern(part, **sizes.facts) if axis == "pattern" else build(part, **sizes.facts)
     if png.suffix.lower() != ".png":
         raise ZooError(f"out={png} is not a .png file; name one.")
     return save(import_module(f"zoo.inspect.draw.{axis}").draw(part, sizes), png).absolute()

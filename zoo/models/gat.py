@@ -24,6 +24,7 @@ from zoo.attention import (
     Position,
     SharedQKV,
     build,
+    make_pattern,
     unbind,
 )
 from zoo.declared import declared
@@ -112,7 +113,7 @@ class GAT(GraphModel):
         self.position = given if "tokens" in given.acts_on else Position()
         inside = given.acts_inside
         bound, attention = unbind(attention or GAT_ATTENTION, "pattern")
-        self.pattern: Pattern = pattern or bound or GraphEdges()  # of which the graph makes the run-time pattern
+        self.pattern = make_pattern(pattern or bound or GraphEdges())  # of which the graph makes the run-time pattern
 
         def layer(i: int) -> nn.Module:
             last = head is None and i == depth - 1

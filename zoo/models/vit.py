@@ -14,10 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from zoo.attention import Attention, ConcatHeads, Full, Global, Learned2D, Pattern, Position, SkipPrefix, build, unbind
+from zoo.attention import (
+    Attention,
+    ConcatHeads,
+    Full,
+    Learned2D,
+    Pattern,
+    Position,
+    SkipPrefix,
+    build,
+    make_pattern,
+    unbind,
+)
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
+from zoo.layers.prefix import on_patches
 from zoo.models.base import ImageModel
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
@@ -58,8 +70,9 @@ class ViT(ImageModel):
         img_size: side, or (height, width). patch_size: side of a patch. in_chans: C.
         num_classes: 0 for features alone. dim, depth, num_heads, mlp_ratio: the usual sizes.
         attention: factory of the attention of each block; takes score, pattern, kernel bound to it.
-        pattern: which patches a patch sees, default what is bound to `attention`, else all. The class and register tokens
-            see all and are seen by all: every block has `pattern | Global(class and register tokens)`.
+        pattern: which patches a patch sees, default what is bound to `attention`, else all; or a factory, given grid,
+            prefix (the number of tokens before the patches) and num_heads. The class and register tokens see all and are
+            seen by all: every block has `pattern | Global(prefix)`; a choice by content is among the patches.
         position: factory. `embed` acts on the tokens, `rotate` and `bias` in every layer, on the patches alone.
         prefix_position: whether a learned position has entries for the class and register tokens (timm: not no_embed_class).
         class_token, reg_tokens: the tokens before the patches. pool: "token" (the class token) or "mean" (of the patches).
@@ -85,7 +98,7 @@ class ViT(ImageModel):
         mlp_ratio: float = 4.0,
         *,
         attention: Callable[..., nn.Module] | None = None,
-        pattern: Pattern | None = None,
+        pattern: Pattern | Callable[..., Pattern] | None = None,
         position: Callable[..., Position] | None = None,
         prefix_position: bool = True,
         class_token: bool = True,
@@ -127,7 +140,8 @@ class ViT(ImageModel):
         self.norm_pre = norm(dim) if pre_block_norm else None
 
         bound, attention = unbind(attention or Attention, "pattern")
-        pattern = (pattern or bound or Full()) | Global(n_prefix)
+        facts = dict(grid=self.grid, prefix=n_prefix, num_heads=num_heads)
+        pattern = on_patches(make_pattern(pattern or bound or Full(), **facts), **facts)
 
         def make_attention() -> nn.Module:
             return build(

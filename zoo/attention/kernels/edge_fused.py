@@ -23,6 +23,8 @@ class EdgeFused:
             reasons += (f"{type(score).__name__} is here neither a sum nor a dot product (as_sum, as_dot)",)
         if not score.is_softmax:
             reasons += (f"{type(score).__name__} does not normalise by softmax",)
+        if call.pattern.by_content:
+            reasons += ("its pattern chooses edges by their content",)
         if edges.group is not None:
             reasons += ("it takes one softmax over all edges of a target, not one a group",)
         if call.edge_values is not None:

@@ -22,8 +22,8 @@ class EdgeList:
         reasons: tuple[str, ...] = ()
         if call.pattern.edges is None:
             return ("its pattern has no list of edges",)
-        if call.pattern.by_content:
-            reasons += ("keys chosen by their content are not a list of edges",)
+        if not call.pattern.chooses_edges:
+            reasons += ("its pattern chooses keys in a matrix, not among a target's edges (no edit_segments)",)
         if not call.score.normalizes_edges:
             reasons += (f"{type(call.score).__name__} says nothing of edges (no normalize_runs)",)
         return reasons
@@ -40,6 +40,8 @@ class EdgeList:
         for term in (call.edge_bias(), None if seen is None else torch.where(seen, 0.0, -torch.inf)):
             if term is not None:
                 logits = logits + flat(term, call).index_select(1, csr.order).to(logits.dtype)
+        for choice in call.pattern.choices:
+            logits = choice.edit_segments(logits, csr.rowptr, csr.row)
         weights = call.score.normalize_runs(logits, *runs(edges, csr))
         kept = torch.nn.functional.dropout(weights, call.dropout) if call.dropout else weights
         out = weighted_sum(kept, rows(v), csr)

@@ -1,9 +1,12 @@
 """The oracle: the equation written down. It computes every call and returns weights and logits."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 
 from zoo.attention.call import AttentionCall, AttentionOutput
+from zoo.attention.patterns import Pattern
 
 # Narrow heads on short rows: there two matrix products train faster than the CPU's fused kernel with many heads, while on
 # rows of 200 that kernel wins (python -m benchmarks kernels).
@@ -32,7 +35,9 @@ class Reference:
         logits = call.score.dense(call.q, k)
         if call.bias is not None:
             logits = logits + call.bias.to(logits.dtype)
-        logits = call.pattern.edit(logits, call)
+        logits = Pattern.edit(call.pattern, logits, call)
+        if call.pattern.by_content:
+            logits = call.pattern.edit(logits, call)
         weights = call.score.normalize(logits, call)
         kept = F.dropout(weights, call.dropout) if call.dropout else weights
         return AttentionOutput(kept @ v, weights if call.need_weights else None, logits if call.need_logits else None)
@@ -49,8 +54,8 @@ def over_edges(call: AttentionCall) -> AttentionOutput:
     weights = call.q.new_zeros(B, H, len(target))
     logits = call.q.new_full((B, H, len(target)), -torch.inf)
     k, v = call.spread(call.k), call.spread(call.v)
-    for t, g in sorted(set(zip(target.tolist(), group.tolist(), strict=True))):
-        at = ((target == t) & (group == g)).nonzero()[:, 0]
+    for t in range(T):
+        at = (target == t).nonzero()[:, 0]
         row_k, row_v = k[:, :, source[at]], v[:, :, source[at]]
         if seen is not None:
             visible = seen[..., at].expand(B, H, -1)[..., None]
@@ -61,10 +66,14 @@ def over_edges(call: AttentionCall) -> AttentionOutput:
             row = row + bias[..., at].to(row.dtype)
         if seen is not None:
             row = row.masked_fill(~seen[..., at], -torch.inf)
-        weight = call.score.normalize(row.unsqueeze(2), call).squeeze(2)
-        kept = F.dropout(weight, call.dropout) if call.dropout else weight
+        for choice in call.pattern.choices:
+            row = choice.edit(row.unsqueeze(2), replace(call, pattern=choice)).squeeze(2)
         if call.edge_values is not None:
             row_v = row_v + call.edge_values[at].transpose(0, 1)
-        out = out.index_add(2, target.new_tensor([t]), (kept.unsqueeze(2) @ row_v))
-        weights, logits = weights.index_copy(2, at, weight), logits.index_copy(2, at, row)
+        for g in sorted(set(group[at].tolist())):
+            of = (group[at] == g).nonzero()[:, 0]
+            weight = call.score.normalize(row[..., of].unsqueeze(2), call).squeeze(2)
+            kept = F.dropout(weight, call.dropout) if call.dropout else weight
+            out = out.index_add(2, target.new_tensor([t]), kept.unsqueeze(2) @ row_v[:, :, of])
+            weights, logits = weights.index_copy(2, at[of], weight), logits.index_copy(2, at[of], row[..., of])
     return AttentionOutput(out, weights if call.need_weights else None, logits if call.need_logits else None)

@@ -67,6 +67,14 @@ class PositionWrapper(Position):
     def acts_on(self):
         return self.position.acts_on
 
+    @property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.position.reads
+
+    @property
+    def wants(self):
+        return self.position.wants
+
     def embed(self, x, pos):
         return self.position.embed(x, pos)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from zoo.attention import AttentionCall, Pattern
+from zoo.attention import AttentionCall, Pattern, attend
 from zoo.inspect.draw.graph import network, points
 from zoo.inspect.draw.panels import GREY, cells, titled
 from zoo.inspect.draw.sizes import Sizes
@@ -19,7 +19,19 @@ SEEN, HIDDEN = "#2f6f9f", "#e9edf1"
 
 
 def allowed(pattern: Pattern, sizes: Sizes) -> torch.Tensor:
-    """True where a query may see a key: [heads, n, n], one head where all heads see the same."""
+    """True where a query may see a key: [heads, n, n], one head where all heads see the same. Of a choice by content, what
+    the first head chooses with random queries and keys."""
+    if pattern.by_content:
+        q, k = torch.randn(2, 1, 1, sizes.n, sizes.head_dim, generator=torch.Generator().manual_seed(sizes.seed))
+        edges = pattern.edges
+        logits = attend(q, k, k, pattern=pattern, kernel=None if edges else "reference", need_logits=True).logits
+        assert logits is not None  # asked for
+        if edges is None:
+            return (logits > -torch.inf)[0]
+        seen = torch.zeros(sizes.n, sizes.n, dtype=torch.bool)
+        chosen = logits[0, 0] > -torch.inf
+        seen[edges.edge_index[1, chosen], edges.edge_index[0, chosen]] = True
+        return seen[None]
     q = torch.zeros(1, sizes.heads, sizes.n, 1)
     call = AttentionCall(q, q, q, pattern=pattern)
     pattern.check(call)
@@ -34,6 +46,8 @@ def draw(pattern: Pattern, sizes: Sizes) -> Figure:
 
     words = equation(pattern)
     words = f"allowed: {words[0].lower()}{words[1:]}"
+    if pattern.by_content:
+        words += f"; an example of its choice, with random queries and keys (seed={sizes.seed})"
     place, edges = points(sizes)
     seen = pattern.on(edges)
     of_graph = seen != pattern  # somewhere in it GraphEdges() stands for them
@@ -53,6 +67,7 @@ def draw(pattern: Pattern, sizes: Sizes) -> Figure:
         axes.set_ylabel("query q", fontsize=9)
         share = f"{int(mask.sum())} of {mask.numel()} pairs"
         axes.set_title(share if len(masks) == 1 else f"head {head}: {share}", fontsize=9, color=GREY)
-    legend = [Patch(color=SEEN, label="may be seen"), Patch(color=HIDDEN, label="hidden")]
+    label = "chosen in this example" if pattern.by_content else "may be seen"
+    legend = [Patch(color=SEEN, label=label), Patch(color=HIDDEN, label="hidden")]
     figure.legend(handles=legend, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return figure

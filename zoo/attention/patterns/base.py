@@ -1,4 +1,4 @@
-"""Patterns: which keys a query may see.
+"""What a pattern is, and how two are joined.
 
 A pattern is a value: a frozen dataclass with one method, `allowed`, index algebra on places in the sequence. That one
 definition becomes the dense mask, SDPA's is_causal and FlexAttention's mask_mod. Patterns compose with `&` and `|`.
@@ -40,10 +40,35 @@ class Pattern:
         mask = call.mask()
         return logits if mask is None else logits.masked_fill(~mask, -torch.inf)
 
+    def edit_segments(self, logits: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
+        """`edit` for edges, if a choice by content has such a form: logits [G, E], of which those of target t are
+        ptr[t]:ptr[t + 1] and edge e is target segment[e]'s; -inf where forbidden or not chosen."""
+        raise NotImplementedError
+
     @property
     def by_content(self) -> bool:
         """Whether it looks at the logits to choose keys; such a pattern has no mask for the fused kernels."""
         return type(self).edit is not Pattern.edit
+
+    @property
+    def choices(self) -> tuple[Pattern, ...]:
+        """The choices by content in it, each of which is made in turn among the keys that the rest allows."""
+        return (self,) if self.by_content else ()
+
+    @property
+    def chooses_edges(self) -> bool:
+        """Whether every choice by content in it can choose among a target's edges (`edit_segments`)."""
+        return all(type(one).edit_segments is not Pattern.edit_segments for one in self.choices)
+
+    @property
+    def of_graph(self) -> bool:
+        """Whether the edges of a graph are somewhere in it, or what stands for them."""
+        return self.edges is not None
+
+    @property
+    def lists_edges(self) -> bool:
+        """Whether it is a list of edges, or stands for one, of which the rest of it takes some away."""
+        return self.edges is not None
 
     @property
     def sees_nothing(self) -> bool:
@@ -105,139 +130,14 @@ class Full(Pattern):
         return (k == k) & (q == q)
 
 
-@declared
-@dataclass(frozen=True)
-class Causal(Pattern):
-    """k <= q: a query sees itself and what came before."""
-
-    def allowed(self, b, h, q, k):
-        return k <= q
-
-
-@declared
-@dataclass(frozen=True)
-class Window(Pattern):
-    """|q - k| < size; with Causal() exactly `size` keys, the query's own included. Beltagy et al. 2020, section 3.1."""
-
-    size: int
-
-    def __post_init__(self):
-        _whole("Window(size)", self.size, least=1)
-
-    def allowed(self, b, h, q, k):
-        return (q - k < self.size) & (k - q < self.size)
-
-
-@declared
-@dataclass(frozen=True, eq=False)
-class Prefix(Pattern):
-    """k < n: every query sees the first n keys (n an int, or [B]). A prefix LM is Causal() | Prefix(n)."""
-
-    n: int | Tensor
-    uses_query: ClassVar[bool] = False
-
-    def __post_init__(self):
-        _whole("Prefix(n)", self.n)
-
-    @property
-    def sees_nothing(self):
-        return not isinstance(self.n, Tensor) and self.n == 0
-
-    def allowed(self, b, h, q, k):
-        return k < (self.n[b] if isinstance(self.n, Tensor) else self.n)
-
-    def check(self, call):
-        if isinstance(self.n, Tensor) and self.n.shape != (call.q.shape[0],):
-            raise ZooError(f"Prefix(n) takes an int or one n a sample, [{call.q.shape[0]}]; got {list(self.n.shape)}.")
-
-
-@declared
-@dataclass(frozen=True)
-class Global(Pattern):
-    """q < n or k < n: the first n tokens see all and are seen by all. Beltagy et al. 2020, section 3.1."""
-
-    n: int
-
-    def __post_init__(self):
-        _whole("Global(n)", self.n)
-
-    @property
-    def sees_nothing(self):
-        return self.n == 0
-
-    def allowed(self, b, h, q, k):
-        return (q < self.n) | (k < self.n)
-
-
-@dataclass(frozen=True, eq=False)
-class Padding(Pattern):
-    """Hides padded keys. `Padding(lengths [B])`: sample b has keys 0..lengths[b]-1; `Padding(mask [B, K])`: True = a key
-    that may be attended. It hides keys only: rows of padded queries are computed."""
-
-    lengths: Tensor | None = None
-    mask: Tensor | None = None
-    uses_query: ClassVar[bool] = False
-
-    def __post_init__(self):
-        for given in (self.lengths, self.mask):
-            if given is not None and not isinstance(given, Tensor):
-                raise ZooError(f"Padding takes a tensor, lengths [B] or a mask [B, K]; got {given!r}.")
-        if self.lengths is not None and self.lengths.ndim == 2:  # given by position: a mask
-            lengths, mask = self.mask, self.lengths
-            object.__setattr__(self, "lengths", lengths)
-            object.__setattr__(self, "mask", mask)
-        if (self.lengths is None) == (self.mask is None):
-            raise ZooError("Padding takes lengths [B] or a mask [B, K]: one of them.")
-        if self.lengths is not None:
-            _whole("Padding(lengths)", self.lengths)
-        if self.mask is not None and self.mask.dtype != torch.bool:
-            raise ZooError(
-                f"Padding's mask is boolean, True = may be attended; got {self.mask.dtype}: use mask.bool()."
-            )
-
-    def allowed(self, b, h, q, k):
-        if self.lengths is not None:
-            return k < self.lengths[b]
-        assert self.mask is not None  # one of the two, by __post_init__
-        return self.mask[b, k]  # an empty cache slot, place -1, is hidden anyway
-
-    def check(self, call):
-        B, K = call.q.shape[0], call.k.shape[2]
-        if self.lengths is not None and self.lengths.shape != (B,):
-            raise ZooError(f"Padding(lengths) needs one length a sample, [{B}]; got {list(self.lengths.shape)}.")
-        if self.mask is not None and (self.mask.shape[0] != B or (call.k_pos is None and self.mask.shape[1] != K)):
-            raise ZooError(f"Padding(mask) needs [B, K] = [{B}, {K}]; got {list(self.mask.shape)}.")
-        if self.mask is not None:
-            _reaches("Padding(mask)", self.mask, call)
-
-
-@dataclass(frozen=True, eq=False)
-class Documents(Pattern):
-    """Equal ids see each other: several documents packed in one row. `ids`: integers [B, N] or [N], in any order."""
-
-    ids: Tensor
-
-    def __post_init__(self):
-        if not isinstance(self.ids, Tensor):
-            raise ZooError(f"Documents takes a tensor of ids, [N] or [B, N]; got {self.ids!r}.")
-        _whole("Documents(ids)", self.ids)
-
-    def allowed(self, b, h, q, k):
-        return self.ids[q] == self.ids[k] if self.ids.ndim == 1 else self.ids[b, q] == self.ids[b, k]
-
-    def check(self, call):
-        B, K = call.q.shape[0], call.k.shape[2]
-        sizes = [[K], [B, K], [1, K]] if B == 1 else [[K], [B, K]]
-        with_cache = call.k_pos is not None and (self.ids.ndim == 1 or self.ids.shape[0] == B)
-        if not with_cache and list(self.ids.shape) not in sizes:
-            raise ZooError(f"Documents(ids) needs one id a key, [{K}] or [{B}, {K}]; got {list(self.ids.shape)}.")
-        _reaches("Documents(ids)", self.ids, call)
-
-
 @dataclass(frozen=True)
 class _Pair(Pattern):
     left: Pattern
     right: Pattern
+
+    def __post_init__(self):
+        for name in ("left", "right"):
+            check_part(name, getattr(self, name), Pattern)
 
     @property
     def uses_query(self) -> bool:
@@ -246,6 +146,10 @@ class _Pair(Pattern):
     @property
     def by_content(self) -> bool:
         return self.left.by_content or self.right.by_content
+
+    @property
+    def of_graph(self) -> bool:
+        return self.left.of_graph or self.right.of_graph
 
     def check(self, call):
         self.left.check(call)
@@ -263,10 +167,23 @@ class And(_Pair):
     are those of the list that the rest allows."""
 
     def __post_init__(self):
+        super().__post_init__()
         if self.left.edges is not None and self.right.edges is not None:
             raise ZooError("Two lists of edges cannot be joined by `&`: make one list of the edges in both.")
-        if self.edges is not None and self.by_content:
-            raise ZooError("A choice by content and a list of edges cannot be joined by `&`: it chooses in a matrix.")
+        if self.lists_edges and not self.chooses_edges:
+            unable = next(one for one in self.choices if type(one).edit_segments is Pattern.edit_segments)
+            raise ZooError(
+                f"{unable} chooses keys by their content in a matrix and says nothing of edges (no edit_segments), so it "
+                "cannot be joined to a graph's by `&`."
+            )
+
+    @property
+    def lists_edges(self):
+        return self.left.lists_edges or self.right.lists_edges
+
+    @property
+    def choices(self):
+        return self.left.choices + self.right.choices
 
     @property
     def edges(self):
@@ -278,8 +195,8 @@ class And(_Pair):
 
     def edit(self, logits, call):
         logits = Pattern.edit(self, logits, call)
-        for side in (self.left, self.right):
-            logits = side.edit(logits, replace(call, pattern=side)) if side.by_content else logits
+        for one in self.choices:
+            logits = one.edit(logits, replace(call, pattern=one))
         return logits
 
     def allowed(self, b, h, q, k):
@@ -289,7 +206,8 @@ class And(_Pair):
 @declared
 @dataclass(frozen=True)
 class Or(_Pair):
-    """At least one allows it. Written `left | right`. It has a mask and no list: edges in it count once."""
+    """At least one allows it. Written `left | right`. It has a mask and no list: edges in it count once. A choice by
+    content is made on its side alone: the union is of what both sides see."""
 
     @property
     def uses_query(self) -> bool:
@@ -297,29 +215,35 @@ class Or(_Pair):
         return super().uses_query or any(side.edges is not None for side in (self.left, self.right))
 
     def __post_init__(self):
+        super().__post_init__()
         for edges in (self.left.edges, self.right.edges):
             if edges is not None and (edges.features is not None or edges.group is not None):
                 raise ZooError("Edges with features or groups cannot be joined by `|`: other pairs would have none.")
-        if self.by_content:
-            raise ZooError(f"{self.left} | {self.right}: a choice by content joins others by `&`, not by `|`.")
+
+    def edit(self, logits, call):
+        if not self.by_content:
+            return Pattern.edit(self, logits, call)
+        sides = []
+        for side in (self.left, self.right):
+            mine = replace(call, pattern=side)
+            masked = Pattern.edit(side, logits, mine)
+            sides.append(side.edit(masked, mine) if side.by_content else masked)
+        return torch.where(sides[0] == -torch.inf, sides[1], sides[0])
 
     def allowed(self, b, h, q, k):
         return self.left.allowed(b, h, q, k) | self.right.allowed(b, h, q, k)
 
 
-def _reaches(name: str, given: Tensor, call: AttentionCall) -> None:
-    """Raise ZooError where what is given for each place ends before the places that a cache holds."""
-    if call.k_pos is None or torch.compiler.is_compiling() or call.k_pos.is_cuda:  # a look would wait for the GPU,
-        return  # where indexing itself refuses what lies outside
-    if call.k_pos.numel() and int(call.k_pos.max()) >= given.shape[-1]:
-        held = int(call.k_pos.max()) + 1
-        raise ZooError(f"{name} is {list(given.shape)}, but the cache holds {held} places: give one for each of them.")
-
-
-def _whole(name: str, value: int | Tensor, least: int = 0) -> None:
+def whole_number(name: str, value: int | Tensor, least: int = 0) -> None:
     """Sizes and ids are whole numbers; the values of a tensor are not looked at (that would wait for a GPU)."""
     if isinstance(value, Tensor):
         if value.is_floating_point() or value.dtype == torch.bool:
             raise ZooError(f"{name} holds integers; got {value.dtype}.")
     elif isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ZooError(f"{name} is a whole number, at least {least}; got {value!r}.")
+
+
+def check_part(name: str, part: object, kind: type) -> None:
+    """Raise ZooError where an axis was given a class, or anything else that is not one of its objects."""
+    if not isinstance(part, kind):
+        raise ZooError(f"{name} is an object such as {kind.__name__}'s subclasses make, not {part!r}.")
