@@ -76,7 +76,7 @@ class Figures(Callback):
         attention_maps(to_pixels(images, Preprocess(**data.preprocess)), maps, png, titles)
 
     def neighbourhood(self, trainer: Any, task: Any, png: Path) -> None:
-        from zoo.inspect.graphs import interesting_node, plot_neighbourhood, weights_of
+        from zoo.inspect import interesting_node, plot_neighbourhood, weights_of
 
         graph = trainer.datamodule.example()
         weights = next(iter(weights_of(task.model, graph).values()))
@@ -84,7 +84,7 @@ class Figures(Callback):
         plot_neighbourhood(weights, interesting_node(weights, labels), png, labels, task.model.classes)
 
     def attention_entropy(self, trainer: Any, task: Any, png: Path) -> None:
-        from zoo.inspect.graphs import plot_entropy, weights_of
+        from zoo.inspect import plot_entropy, weights_of
 
         graph = trainer.datamodule.example()
         plot_entropy(weights_of(task.model, graph), graph.num_nodes, png)

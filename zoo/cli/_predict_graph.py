@@ -117,7 +117,7 @@ def draw(
     model: GraphModel, graph: Any, node: int | None, labels: Tensor | None, classes: Sequence[str], png: Path
 ) -> tuple[int, Path]:
     """The first layer's weights of a node's edges; (the node, the file)."""
-    from zoo.inspect.graphs import interesting_node, plot_neighbourhood, weights_of
+    from zoo.inspect import interesting_node, plot_neighbourhood, weights_of
 
     weights = next(iter(weights_of(model, graph).values()))
     node = interesting_node(weights, labels) if node is None else node

@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo.attention import Edges, Position
 from zoo.inspect.draw.panels import GREY, INK, colours, matrix, titled
 from zoo.inspect.draw.sizes import Sizes
+from zoo.inspect.draw.vectors import HEIGHT, embedded
 from zoo.inspect.words import equation, title
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def draw(position: Position, wants: dict[str, int], sizes: Sizes) -> Figure:
 
     from datamodules.graph_positions import add_positions
     from datamodules.graph_sets import grid
-    from zoo.inspect.draw.position import HEIGHT, embedded
 
     rows, cols = sizes.grid
     graph = Data(edge_index=grid(rows, cols), num_nodes=sizes.n)
