@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 from zoo.errors import ZooError
 
 
-class Draw(NamedTuple):
+class BatchIndex(NamedTuple):
     """One batch: its rows, and the epoch, on which (with the seed and the row) augmentation depends."""
 
     epoch: int
@@ -22,7 +22,7 @@ def generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 
-class TrainBatches(Sampler[Draw]):
+class TrainBatches(Sampler[BatchIndex]):
     """Shuffled global batches of which each process takes its rows: batch b of an epoch depends on (seed, epoch) only.
 
     The last short batch is dropped, unless it is the only one. `start` skips the batches that a resumed run has seen.
@@ -45,16 +45,16 @@ class TrainBatches(Sampler[Draw]):
     def __len__(self) -> int:
         return max(1, self.size // self.batch_size)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[BatchIndex]:
         order = torch.arange(self.size)
         if self.shuffle:
             order = torch.randperm(self.size, generator=generator(self.seed, self.epoch))
         for batch in range(self.start, len(self)):
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield Draw(self.epoch, rows[self.rank :: self.world].tolist())
+            yield BatchIndex(self.epoch, rows[self.rank :: self.world].tolist())
 
 
-class EvalBatches(Sampler[Draw]):
+class EvalBatches(Sampler[BatchIndex]):
     """Each row once, in order, over all processes: no padding, no dropping (Lightning's sampler repeats rows)."""
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1):
@@ -64,19 +64,19 @@ class EvalBatches(Sampler[Draw]):
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[BatchIndex]:
         for first in range(0, len(self.rows), self.batch_size):
-            yield Draw(0, list(self.rows[first : first + self.batch_size]))
+            yield BatchIndex(0, list(self.rows[first : first + self.batch_size]))
 
 
 class Loader(DataLoader):
-    """A DataLoader over `Draw`s whose iteration starts at the first batch asked for.
+    """A DataLoader over `BatchIndex`s whose iteration starts at the first batch asked for.
 
     Lightning makes the iterator before it sets the sampler's epoch, and workers fetch ahead at once, so a plain loader
     gives the first epoch after a resume the order of epoch 0 (Lightning-AI/pytorch-lightning#21938).
     """
 
-    def __init__(self, dataset: Any, batches: Sampler[Draw], num_workers: int = 0):
+    def __init__(self, dataset: Any, batches: Sampler[BatchIndex], num_workers: int = 0):
         super().__init__(
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]  # its annotation knows lists only

@@ -129,7 +129,7 @@ def test_relations_features_of_edges_and_positions(zoo, graph_run, arrays, file)
     shares = logits(of_edges, x, edge_index, torch.from_numpy(edge_attr).float()).softmax(-1)
     assert [row.split() for row in out[1:20]] == lines(shares, 3)[:19]
 
-    from datamodules.graph_positions import random_walk
+    from zoo.graphs import random_walk
 
     place = {"_target_": "zoo.attention.RandomWalk", "_partial_": True, "k": 3}
     placed = graph_run({**GAT, "position": place})

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.graph_module import GraphData
-from datamodules.graph_sets import Graphs, digits_knn
+from datamodules.graphs.collection import GraphCollection
+from datamodules.graphs.module import GraphData
+from datamodules.graphs.synthetic import digits_knn
 from tests.training.compose import compose
 from zoo.config import instantiate, plain
 from zoo.training.run import train
@@ -27,12 +28,12 @@ PRECISIONS = {
 class Relations(GraphData):
     """Digits without pixels, tied to their nearest and to those after them."""
 
-    def load(self) -> Graphs:
+    def load(self) -> GraphCollection:
         found = digits_knn(4, 20, 100, 0)
         graph = found.first
         graph.edge_type = (graph.edge_index[0] < graph.edge_index[1]).long()
         graph.x = torch.arange(len(graph.x))
-        found.ids = True
+        found.featureless = True
         return found
 
 
@@ -40,7 +41,7 @@ class Relations(GraphData):
 class Types(GraphData):
     """The same digits, along two paths, beside another type of node."""
 
-    def load(self) -> Graphs:
+    def load(self) -> GraphCollection:
         from torch_geometric.data import HeteroData
 
         found = digits_knn(4, 20, 100, 0)
@@ -49,7 +50,7 @@ class Types(GraphData):
         paths = [("digit", name, "digit") for name in ("one", "two")]
         graph[paths[0]].edge_index, graph[paths[1]].edge_index = plain.edge_index, plain.edge_index.flip(0)
         graph.labels = plain.labels
-        return Graphs([graph], found.classes, found.parts, target="digit", metapaths=tuple(paths))
+        return GraphCollection([graph], found.classes, found.splits, target="digit", metapaths=tuple(paths))
 
 
 @cache

@@ -80,11 +80,10 @@ def read(model: GraphModel, file: Path, data: Mapping[str, Any]) -> Any:
     import torch
     from torch_geometric.data import Data
 
-    from datamodules.graph_checks import check
-    from datamodules.graph_files import _arrays
-    from datamodules.graph_positions import add_positions
-    from datamodules.graph_pyg import normalised
-    from datamodules.graph_sets import Graphs
+    from datamodules.graphs.checks import check
+    from datamodules.graphs.collection import GraphCollection
+    from datamodules.graphs.npz import read_arrays
+    from zoo.graphs import add_positions, normalised
 
     if data.get("features"):
         raise ZooError(
@@ -92,13 +91,13 @@ def read(model: GraphModel, file: Path, data: Mapping[str, Any]) -> Any:
             "of another graph would mean something else. Train with data.features=null to predict on others."
         )
     kind, width, edge_dim, numbered = type(model).__name__, model.in_dim, model.edge_dim, model.num_nodes
-    found = _arrays(file)
+    found = read_arrays(file)
     _check_names(model, kind, file, found.keys(), numbered is not None)
     if numbered is not None:
         found.setdefault("x", torch.arange(numbered))
     graph = Data(**{name: _whole(array, name) for name, array in found.items() if name not in TARGETS})
     graph.labels = torch.zeros(len(graph.x), dtype=torch.long)  # of the checks alone
-    check(Graphs([graph], ("",), {"train": graph.labels[:1]}, ids=numbered is not None))
+    check(GraphCollection([graph], ("",), {"train": graph.labels[:1]}, featureless=numbered is not None))
     if numbered is not None and len(graph.x) != numbered:
         raise ZooError(f"{file} has {len(graph.x)} nodes, but {kind} knows the {numbered} of its own graph by number.")
     if numbered is None and graph.x.shape[1] != width:

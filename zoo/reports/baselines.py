@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> None:
     data.prepare_data()
     data.setup()
     graph = data.example()
-    if data.multilabel or data.found.whole:
+    if data.multilabel or data.source.multi_graph:
         raise ZooError("These baselines are for one graph with one label a node; this set is another kind.")
     labels, rows = graph.labels.numpy(), {part: index.numpy() for part, index in graph.rows.items()}
     lines = []

@@ -74,7 +74,7 @@ def orders(edge_index: Tensor, num_nodes: int) -> Tensor:
 
     Raises: ZooError for more than 5,000 nodes.
     """
-    from datamodules.graph_positions import distance
+    from zoo.graphs import distance
 
     if num_nodes > LARGEST:
         raise ZooError(

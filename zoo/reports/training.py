@@ -56,7 +56,7 @@ def load(config: Mapping[str, Any]) -> Any:
         data.use_positions(wanted)
     data.prepare_data()
     data.setup()
-    if data.found.whole or data.found.target or data.multilabel or not data.val_size:
+    if data.source.multi_graph or data.source.target or data.multilabel or not data.val_size:
         raise ZooError(
             f"{type(data).__name__} is not one graph of one kind of node, with one label each and a validation part, which "
             "this study needs; take data=cora or data=digits_knn."

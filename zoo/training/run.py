@@ -91,7 +91,7 @@ def train(
     settings["threads"] = threads(settings["threads"], task.model, data, kept)
 
     # the trainer, and what watches it
-    stopwatch = Stopwatch(data.batch_size)
+    stopwatch = Stopwatch(data.samples_per_step)
     started = (lambda: begin(folder, settings, fingerprint)) if folder is not None else None
     callbacks = [*watch, *make_callbacks(settings, fingerprint, data, stopwatch, started)]
     trainer = make_trainer(settings["trainer"], callbacks, make_each("logger", settings.get("logger")))

@@ -54,8 +54,7 @@ def draw(position: Position, wants: dict[str, int], sizes: Sizes) -> Figure:
     """What the position reads of a grid of cells, each tied to those beside, above and below it, and what it makes of it."""
     from torch_geometric.data import Data
 
-    from datamodules.graph_positions import add_positions
-    from datamodules.graph_sets import grid
+    from zoo.graphs import add_positions, grid
 
     rows, cols = sizes.grid
     graph = Data(edge_index=grid(rows, cols), num_nodes=sizes.n)

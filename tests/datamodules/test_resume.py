@@ -1,0 +1,93 @@
+"""A11: a resumed run sees the batches, augmentation included, that the uninterrupted one sees."""
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from datamodules.images import Digits
+from datamodules.images.augment import Augment
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")  # none is needed here
+
+
+class Recorder(LightningModule):
+    """Keeps the batches it is trained on."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 10)
+        self.seen = []
+
+    def training_step(self, batch, _):
+        images, labels = batch
+        self.seen.append((images.clone(), labels.clone()))
+        return torch.nn.functional.cross_entropy(self.layer(images.flatten(1)), labels)
+
+    def validation_step(self, batch, _):
+        self.layer(batch[0].flatten(1))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+def train(workers=0, save=None, resume=None, every=None, **options):
+    """The batches of three epochs, or of what is left of them after `resume`; checkpoints go to `save`."""
+    model, data = Recorder(), Digits(batch_size=200, num_workers=workers, augment=Augment(crop=1, flip=True), seed=1)
+    keep = ModelCheckpoint(save, "{step}", save_top_k=-1, **(every or {"every_n_train_steps": 1})) if save else None
+    trainer = Trainer(
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=keep is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=keep,
+        **options,
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+    return model.seen
+
+
+def same(one, other):
+    return len(one) == len(other) and all(
+        torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """15 steps of 3 epochs without a stop, with a checkpoint after each step."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(save=folder)
+
+
+@pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (7, 0), (7, 2), (10, 2), (14, 0)])
+def test_resume_after_any_step(whole, step, workers):
+    """Within an epoch (1, 7, 14) and at its end (5, 10), with workers (Lightning-AI/pytorch-lightning#21938)."""
+    folder, seen = whole
+    assert len(seen) == 15
+    assert not torch.equal(seen[0][1], seen[5][1])
+    assert same(train(workers, resume=folder / f"step={step}.ckpt"), seen[step:])
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+def test_resume_after_an_epoch(whole, tmp_path, at_end):
+    """Checkpoints saved after validation, and after the epoch."""
+    train(save=tmp_path, every={"every_n_epochs": 1, "save_on_train_epoch_end": at_end})
+    assert same(train(2, resume=tmp_path / "step=5.ckpt"), whole[1][5:])
+
+
+def test_resume_of_shortened_epochs(tmp_path):
+    """`limit_train_batches` ends an epoch before the loader does: the next one still starts at its first batch."""
+    seen = train(2, save=tmp_path, limit_train_batches=3)
+    assert len(seen) == 9
+    for step in (3, 4):
+        assert same(train(2, resume=tmp_path / f"step={step}.ckpt", limit_train_batches=3), seen[step:])
+
+
+def test_overfitting_sees_the_same_batches_each_epoch():
+    seen = train(overfit_batches=2)
+    order = [sorted(labels.tolist()) for _, labels in seen]
+    assert order[:2] == order[2:4] == order[4:]
