@@ -47,7 +47,63 @@ def test_arrows_point_one_way(package):
 def test_data_modules_know_no_model():
     for path in (ROOT / "datamodules").rglob("*.py"):
         known = {name.split(".")[1] for name in imports(path) if name.startswith("zoo.")}
-        assert known <= {"attention", "declared", "errors", "files", "preprocess", "spec"}, path
+        assert known <= {"attention", "declared", "errors", "files", "graphs", "preprocess", "spec"}, path
+
+
+#: what each room of datamodules may import of the others; all of them what lies beside base.py
+ROOMS = {"": set(), "images": {"images"}, "graphs": {"graphs"}}
+OF_OLD = {"datamodules/augment.py"}  # a name that old configs have
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "datamodules").rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix()
+)
+def test_rooms_of_data_know_no_other(path):
+    room = path.relative_to(ROOT / "datamodules").parent.as_posix().strip(".")
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("datamodules.")}
+    assert names & set(ROOMS) <= ROOMS[room] or path.relative_to(ROOT).as_posix() in OF_OLD
+
+
+def test_no_circle_of_files_in_datamodules():
+    """Imports inside functions count too."""
+    assert not circle(ROOT / "datamodules")
+
+
+def circle(package: Path) -> list[str]:
+    """Names of modules of which each imports the next, the last one the first; empty where there is no circle."""
+    files = {}
+    for path in package.rglob("*.py"):
+        name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        files[name] = path
+
+    def module_of(name: str) -> str | None:
+        return name if name in files else module_of(name.rpartition(".")[0]) if "." in name else None
+
+    after = {name: {module_of(found) for found in imports(path)} - {None, name} for name, path in files.items()}
+    done: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return way[way.index(name) :]
+        if name not in done:
+            for other in sorted(after[name]):
+                if found := walk(other, [*way, name]):
+                    return found
+            done.add(name)
+        return []
+
+    return next((found for name in sorted(after) if (found := walk(name, []))), [])
+
+
+def test_a_circle_is_found(tmp_path):
+    package = tmp_path / "p"
+    package.mkdir()
+    (package / "a.py").write_text("from p.b import x")
+    (package / "b.py").write_text("def f():\n    from p import c")
+    (package / "c.py").write_text("")
+    assert not circle(package)
+    (package / "c.py").write_text("import p.a")
+    assert circle(package) == ["p.a", "p.b", "p.c"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())

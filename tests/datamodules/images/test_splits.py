@@ -38,7 +38,7 @@ def test_second_half(digits):
 
 
 def test_unknown_split_names_the_nearest():
-    with pytest.raises(ZooError, match="data.split=second_halve is unknown: did you mean 'second_half'"):
+    with pytest.raises(ZooError, match=r"data.split=second_halve is unknown: did you mean 'second_half'"):
         Digits(split="second_halve").setup()
 
 
