@@ -66,7 +66,7 @@ def test_the_weights_are_those_of_the_best_validation_and_the_same_as_anew(monke
 
     # another test set changes nothing but the figure of the test
     batch.rows["test"] = batch.rows["train"]
-    data.found.parts["test"] = data.found.parts["train"]
+    data.source.splits["test"] = data.source.splits["train"]
     other, again = training.fit(config, data, patience=6)
     assert again["val_accuracy"] == figures["val_accuracy"] and again["epoch"] == figures["epoch"]
     assert all(torch.equal(a, b) for a, b in zip(task.parameters(), other.parameters(), strict=True))

@@ -28,6 +28,8 @@ PRECISIONS = {
 class Relations(GraphData):
     """Digits without pixels, tied to their nearest and to those after them."""
 
+    modality = "relational_graph"
+
     def load(self) -> GraphCollection:
         found = digits_knn(4, 20, 100, 0)
         graph = found.first
@@ -40,6 +42,8 @@ class Relations(GraphData):
 @dataclass(kw_only=True, eq=False, repr=False)
 class Types(GraphData):
     """The same digits, along two paths, beside another type of node."""
+
+    modality = "heterogeneous_graph"
 
     def load(self) -> GraphCollection:
         from torch_geometric.data import HeteroData
