@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any
 
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 
 #: (dotted name, path of the key that says it) -> the class or function
 Find = Callable[[Any, str], Callable[..., Any]]
@@ -81,10 +81,12 @@ def check(tree: Any) -> None:
         for key, value in call.given.items():
             name = f"{call.path}.{key}".lstrip(".")
             if key not in known:
-                raise ZooError(f"{name}={value!r} is no setting of {call.name}; {nearest(key, known)}")
+                raise ZooError(
+                    f"{name}={one_line(repr(value), 200)} is no setting of {call.name}; {nearest(key, known)}"
+                )
             if isinstance(value, str) and hints.get(key) and hints[key] <= NUMBERS:
                 kinds = " or ".join(sorted(kind.__name__ for kind in hints[key] - {type(None)}))
-                raise ZooError(f"{name}={value!r} is no number; {call.name} takes {kinds} there.")
+                raise ZooError(f"{name}={one_line(repr(value), 200)} is no number; {call.name} takes {kinds} there.")
 
 
 def make(tree: Any, **objects: Any) -> Any:
@@ -108,7 +110,7 @@ def make(tree: Any, **objects: Any) -> Any:
     except ZooError:
         raise
     except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = one_line(error) or type(error).__name__
         where = f"{tree.path} " if tree.path else ""
         raise NotBuilt(f"{where}({tree.name}) cannot be built: {why} (HYDRA_FULL_ERROR=1 shows where.)") from error
 

@@ -9,6 +9,12 @@ class ZooError(ValueError):
     """A bad input. Its text is a sentence; the command line prints it without a traceback."""
 
 
+def one_line(text: object, most: int = 600) -> str:
+    """Text of any length and origin as a part of a sentence: one line of at most `most` letters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[:most]}..."
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """The clause that helps with a misspelt name: the closest option first, then all of them."""
     options = sorted(map(str, options))
@@ -33,8 +39,9 @@ def answering(where: str) -> Iterator[None]:
     except ZooError:
         raise
     except Exception as error:
-        what = " ".join(str(error).split())[:300]
-        raise ZooError(f"{where}: {type(error).__name__}: {what} (HYDRA_FULL_ERROR=1 shows where.)") from error
+        raise ZooError(
+            f"{where}: {type(error).__name__}: {one_line(error, 300)} (HYDRA_FULL_ERROR=1 shows where.)"
+        ) from error
 
 
 @contextmanager
@@ -46,4 +53,4 @@ def naming(where: str) -> Iterator[None]:
     except ZooError as error:
         if where in str(error):
             raise
-        raise ZooError(f"{where}: {error}") from error.__cause__
+        raise ZooError(f"{where}: {one_line(error, 1500)}") from error.__cause__

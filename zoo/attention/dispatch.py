@@ -11,7 +11,7 @@ from zoo.attention.call import FULL, SCALED_DOT, AttentionCall, AttentionOutput,
 from zoo.attention.kernels import KERNELS
 from zoo.attention.patterns import Pattern
 from zoo.attention.scores import Score
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 
 
 class Kernel(Protocol):
@@ -56,7 +56,7 @@ def _named(name: str) -> Kernel:
     for kernel in KERNELS:
         if kernel.name == name:
             return kernel
-    raise ZooError(f"Unknown kernel {name!r}: {nearest(name, [kernel.name for kernel in KERNELS])}")
+    raise ZooError(f"Unknown kernel {one_line(repr(name), 100)}: {nearest(name, [kernel.name for kernel in KERNELS])}")
 
 
 def _reasons(call: AttentionCall) -> str:

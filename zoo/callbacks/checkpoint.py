@@ -58,11 +58,24 @@ class Checkpoint(ModelCheckpoint):
         copied or moved to, whatever path the checkpoint names; where it is not there, the best is looked for anew."""
         folder = Path(str(self.dirpath))
         file = folder / f"{self.filename}{self.FILE_EXTENSION}"
+        try:
+            here = {**self._at(folder, state_dict), "dirpath": self.dirpath}
+            scores = [
+                *here["best_k_models"].values(),
+                here["best_model_score"],
+                here["kth_value"],
+                here["current_score"],
+            ]
+            right = all(score is None or (isinstance(score, Tensor) and score.numel() == 1) for score in scores)
+        except (AttributeError, KeyError, TypeError):
+            right = False
+        if not right:
+            raise ZooError("The checkpoint's record of the best epoch cannot be read; go on from another checkpoint.")
         if state_dict["best_model_path"] and not file.is_file():
             if self.monitor is not None:
                 log.warning(f"{file} is not there, so the best epoch is looked for anew from here on")
             return
-        super().load_state_dict({**self._at(folder, state_dict), "dirpath": self.dirpath})
+        super().load_state_dict(here)
 
     def _at(self, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
         """A state whose files lie in `folder`, under this checkpoint's own name: Lightning deletes what its state names."""

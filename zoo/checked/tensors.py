@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 
 HEADER, PICKLE, ENTRIES = 2_000_000, 2_000_000, 20_000  # of a ViT-Large: 0.03 MB, 0.3 MB, 900
+DIRECTORY = 500  # bytes of an entry of an archive's directory; of ours some 80
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 DTYPES = (*FLOATS, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 
@@ -117,6 +118,8 @@ def check_archive(path: Path) -> None:
     same = all(b in (a, most) for a, b, most in zip(told, short, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True))
     if not same or told[1] + told[2] != size - 98 or struct.unpack("<8xQ4x", tail[56:76])[0] != size - 98:
         raise ValueError("its directory is not where the archive says")
+    if told[1] > ENTRIES * DIRECTORY:  # zipfile reads it whole
+        raise ValueError(f"its directory is larger than {ENTRIES * DIRECTORY / 1e6:g} MB")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if len(entries) > ENTRIES or len({entry.filename for entry in entries}) < len(entries):

@@ -10,6 +10,7 @@ from zoo.errors import ZooError
 
 BYTES = {"json": 4_000_000, "yaml": 250_000}  # ImageNet-21k's class names are 2 MB
 DEPTH, VALUES, LETTERS = 50, 200_000, 100_000
+PARTS = 2_000  # things to build that a config names; the largest of ours names some twenty
 #: Hydra's and OmegaConf's words, which nothing here understands.
 OTHERS = ("_args_", "_convert_", "_recursive_")
 
@@ -68,7 +69,11 @@ def check_plain(content: Any, where: str) -> Any:
 def check_config(content: Any, where: str) -> Any:
     """As `check_plain`, and nothing that OmegaConf or Hydra would read more into: no `${`, no word of theirs."""
     check_plain(content, where)
+    parts = 0
     for path, value in _walk(content, where):
+        parts += isinstance(value, dict) and "_target_" in value
+        if parts > PARTS:
+            raise ZooError(f"{where} names more than {PARTS:,} parts to build, which no config does.")
         if isinstance(value, str) and "${" in value:
             raise ZooError(f"{where}: {path}={_short(value)} holds '${{', and configs of files are not interpolated.")
         if isinstance(value, dict):

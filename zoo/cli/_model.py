@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.console import table
+from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Module":
@@ -57,3 +58,11 @@ def _count(number: float) -> str:
             return f"{number:.3g} {prefix}"
         number /= 1000
     return f"{number:.3g} T"
+
+
+def check_answer(numbers: "Tensor", model: Any, run: str) -> None:
+    """Refuse to show an answer that is no numbers. Raises: ZooError."""
+    if not numbers.isfinite().all():
+        raise ZooError(
+            f"The {type(model).__name__} of {run} answers NaN: its weights or settings are none of a model's."
+        )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.cli._model import check_answer
 from zoo.cli.predict import likeliest
 from zoo.console import table
 from zoo.errors import ZooError, nearest
@@ -37,6 +38,7 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
     several = bool((config.get("task") or {}).get("multilabel"))
     with torch.no_grad():
         logits = model.forward(*model.inputs(graph)).float()
+    check_answer(logits, model, run)
     shares = logits.sigmoid() if several else logits.softmax(-1)
     classes = model.classes or tuple(map(str, range(shares.shape[1])))
     pooled = model.pools

@@ -20,6 +20,7 @@ from zoo.console import table
 from zoo.errors import ZooError, answering, nearest
 from zoo.training.summary import takes
 
+LISTED = 100  # files of a run
 #: What of a run's config decides most, in words.
 MAIN = {
     "data": "data._target_", "loader": "data.loader", "batch size": "data.batch_size",
@@ -116,7 +117,8 @@ def _words(overrides: Path) -> list[str]:
 
 def _files(folder: Path) -> list[tuple[str, str]]:
     found = sorted(path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
-    return [(str(path.relative_to(folder)), _bytes(path.stat().st_size)) for path in found]
+    rows = [(str(path.relative_to(folder)), _bytes(path.stat().st_size)) for path in found[:LISTED]]
+    return rows + [(f"and {len(found) - LISTED:,} more", "")] * (len(found) > LISTED)
 
 
 def _bytes(size: float) -> str:

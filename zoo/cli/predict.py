@@ -12,6 +12,7 @@ for R-GAT, edge_type are read where the model reads them, y and masks never.
 """
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from zoo.models import ImageModel, Model
 
 BATCH = 32
+PATCHES = 4096  # of an image: the attention of each layer is their square
 DRAWN = 12  # images of a folder that the figure shows
 
 
@@ -65,11 +67,16 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
     """A table for one image, a line for each of several; a row of maps for each of the first."""
     import torch
 
+    from zoo.cli._model import check_answer
     from zoo.inspect.predictions import predict
 
+    patches = math.prod(getattr(model, "grid", ()))
+    if patches > PATCHES:
+        raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, run, source), strict=True)
     answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     probabilities = torch.cat([answer.probabilities for answer in answers])
+    check_answer(probabilities, model, run)
     classes = model.classes or tuple(map(str, range(probabilities.shape[1])))
     best = [likeliest(row, classes, top) for row in probabilities]
     if len(names) == 1:

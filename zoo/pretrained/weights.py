@@ -36,5 +36,5 @@ def fill(model: nn.Module, state: State, source: str) -> None:
         check_fits(model, state)
     except ZooError as error:
         raise ZooError(f"{source} does not fit. {error}") from None
-    check_numbers(state, source)
     model.load_state_dict(state)
+    check_numbers(model.state_dict(), source)  # in the model's own type: what was 1e300 in a file is infinite here

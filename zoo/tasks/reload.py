@@ -55,6 +55,6 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
     with naming(where):  # the settings are plain, and of any kind
         task = kind(**settings, **changes)
     task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is no model's
-    check_numbers(state, str(path))
     task.load_state_dict(state, strict=strict is not False)
+    check_numbers(task.state_dict(), str(path))
     return task

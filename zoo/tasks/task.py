@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric, MetricCollection
 
 from zoo.checked.fits import check_fits
@@ -19,7 +20,7 @@ from zoo.models.factory import build_model
 from zoo.spec import TARGETS, Spec
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.schedule import build_schedule
-from zoo.tasks.totals import Step, Totals, wide
+from zoo.tasks.totals import Step, Totals, read_totals, wide
 
 FINETUNE = ("full", "linear_probe")
 STAGES = ("train", "val", "test")
@@ -291,8 +292,11 @@ class Task(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_fits(self, checkpoint["state_dict"])
+        for state in checkpoint.get("lr_schedulers", []):  # torch makes attributes of whatever these hold
+            if wrong := [key for key in state if callable(getattr(LambdaLR, key, None))]:
+                raise ZooError(f"The checkpoint's schedule replaces {wrong[0]!r}; go on from another checkpoint.")
         if found := checkpoint.get("train_totals"):
-            self._resumed = found["names"], found["state"]
+            self._resumed = read_totals(found)
 
     def _freeze(self) -> None:
         head = self.model.linear_head

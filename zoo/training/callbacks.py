@@ -106,6 +106,7 @@ class Stopwatch(Callback):
         self.batch_size = batch_size
         self.fit_seconds = self.train_seconds = 0.0
         self.samples = 0
+        self.stepped = False  # whether this process has taken a step
         self._fit_start = self._train_start = time.perf_counter()
 
     @property
@@ -122,6 +123,7 @@ class Stopwatch(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         self.samples += self.batch_size
+        self.stepped = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -145,5 +147,8 @@ class Stopwatch(Callback):
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Go on from a checkpoint; one that is loaded to be tested is of an earlier epoch."""
+        known = self.state_dict()
+        if state.keys() != known.keys() or not all(type(value) in (int, float) for value in state.values()):
+            raise ZooError(f"The checkpoint's times are not {', '.join(known)}; go on from another checkpoint.")
         if self._stage == "fit":
             vars(self).update(state)

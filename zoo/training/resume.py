@@ -1,11 +1,20 @@
 """Which run `ckpt_path=` means, and which of its checkpoints."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from zoo.errors import ZooError
+from zoo.checked.texts import read_yaml
+from zoo.errors import ZooError, one_line
 from zoo.training.identity import config_hash, essence, flatten
+
+if TYPE_CHECKING:
+    from zoo.training.callbacks import Stopwatch
 
 SHOWN = 8
 
@@ -45,6 +54,23 @@ def checkpoint(ckpt_path: str | None, train: bool, folder: Path | None) -> Path 
     raise ZooError(f"ckpt_path={ckpt_path} {what}; give a run folder, a .ckpt file, or last.")
 
 
+@contextmanager
+def restoring(path: Path | None, stopwatch: Stopwatch) -> Iterator[None]:
+    """Around a training that goes on from a checkpoint, whose states are a file's: of the loops, optimizer, schedule, callbacks.
+
+    Raises: ZooError in place of whatever torch or Lightning raise at them, until the first step is taken.
+    """
+    try:
+        yield
+    except Exception as error:
+        if path is None or stopwatch.stepped or isinstance(error, ZooError):
+            raise
+        raise ZooError(
+            f"The training cannot go on from {path}: it holds other states than those of this training "
+            f"({type(error).__name__}: {one_line(error)}; HYDRA_FULL_ERROR=1 shows where)."
+        ) from error
+
+
 def newest_unfinished(config: DictConfig) -> Path:
     """The run of the same config that was last written to among those without a summary.json.
 
@@ -76,7 +102,8 @@ def _why_not(folder: Path, config: DictConfig) -> str | None:
     if not configs:
         return "has no config"
     try:
-        theirs = [OmegaConf.load(path) for path in sorted(configs, key=lambda path: path.stat().st_mtime, reverse=True)]
+        configs.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        theirs = [OmegaConf.create(read_yaml(path)) for path in configs]
         if config_hash(_task_part(config)) in map(config_hash, theirs):
             return None
         return _difference(essence(theirs[0]), essence(_task_part(config)))

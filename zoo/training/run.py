@@ -100,7 +100,8 @@ def train(
     metrics: dict[str, Any] = {}
     with computing(settings["threads"]):
         if settings["train"]:
-            trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            with resume.restoring(checkpoint, stopwatch):
+                trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             metrics |= trainer.callback_metrics
             check_trained(trainer)
             checkpoint = best(trainer)
