@@ -56,7 +56,7 @@ def checkpoint(ckpt_path: str | None, train: bool, folder: Path | None) -> Path 
 
 @contextmanager
 def restoring(path: Path | None, stopwatch: Stopwatch) -> Iterator[None]:
-    """Around a training that goes on from a checkpoint, whose states are a file's: of the loops, optimizer, schedule, callbacks.
+    """Around a training that goes on from a checkpoint, whose states of optimizer, schedule, loops and callbacks are a file's.
 
     Raises: ZooError in place of whatever torch or Lightning raise at them, until the first step is taken.
     """
