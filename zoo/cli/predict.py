@@ -70,7 +70,7 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
     from zoo.cli._model import check_answer
     from zoo.inspect.predictions import predict
 
-    patches = math.prod(getattr(model, "grid", ()))
+    patches = math.prod(getattr(model, "grid", None) or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, run, source), strict=True)
