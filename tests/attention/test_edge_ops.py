@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.library import opcheck
 
-from zoo.attention.kernels import edge_chunks
-from zoo.attention.kernels.csr import sort_edges
-from zoo.attention.kernels.edge_ops import added_logits, dot_logits, segment_softmax, weighted_sum
+from zoo.attention.ops import edge_chunks
+from zoo.attention.ops.csr import sort_edges
+from zoo.attention.ops.edge_ops import added_logits, dot_logits, segment_softmax, weighted_sum
 from zoo.errors import ZooError
 
 G, W, D = 2, 3, 5

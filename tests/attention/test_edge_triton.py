@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from zoo.attention.kernels import edge_triton
-from zoo.attention.kernels.csr import sort_edges
-from zoo.attention.kernels.edge_triton import available, edge_attention
+from zoo.attention.ops import edge_triton
+from zoo.attention.ops.csr import sort_edges
+from zoo.attention.ops.edge_triton import available, edge_attention
 from zoo.errors import ZooError
 
 #: error relative to the norm; gradients are made of `out` as it is rounded
@@ -232,7 +232,7 @@ def test_kernels_compile_without_a_gpu(kernel, tmp_path, monkeypatch):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
 
-    from zoo.attention.kernels import edge_triton_kernels
+    from zoo.attention.ops import edge_triton_kernels
 
     kernel = getattr(edge_triton_kernels, kernel)
     optional = {"u", "edge", "bias", "keep", "du", "dedge", "dbias"}

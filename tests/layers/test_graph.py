@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-import zoo.attention.kernels.csr as csr
+import zoo.attention.ops.csr as csr
 from zoo.attention import (
     Attention,
     Edges,

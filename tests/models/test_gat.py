@@ -10,7 +10,7 @@ from torch import nn
 
 import zoo
 import zoo.attention as core
-import zoo.attention.kernels.csr as csr
+import zoo.attention.ops.csr as csr
 from zoo.attention import (
     Attention,
     EdgeProjection,

@@ -5,17 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from zoo.attention.ops import csr
+from zoo.attention.ops.csr import CSR
 from zoo.attention.patterns import Full, Pattern
 from zoo.declared import declared
 from zoo.errors import ZooError
-
-if TYPE_CHECKING:
-    from zoo.attention.kernels.csr import CSR
 
 T = TypeVar("T")
 FILLS = ("mean", "sum", "min", "max")
@@ -205,12 +204,10 @@ class Edges(Pattern):
         return self._plan["sorted"]
 
     def _sort(self) -> CSR:
-        from zoo.attention.kernels.csr import sort_edges
-
         if self.group is None:
-            return sort_edges(self.edge_index, *self.sizes)
+            return csr.sort_edges(self.edge_index, *self.sizes)
         by_group = self.group.argsort(stable=True)
-        made = sort_edges(self.edge_index[:, by_group], *self.sizes)
+        made = csr.sort_edges(self.edge_index[:, by_group], *self.sizes)
         return made._replace(order=by_group[made.order])
 
     @property

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.attention.ops.edge_ops import segment_softmax
 from zoo.declared import declared
 from zoo.errors import ZooError
 
@@ -76,8 +77,6 @@ class Score(nn.Module):
 
     def normalize_runs(self, logits: Tensor, ptr: Tensor, run: Tensor) -> Tensor:
         """`normalize` for edges: logits [G, E], of which run m is ptr[m]:ptr[m + 1] and edge e is in run[e]; softmax."""
-        from zoo.attention.kernels.edge_ops import segment_softmax
-
         return segment_softmax(logits, ptr, run)
 
     @property

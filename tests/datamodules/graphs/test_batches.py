@@ -46,7 +46,7 @@ def test_the_full_graph_is_one_object():
 
 def test_the_full_graph_is_sorted_once(monkeypatch):
     """Over all epochs and stages, because the batch says that it stays: its Edges are what the model reads."""
-    import zoo.attention.kernels.csr as csr
+    import zoo.attention.ops.csr as csr
     from zoo.attention import Edges
     from zoo.models.gat import GAT
 

@@ -6,7 +6,7 @@ import torch
 
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.kernels.edge_list import each, flat, rows, visible
-from zoo.attention.kernels.edge_triton import MAX_WIDTH, edge_attention
+from zoo.attention.ops.edge_triton import MAX_WIDTH, edge_attention
 
 
 class EdgeFused:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.edges import Edges
-from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_ops import added_logits, dot_logits, weighted_sum
+from zoo.attention.ops.csr import CSR
+from zoo.attention.ops.edge_ops import added_logits, dot_logits, weighted_sum
 
 
 class EdgeList:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_added import added_logits
-from zoo.attention.kernels.edge_chunks import gather_both, gather_dots, gather_sums, wide
+from zoo.attention.ops.csr import CSR
+from zoo.attention.ops.edge_added import added_logits
+from zoo.attention.ops.edge_chunks import gather_both, gather_dots, gather_sums, wide
 
 __all__ = ["added_logits", "dot_logits", "segment_softmax", "weighted_sum"]
 

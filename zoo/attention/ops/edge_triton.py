@@ -10,7 +10,7 @@ import os
 import torch
 from torch import Tensor
 
-from zoo.attention.kernels.csr import CSR
+from zoo.attention.ops.csr import CSR
 from zoo.errors import ZooError
 
 MAX_WIDTH = 256  # a tile of rows is kept in registers
@@ -111,7 +111,7 @@ def _forward(
     rowptr: Tensor, col: Tensor, t_rowptr: Tensor, t_col: Tensor, t_order: Tensor,
     dot: bool, slope: float | None, scale: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    from zoo.attention.kernels import edge_triton_kernels as kernels
+    from zoo.attention.ops import edge_triton_kernels as kernels
 
     q, k, v, u, edge, bias, keep = _contiguous(q, k, v, u, edge, bias, keep)
     out, lse = _empty(q, k, v)
@@ -141,7 +141,7 @@ def _backward(
     out: Tensor, lse: Tensor, dout: Tensor, dlse: Tensor, needs: list[bool],
 ) -> list[Tensor]:  # fmt: skip
     """The gradients of q, k, v, u, edge, bias; an empty tensor for each that is not needed."""
-    from zoo.attention.kernels import edge_triton_kernels as kernels
+    from zoo.attention.ops import edge_triton_kernels as kernels
 
     q, k, v, u, edge, bias, keep = inputs = _contiguous(q, k, v, u, edge, bias, keep)
     out, lse, dout, dlse = _contiguous(out, lse, dout, dlse)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.attention.kernels.csr import CSR
-from zoo.attention.kernels.edge_chunks import NODES, Chunk, chunks, far, near, rows_of, run_sums, wide
+from zoo.attention.ops.csr import CSR
+from zoo.attention.ops.edge_chunks import NODES, Chunk, chunks, far, near, rows_of, run_sums, wide
 from zoo.errors import ZooError, nearest
 
 aten = torch.ops.aten
