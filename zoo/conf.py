@@ -73,7 +73,8 @@ def comment(path: Path) -> str:
 
 
 def compose(group: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """One option of a group, with changes such as "pattern.size=4", as a plain dict that was checked.
+    """One option of a group, with changes such as "pattern.size=4", as a plain dict that was checked; empty for a group that
+    only changes others.
 
     Raises: ZooError for an unknown option (the nearest is named) or a key that its target does not accept.
     """
@@ -83,9 +84,11 @@ def compose(group: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any
 
     if name not in options(group):
         raise ZooError(f"{group}={name} is unknown; {nearest(name, options(group))}")
-    with initialize_config_dir(str(folder()), version_base="1.3"):
-        # @group: whatever package the file's header names for training, here it stands on its own.
-        config = plain(compose(overrides=[f"+{group}@{group}={name}", *changes]))[group]
+    if group in packages():  # a part: whatever package the file's header names for training, here it stands on its own
+        with initialize_config_dir(str(folder()), version_base="1.3"):
+            config = plain(compose(overrides=[f"+{group}@{group}={name}", *changes]))[group]
+    else:
+        config = plain(compose_train([f"{group}={name}", *changes]).get(group) or {})
     check({group: config})
     return config
 

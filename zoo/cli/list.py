@@ -84,7 +84,8 @@ def _group(group: str) -> Callable[[], Rows]:
 def _built(group: str, name: str) -> str:
     from zoo.inspect.words import summary
 
-    return summary(conf.compose(group, name))
+    config = conf.compose(group, name)
+    return summary(config) if config else ""
 
 
 def _kernels() -> Rows:

@@ -19,8 +19,8 @@ SHARED = set(inspect.signature(GraphData).parameters)
 
 def config(name, *overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        roots = ["+seed=5", "+paths.data=/somewhere", "+paths.cache=/elsewhere"]
-        return plain(compose(overrides=[f"+data={name}", *roots, *overrides]).data)
+        roots = ["seed=5", "paths.data=/somewhere", "paths.cache=/elsewhere"]
+        return plain(compose("train", overrides=[f"data={name}", *roots, *overrides]).data)
 
 
 def test_the_sets_are_there():
