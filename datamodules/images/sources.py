@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from datamodules.files import cached, download, find, unpack, verify
-from datamodules.splits import Splits
 from zoo.errors import ZooError
 from zoo.preprocess import read_image
 
@@ -35,7 +34,7 @@ class ImageArrays:
         images: uint8 tensor [N, C, H, W], or a list of N files.
         labels: [N] whole numbers from 0 on, as an array or a tensor.
         classes: names, in order of label.
-        splits: rows by "train", "val", "test", as far as the set says which they are; None: all are to be split.
+        splits: rows by "train", "val", "test", as far as the set says which they are; none: all are to be split.
 
     Raises: ZooError for a label that is no class.
     """
@@ -43,12 +42,12 @@ class ImageArrays:
     images: torch.Tensor | list[Path]
     labels: Any
     classes: tuple[str, ...]
-    splits: dict[str, Any] | None = None
+    splits: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         self.labels = torch.as_tensor(self.labels, dtype=torch.int64)
-        splits = {"train": range(len(self.labels))} if self.splits is None else self.splits
-        self.splits: Splits = {stage: torch.as_tensor(rows, dtype=torch.int64) for stage, rows in splits.items()}
+        splits = self.splits or {"train": range(len(self.labels))}
+        self.splits = {stage: torch.as_tensor(rows, dtype=torch.int64) for stage, rows in splits.items()}
         outside = ((self.labels < 0) | (self.labels >= len(self.classes))).nonzero()
         if len(outside):
             row, count = int(outside[0]), len(self.classes)
