@@ -50,6 +50,13 @@ def test_data_modules_know_no_model():
         assert known <= {"attention", "declared", "errors", "files", "graphs", "preprocess", "spec"}, path
 
 
+def test_only_the_top_floor_knows_data_modules():
+    """Commands and reports may; whatever else needs of them a graph's or an image's preparation finds it in zoo."""
+    knowing = {p.parts[1] for p in (q.relative_to(ROOT) for q in SOURCES if q.parts[-1] != "train.py") if p.parts[0] == "zoo"
+               and any(name.startswith("datamodules") for name in imports(ROOT / p))}  # fmt: skip
+    assert knowing <= {"cli", "reports"}
+
+
 #: what each room of datamodules may import of the others; all of them what lies beside base.py
 ROOMS = {"": set(), "images": {"images"}, "graphs": {"graphs"}}
 OF_OLD = {"datamodules/augment.py"}  # a name that old configs have
