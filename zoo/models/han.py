@@ -24,20 +24,22 @@ GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV,
 class HAN(GraphModel):
     """Nodes of one type, a graph for each meta-path between them -> logits [N, num_classes].
 
-        z^p = act(attention_p(x along meta-path p))        node level: an attention of its own for each meta-path
-        z = sum_p b_p z^p                                  semantic level: one weight a meta-path (SemanticAttention)
+        z^p = act(norm_p(attention_p(x along meta-path p)))  node level: an attention of its own for each meta-path
+        z = sum_p b_p z^p                                    semantic level: one weight a meta-path (SemanticAttention)
         logits = head(z)
 
     Args:
         in_dim: F. num_classes: C. metadata: what the data says of its types; "target", the type that is classified, and
             "metapaths", edge types from it to itself. head_dim, num_heads: of the node level. hidden: of the semantic level.
         attention: factory of each meta-path's attention. act: factory. dropout: of features; attn_dropout: of weights.
+        norm: factory (width) -> module, or None as in the paper. Features whose rows add up to 1 are so small that without
+            one it takes a high rate to learn, and validation jumps.
         self_loops: every node is its own neighbour along every meta-path; None: only where the graph says so.
         drop_edge: share of edges left out in training (Rong et al. 2020), other ones each time; dense meta-paths then cost
-            as little. init: called on every module.
+            as little. One number, or one for each meta-path: a sparse one has no edges to spare. init: called on every module.
 
     Raises:
-        ZooError: no meta-path, or another number of graphs than of meta-paths.
+        ZooError: no meta-path, or another number of graphs or of `drop_edge` than of meta-paths.
     """
 
     reads = ("heterogeneous_graph",)
@@ -56,7 +58,8 @@ class HAN(GraphModel):
         dropout: float = 0.6,
         attn_dropout: float = 0.6,
         self_loops: str | float | None = "mean",
-        drop_edge: float = 0.0,
+        norm: Callable[[int], nn.Module] | None = None,
+        drop_edge: float | Sequence[float] = 0.0,
         init: Callable[[nn.Module], None] = xavier,
     ):
         super().__init__()
@@ -64,13 +67,19 @@ class HAN(GraphModel):
         self.target, self.metapaths = metadata["target"], [tuple(path) for path in metadata["metapaths"]]
         if not self.metapaths:
             raise ZooError("HAN attends along meta-paths, and these data name none.")
+        shares = [drop_edge] * len(self.metapaths) if isinstance(drop_edge, int | float) else list(drop_edge)
+        if len(shares) != len(self.metapaths):
+            names = ", ".join(path for _, path, _ in self.metapaths)
+            raise ZooError(f"drop_edge is one number, or one for each of the meta-paths {names}; got {drop_edge}.")
+        self.drop_edge = shares
 
         def layer() -> GraphLayer:
             attn = build(
                 attention or GAT_ATTENTION, dim=in_dim, num_heads=num_heads, head_dim=head_dim, dropout=attn_dropout,
                 output=JoinHeads,
             )  # fmt: skip
-            return GraphLayer(attn, act=act(), dropout=dropout)
+            after = None if norm is None else norm(num_heads * head_dim)
+            return GraphLayer(attn, norm=after, act=act(), dropout=dropout)
 
         self.paths = nn.ModuleList(layer() for _ in self.metapaths)
         self.semantic = SemanticAttention(num_heads * head_dim, hidden)
@@ -90,8 +99,9 @@ class HAN(GraphModel):
         if len(graphs) != len(self.paths):
             raise ZooError(f"{len(graphs)} graphs for {len(self.paths)} meta-paths: give one for each, in their order.")
         nodes = x.shape[0]
-        if self.training and self.drop_edge:
-            graphs = [thinned(graph, nodes, None, self.drop_edge) for graph in graphs]
+        if self.training:
+            shares = zip(graphs, self.drop_edge, strict=True)
+            graphs = [thinned(graph, nodes, None, p) if p else graph for graph, p in shares]
         views = [
             layer(x, make_edges(graph, num_nodes=nodes, loops=self.self_loops))
             for layer, graph in zip(self.paths, graphs, strict=True)
