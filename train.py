@@ -17,6 +17,7 @@ from zoo.waiting import wait_passively
 
 wait_passively()
 folders.register()
+conf.search()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import zoo
 from zoo.errors import ZooError, nearest
+from zoo.packages import confs
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -58,8 +59,25 @@ def packages() -> dict[str, str]:
 
 
 def options(group: str) -> dict[str, Path]:
-    """Names and files of a group, in order of name."""
-    return {path.stem: path for path in sorted((folder() / group).glob("*.yaml"))}
+    """Names and files of a group, in order of name; those of one's own packages too, this project's before them."""
+    places = (*confs(), folder())
+    found = {path.stem: path for place in places for path in (place / group).glob("*.yaml")}
+    return dict(sorted(found.items()))
+
+
+def search() -> None:
+    """Let Hydra search the conf/ folders of one's own packages (zoo.packages) after this project's, whoever composes."""
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class OwnPackages(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for place in confs():
+                search_path.append("attention-zoo", f"file://{place}")
+
+    if not any(plugin.__name__ == "OwnPackages" for plugin in Plugins.instance().discover(SearchPathPlugin)):
+        Plugins.instance().register(OwnPackages)
 
 
 def comment(path: Path) -> str:
@@ -82,6 +100,7 @@ def compose(group: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any
 
     from zoo.config import check, plain
 
+    search()
     if name not in options(group):
         raise ZooError(f"{group}={name} is unknown; {nearest(name, options(group))}")
     if group in packages():  # a part: whatever package the file's header names for training, here it stands on its own
@@ -97,6 +116,7 @@ def compose_train(changes: Sequence[str]) -> DictConfig:
     """The whole training config with changes such as "model=vit", unresolved."""
     from hydra import compose, initialize_config_dir
 
+    search()
     with initialize_config_dir(str(folder()), version_base="1.3"):
         return compose("train", expand(changes))
 

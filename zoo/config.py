@@ -3,16 +3,15 @@
 Nothing heavy is imported here: `python train.py --help` and `import zoo` must not wait for torch.
 """
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from zoo import construct
+from zoo import construct, packages
 from zoo.construct import argument_types as argument_types
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError
 
 # What the user's own words and conf/ may instantiate; what came in a file may name far less (zoo.declared). An object counts
 # by the module that defines it, so `zoo.config.importlib.import_module` is refused although its name begins well.
@@ -47,24 +46,18 @@ def instantiate(config: Mapping[str, Any], **kwargs: Any) -> Any:
 
 
 def locate(target: str, path: str = "_target_") -> Callable[..., Any]:
-    """The class or function that a dotted name means, if the user may use it. What a file may use: `zoo.declared.find`.
+    """The class or function that a dotted name means, if the user may use it: of this project, a short list of libraries, or
+    a package of the user's own (zoo.packages). What a file may use: `zoo.declared.find`.
 
-    Raises: ZooError if it is outside `ALLOWED`, or there is none of that name (with the nearest that there is).
+    Raises: ZooError if it is outside of them, or there is none of that name (with the nearest that there is).
     """
-    if not _allowed(str(target)):
-        raise ZooError(f"{path}={target!r} may not be instantiated; allowed are names under {', '.join(ALLOWED)}.")
-    first, *names = target.split(".")
-    found: Any = importlib.import_module(first)
-    for name in names:
-        if not hasattr(found, name):
-            _import(f"{getattr(found, '__name__', '')}.{name}")
-        if not hasattr(found, name):
-            where = getattr(found, "__name__", type(found).__name__)
-            raise ZooError(f"{path}={target!r} does not exist in {where}; {nearest(name, _public(found))}")
-        found = getattr(found, name)
-    if not callable(found) or not _allowed(getattr(found, "__module__", None) or ""):
-        raise ZooError(f"{path}={target!r} may not be instantiated; no class or function of {', '.join(ALLOWED)}.")
-    return found
+    allowed = ALLOWED if packages.under(str(target), ALLOWED) else (*ALLOWED, *packages.own())
+    if not packages.under(str(target), allowed):
+        raise ZooError(
+            f"{path}={target!r} may not be instantiated; allowed are names under {', '.join(allowed)}. "
+            "A package of your own is allowed by ZOO_PACKAGES=<its name> (docs/extend.md)."
+        )
+    return packages.located(target, path, allowed)
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -74,21 +67,3 @@ def check(config: Mapping[str, Any]) -> None:
     late (a partial) would tell after the data were loaded.
     """
     construct.check(construct.resolve(config, locate))
-
-
-def _import(module: str) -> None:
-    """Import a module if there is one of that name; an error inside it is not hidden."""
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if not (error.name and (module == error.name or module.startswith(error.name + "."))):
-            raise
-
-
-def _allowed(name: str) -> bool:
-    return any(name == prefix or name.startswith(prefix + ".") for prefix in ALLOWED)
-
-
-def _public(module: Any) -> list[str]:
-    """The classes and functions that a module defines: what a misspelt target may have meant."""
-    return [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]

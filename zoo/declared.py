@@ -10,10 +10,12 @@ object that was declared: neither a method, nor a subclass, nor what merely lies
 """
 
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar, overload
 
+from zoo import packages
 from zoo.errors import ZooError, nearest
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ TORCH = {
         "Rprop", "SGD",
     )),
 }  # fmt: skip
+KNOWN = ("zoo", "datamodules", "torch", "lightning", "torchmetrics", "torchvision")  # hardly a user's own
 NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 _declared: dict[int, tuple[Any, str]] = {}  # by identity; the object is kept, so that its id stays its own
@@ -68,15 +71,20 @@ def level_of(thing: Any) -> str | None:
     return found[1] if found and found[0] is thing else None
 
 
-def find(name: Any, level: str, path: str = "_target_") -> Callable[..., Any]:
+def find(name: Any, level: str, path: str = "_target_", trust: tuple[str, ...] = ()) -> Callable[..., Any]:
     """The declared class or function of a dotted name that a file gave.
 
     Args:
-        name: module and name in it, `zoo.attention.RoPE`. level: one of LEVELS. path: where the file says it.
+        name: module and name in it, `zoo.attention.RoPE`.
+        level: one of LEVELS.
+        path: where the file says it.
+        trust: packages that the reader named for this call, whose code need not be declared.
     Raises: ZooError for everything else.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > 200:
         raise ZooError(f"{path}={str(name)[:80]!r} may not be instantiated from a file; it is no module.name.")
+    if packages.under(name, trust):
+        return packages.located(name, path, trust)
     module, _, own = name.rpartition(".")
     if module in TORCH:
         least, names = TORCH[module]
@@ -102,5 +110,25 @@ def _within(least: str | None, level: str) -> bool:
 
 
 def _refusal(path: str, name: str, options: list[str] | None = None) -> str:
+    first = name.partition(".")[0]
     help = f" {nearest(name, options)}" if options else ""
+    if not options and first not in sys.stdlib_module_names and first not in KNOWN:
+        help = f" If it is code of your own, say so: trust=[{first!r}]."
     return f"{path}={name!r} may not be instantiated from a file: it is not declared for that (zoo.declared).{help}"
+
+
+def strangers(config: Any) -> list[str]:
+    """The packages of what a plain config names and no file may name: what `trust` has to say to load it again."""
+    found = set()
+    todo = [config]
+    while todo:
+        node = todo.pop()
+        todo += list(node.values()) if isinstance(node, dict) else list(node) if isinstance(node, list | tuple) else []
+        if isinstance(node, dict) and "_target_" in node:
+            try:
+                find(node["_target_"], LEVELS[-1])
+            except ZooError:
+                name = str(node["_target_"])
+                first = name.partition(".")[0]
+                found.add(name.rpartition(".")[0] if first in KNOWN else first)
+    return sorted(found)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from unicodedata import category
 
 
 class ZooError(ValueError):
@@ -25,7 +26,7 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """Text without what moves a terminal's cursor or colours it: such letters as their escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c.encode("unicode_escape").decode() if category(c) == "Cc" else c for c in text)
 
 
 @contextmanager
@@ -53,4 +54,4 @@ def naming(where: str) -> Iterator[None]:
     except ZooError as error:
         if where in str(error):
             raise
-        raise ZooError(f"{where}: {one_line(error, 1500)}") from error.__cause__
+        raise type(error)(f"{where}: {one_line(error, 1500)}") from error.__cause__

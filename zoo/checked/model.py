@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as registration
 from torch.overrides import TorchFunctionMode
 
-from zoo import construct, declared
+from zoo import construct, declared, packages
 from zoo.checked.fits import check_fits, with_tied
 from zoo.checked.texts import check_config
 from zoo.errors import ZooError, naming
@@ -41,7 +41,9 @@ class Most:
         return cls(times * (2 * numbers + 10**6), 2 * len(state) + 100, max(numbers, WHOLE))
 
 
-def resolve(config: Any, where: str, most: Most | None = None, level: str = "model") -> construct.Call:
+def resolve(
+    config: Any, where: str, most: Most | None = None, level: str = "model", trust: tuple[str, ...] = ()
+) -> construct.Call:
     """A file's config with each name looked up and each argument checked; nothing is built yet.
 
     Args:
@@ -49,6 +51,7 @@ def resolve(config: Any, where: str, most: Most | None = None, level: str = "mod
         where: what errors call it.
         most: bounds a model's whole numbers; None for what is no model.
         level: one of `zoo.declared.LEVELS`.
+        trust: packages that the reader named, whose code may be named too.
     Raises: ZooError for values that are not plain, names that were not declared, arguments that nothing takes.
     """
     check_config(config, where)
@@ -57,7 +60,7 @@ def resolve(config: Any, where: str, most: Most | None = None, level: str = "mod
     if config.get("_partial_"):
         raise ZooError(f"{where}: _partial_ at the top builds nothing; it belongs to parts.")
     with naming(where):
-        tree = construct.resolve(config, lambda name, path: declared.find(name, level, path))
+        tree = construct.resolve(config, lambda name, path: declared.find(name, level, path, trust))
         construct.check(tree)
         for call in construct.calls(tree):
             _check_kinds(call)
@@ -67,20 +70,30 @@ def resolve(config: Any, where: str, most: Most | None = None, level: str = "mod
     return tree
 
 
-def build_for(config: Any, state: Mapping[str, Tensor], where: str) -> nn.Module:
+def build_for(config: Any, state: Mapping[str, Tensor], where: str, trust: tuple[str, ...] = ()) -> nn.Module:
     """The model of a file's config, with numbers of its own, once it is known that these weights fit it.
 
     Raises: as `resolve`, and ZooError where the model is larger than the weights, or has other tensors.
     """
     most = Most.of(state)
-    tree = resolve(config, where, most)
-    check_shapes(tree, state, where, most)
+    tree = resolve(config, where, most, trust=trust)
+    check_shapes(tree, state, where, most, trust)
     return build(tree, where)
 
 
-def check_shapes(tree: construct.Call, state: Mapping[str, Tensor], where: str, most: Most) -> None:
-    """Refuse a config of another model than the weights are of, before the model takes memory."""
-    model = sketch(tree, where, most)
+def check_shapes(
+    tree: construct.Call, state: Mapping[str, Tensor], where: str, most: Most, trust: tuple[str, ...] = ()
+) -> None:
+    """Refuse a config of another model than the weights are of, before the model takes memory.
+
+    Trusted code that cannot be sketched, since it reads numbers while it is built, is compared once it is built.
+    """
+    try:
+        model = sketch(tree, where, most)
+    except construct.NotBuilt:
+        if any(packages.under(call.name, trust) for call in construct.calls(tree)):
+            return
+        raise
     with naming(where):
         check_fits(model, with_tied(model, state))
 

@@ -1,6 +1,7 @@
 """A model's config told as a table, and what a model takes."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Module":
+def describe_model(name: str, config: Any, file: Path | None = None, trust: Sequence[str] = ()) -> "nn.Module":
     """Sizes, as given and as they come out. Returns the model, without weights.
 
     Args:
         name: the table's title.
         config: what the model is built from.
         file: where the config came in a file, that file: it is then checked as one (CRITERIA.md, A8).
+        trust: packages that the file may name besides.
     """
-    from zoo import construct
+    from zoo import construct, packages
     from zoo.checked import model as checked
     from zoo.config import locate
     from zoo.inspect.size import measure
@@ -28,8 +30,17 @@ def describe_model(name: str, config: Any, file: Path | None = None) -> "nn.Modu
     from zoo.training.identity import flatten
 
     where, most = repr(str(file or name)), checked.Most(numbers=10**13, tensors=5000)
-    tree = construct.resolve(config, locate) if file is None else checked.resolve(config, where, most)
-    model = checked.sketch(tree, where, most)
+    tree = (
+        construct.resolve(config, locate)
+        if file is None
+        else checked.resolve(config, where, most, trust=packages.checked(trust))
+    )
+    try:
+        model = checked.sketch(tree, where, most)
+    except construct.NotBuilt:  # a constructor that reads numbers; of the user's own code, or such as was trusted
+        if file is not None and not trust:
+            raise
+        model = checked.build(tree, where)
     # The target's own defaults too: a name of the registry says only what differs.
     parameters = inspect.signature(tree.target).parameters.values()
     defaults = {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}

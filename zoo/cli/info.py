@@ -33,6 +33,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """A name, and for models of conf/model what train.py takes too."""
     parser.add_argument("name", metavar="NAME_OR_RUN", help="a model (python -m zoo list models) or a run's folder")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes to a model of conf/model")
+    parser.add_argument(
+        "--trust",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package of your own that the run's config may name",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         raise ZooError(f"{changes[0]!r} changes nothing here: {name} is no model of conf/model.")
     if folder.is_dir():
         with answering(str(folder)):
-            describe_run(folder)
+            describe_run(folder, options.trust)
     elif name in made_by_train:
         describe_model(name, composed(name, changes))
     elif name in CONFIGS:
@@ -70,16 +77,17 @@ def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
     return fit(chosen, data.spec)["model"]
 
 
-def describe_run(folder: Path) -> None:
+def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     """Metrics, how it was made, the model, the files, and what to do with it."""
     from zoo.checked.texts import read_json, read_yaml
+    from zoo.declared import strangers
     from zoo.pretrained.folder import CONFIG, describe, find
     from zoo.training.identity import flatten
 
     summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
     if not whole.is_file():
         found = find(folder)  # raises for what is neither a run nor a model
-        describe_model(str(folder), describe(found)["model"], file=found / CONFIG)
+        describe_model(str(folder), describe(found)["model"], file=found / CONFIG, trust=trust)
         return
     config = read_yaml(whole)
     if not isinstance(config, dict):
@@ -99,11 +107,12 @@ def describe_run(folder: Path) -> None:
     if overrides.is_file():
         rows.insert(0, ("command", " ".join(["python train.py", *_words(overrides)])))
     table(rows, "made by")
-    given = takes(describe_model("model", config.get("model"), file=whole))
+    given = takes(describe_model("model", config.get("model"), file=whole, trust=trust))
     table(_files(folder), "files")
-    ways = []
+    ways, strange = [], strangers(config.get("model"))
+    own = f", trust={strange}" if strange else ""
     if (folder / "model").is_dir():
-        ways = [f"python -m zoo predict {folder} {given}"] * bool(given) + [f'zoo.load("{folder}")']
+        ways = [f"python -m zoo predict {folder} {given}"] * bool(given) + [f'zoo.load("{folder}"{own})']
     ways += [] if summary.is_file() else [f"python train.py {' '.join(_words(overrides))} ckpt_path={folder}"]
     table([(way,) for way in ways], "use it")
 

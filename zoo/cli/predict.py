@@ -42,6 +42,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="PNG", help="the attention figure, or a folder (default attention-<input>.png)"
     )
+    parser.add_argument(
+        "--trust",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package of your own that RUN's config may name",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -51,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     if options.top is not None and options.top < 1:
         raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
     figures = _figures(options.inputs, options.out)
-    model = zoo.load(options.run)
+    model = zoo.load(options.run, trust=options.trust)
     of_graphs = [_is_graph(model, source, options.node) for source in options.inputs]  # all, before any is told
     for source, png, of_graph in zip(options.inputs, figures, of_graphs, strict=True):
         with answering(f"{source} in the model of {options.run}"):
@@ -60,10 +67,10 @@ def run(options: argparse.Namespace) -> None:
 
                 predict_graph(model, options.run, Path(source), options.node, options.top, png)
             else:
-                predict_images(model, options.run, source, options.top or 5, png)
+                predict_images(model, options.run, source, options.top or 5, png, options.trust)
 
 
-def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> None:
+def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust: Sequence[str] = ()) -> None:
     """A table for one image, a line for each of several; a row of maps for each of the first."""
     import torch
 
@@ -73,7 +80,7 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
     patches = math.prod(getattr(model, "grid", None) or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
-    names, inputs = zip(*images(model, run, source), strict=True)
+    names, inputs = zip(*images(model, run, source, trust), strict=True)
     answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     probabilities = torch.cat([answer.probabilities for answer in answers])
     check_answer(probabilities, model, run)
@@ -91,12 +98,12 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path) -> No
     print(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))
 
 
-def images(model: "Model", run: str, source: str) -> Iterator[tuple[str, "Tensor"]]:
+def images(model: "Model", run: str, source: str, trust: Sequence[str] = ()) -> Iterator[tuple[str, "Tensor"]]:
     """Names, and inputs [1, C, H, W] of the model."""
     from zoo.inspect import to_input
 
     if source.startswith("test:"):
-        yield _of_test_set(model, run, source)
+        yield _of_test_set(model, run, source, trust)
         return
     path = Path(source)
     if not path.exists():
@@ -160,21 +167,21 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _of_test_set(model: "Model", run: str, source: str) -> tuple[str, "Tensor"]:
+def _of_test_set(model: "Model", run: str, source: str, trust: Sequence[str]) -> tuple[str, "Tensor"]:
     """An image of the set that the run was tested on, numbered in the fixed order of its figures."""
     number = source.removeprefix("test:")
     if not (number.isascii() and number.isdigit()):
         raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
     if not (Path(run) / "config.yaml").is_file():
         raise ZooError(f"{source} needs a run's folder with its config.yaml; {run} has none. Give an image instead.")
-    data = test_data(model, Path(run) / "config.yaml")
+    data = test_data(model, Path(run) / "config.yaml", trust)
     if int(number) >= data.test_size:
         raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
     inputs, labels = data.test_images(int(number) + 1)
     return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
 
 
-def test_data(model: Any, config: Path) -> Any:
+def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
     """The images that a run was tested on, of the data module in its config.yaml, prepared as the model's.
 
     The file says which set; where files are looked for, and where something may be written, the reader says (ZOO_DATA,
@@ -182,12 +189,14 @@ def test_data(model: Any, config: Path) -> Any:
 
     Raises: ZooError for a config that is none, or names what is not declared as data (CRITERIA.md, A8).
     """
-    from zoo import conf, construct
+    from zoo import conf, construct, packages
     from zoo.checked import model as checked
     from zoo.checked.texts import read_yaml
 
     content, where = read_yaml(config), f"data in {str(config)!r}"
-    tree = checked.resolve(content.get("data") if isinstance(content, dict) else None, where, level="run")
+    tree = checked.resolve(
+        content.get("data") if isinstance(content, dict) else None, where, None, "run", packages.checked(trust)
+    )
     if getattr(tree.target, "modality", None) != "image":  # a file may name what is no data at all
         raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
     mine: dict[str, Any] = {**conf.places(), "augment": None}

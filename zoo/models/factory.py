@@ -1,5 +1,6 @@
 """From a name or a config to a model."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,13 +23,14 @@ def with_config(model: Any, config: dict[str, Any]) -> nn.Module:
     return model
 
 
-def create_model(name: str, *, pretrained: bool | str = False, **changes: Any) -> nn.Module:
+def create_model(name: str, *, pretrained: bool | str = False, trust: Sequence[str] = (), **changes: Any) -> nn.Module:
     """A model by name: `create_model("vit_tiny_patch16_224", num_classes=10, img_size=32, in_chans=1)`.
 
     Args:
         name: one of `list_models()`.
         pretrained: True for timm's weights of that name (from timm's hub), or what `init=` takes: a
             "timm://name.tag", a run folder, a safetensors file. Tensors are adapted to the sizes asked for.
+        trust: packages of your own that the config in `pretrained` may name, see `zoo.load`.
         changes: arguments of the model that differ from the name's.
 
     Raises:
@@ -46,7 +48,7 @@ def create_model(name: str, *, pretrained: bool | str = False, **changes: Any) -
 
     source = f"timm://{name}" if pretrained is True else pretrained
     facts = {key: value for key, value in changes.items() if key in ("num_classes", "img_size", "in_chans")}
-    model, _ = initialise(config, source, facts)
+    model, _ = initialise(config, source, facts, trust)
     made: Any = model.config
     stuck = {key: value for key, value in changes.items() if made.get(key, value) != value}
     if stuck:

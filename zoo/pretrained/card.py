@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from zoo import __version__
+from zoo.declared import strangers
 
 HEAD = """\
 ---
@@ -18,7 +19,7 @@ library_name: attention-zoo
 {parameters:,} parameters, {classes}. Made with attention-zoo {version}, torch {torch}.
 
     import zoo
-    model = zoo.load("this folder")        # in eval mode, no pickle; model.preprocess, model.classes
+    model = zoo.load("this folder"{trust})        # in eval mode, no pickle; model.preprocess, model.classes
 
 `model.safetensors` holds the weights, `config.json` what the model is built from.
 """
@@ -30,12 +31,13 @@ def write(model: nn.Module, facts: Mapping[str, Any]) -> str:
     A mapping becomes a table, a command a code block, None is left out.
     """
     licence = facts.get("licence")
-    count = getattr(model, "num_classes", None)
+    count, own = getattr(model, "num_classes", None), strangers(getattr(model, "config", None))
     text = HEAD.format(
         name=type(model).__name__,
         licence=f"license: {licence}\n" if licence else "",
         parameters=sum(p.numel() for p in model.parameters()),
         classes=f"{count} classes" if count else "no classifier",
+        trust=f", trust={own}" if own else "",
         version=__version__,
         torch=torch.__version__,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import unicodedata
 from typing import Any
 
 from zoo.errors import ZooError, nearest
@@ -55,8 +56,8 @@ def classes(content: Any, where: str) -> tuple[str, ...] | None:
         return None
     if not isinstance(content, list) or not all(isinstance(name, str) and len(name) <= 1000 for name in content):
         raise ZooError(f"{where}: classes={_short(content)} is no list of names; null for none.")
-    if wrong := next((name for name in content if not name.isprintable()), None):
-        raise ZooError(f"{where}: the class {wrong[:80]!r} holds what cannot be printed.")
+    if wrong := next((name for name in content if any(unicodedata.category(c) == "Cc" for c in name)), None):
+        raise ZooError(f"{where}: the class {wrong[:80]!r} holds what moves a terminal's cursor.")
     return tuple(content) or None
 
 

@@ -5,6 +5,7 @@ config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} 
 """
 
 import json
+import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 from torch import nn
 
-from zoo.checked.texts import read_json
-from zoo.errors import ZooError, nearest
+from zoo.checked.texts import check_config, read_json
+from zoo.declared import strangers
+from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
 from zoo.pretrained import card, facts, weights
 
+log = logging.getLogger(__name__)
 FORMAT = 1
 WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
@@ -42,7 +45,7 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
         "format": FORMAT,
         "model": config,
         "preprocess": asdict(preprocess) if preprocess else None,
-        "classes": list(classes) if classes else None,
+        "classes": list(map(printable, classes)) if classes else None,
     }
     try:
         text = json.dumps(content, indent=2)
@@ -50,6 +53,12 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
         how = "give parts as {_target_: ..., _partial_: true}"
         raise ZooError(f"The model's config is not plain ({error}); {how}.") from None
 
+    check_config(json.loads(text)["model"], "The model's config")
+    facts.check_agree(
+        model, facts.preprocess(content["preprocess"], "The model"), tuple(content["classes"] or ()), "The model"
+    )
+    if own := strangers(config):
+        log.info(f"the model is of {', '.join(own)}: it loads with zoo.load(folder, trust={own})")
     folder = Path(folder)
     with replacing(folder) as stage:
         stage.mkdir()

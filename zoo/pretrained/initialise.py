@@ -1,12 +1,12 @@
 """Start from trained weights, whatever they lie in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
-from zoo import construct
+from zoo import construct, packages
 from zoo.checked import model as checked
 from zoo.config import locate
 from zoo.models import Preprocess
@@ -23,7 +23,9 @@ RATES = ("drop_path", "dropout", "attn_dropout", "head_dropout")
 DEFAULTS = {"score": "zoo.attention.ScaledDot", "pattern": "zoo.attention.Full", "kernel": None}
 
 
-def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any]) -> tuple[nn.Module, list[Change]]:
+def initialise(
+    config: Mapping[str, Any], source: str, facts: Mapping[str, Any], trust: Sequence[str] = ()
+) -> tuple[nn.Module, list[Change]]:
     """A model with the weights of `source`, fit for the data.
 
     Args:
@@ -33,6 +35,7 @@ def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any])
         source: `timm://<name>[.<tag>]` (weights from timm's hub) or `timm://<name>@<file>`; a run or model folder; a
             .safetensors file (with a config.json beside it, or of the architecture of `config`); a .ckpt of a run.
         facts: num_classes, img_size, in_chans of the data; what is left out or None stays as in the source.
+        trust: packages of your own that the source's config may name, see `zoo.load`.
 
     Returns: the model, in training mode, with the source's preprocessing at the new size; and each tensor changed: the
         grid of positions is resampled, the stem summed or repeated over channels, the head reset where classes differ.
@@ -43,12 +46,12 @@ def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any])
     config = plain(config)
     facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
     found = open_source(source)
-    theirs, known = _described(found)
+    theirs, known = _described(found, packages.checked(trust))
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
     # What the source's config names was looked up once; what the command line adds goes by the wider list.
     tree = construct.resolve(wanted, lambda name, path: known.get(name) or locate(name, path))
     construct.check(tree)
-    if theirs and not found.ours and all(call.name in known for call in construct.calls(tree)):
+    if theirs and not found.ours and not trust and all(call.name in known for call in construct.calls(tree)):
         checked.sketch(tree, found.described, checked.Most.of(found.state, times=50))  # at the data's sizes
     model: Any = with_config(construct.make(tree), wanted)
     # For the grids of its positions.
@@ -62,7 +65,7 @@ def initialise(config: Mapping[str, Any], source: str, facts: Mapping[str, Any])
     return model, changes
 
 
-def _described(found: Source) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
+def _described(found: Source, trust: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
     """The source's own config, if it has one, and what each name in it means.
 
     A conversion made it here; any other came in a file, so it may name only what is declared, and must be of the tensors
@@ -74,8 +77,8 @@ def _described(found: Source) -> tuple[dict[str, Any], dict[str, Callable[..., A
         tree = construct.resolve(found.config, locate)
     else:
         most = checked.Most.of(found.state)
-        tree = checked.resolve(found.config, found.described, most)
-        checked.check_shapes(tree, found.state, found.described, most)
+        tree = checked.resolve(found.config, found.described, most, trust=trust)
+        checked.check_shapes(tree, found.state, found.described, most, trust)
     return found.config, {call.name: call.target for call in construct.calls(tree)}
 
 

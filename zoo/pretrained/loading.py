@@ -1,21 +1,25 @@
 """A trained model back from where it lies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from zoo import packages
 from zoo.checked import model as checked
 from zoo.errors import ZooError
 from zoo.models.factory import with_config
 from zoo.pretrained import facts, folder, sources, weights
 
 
-def load(source: str | Path) -> nn.Module:
+def load(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
     """A trained model, ready to predict: in eval mode, with config, preprocess and classes.
 
     Args:
         source: a run folder, a model folder, a .safetensors file with config.json beside it, or a run's .ckpt file.
+        trust: packages of your own, whose code the model's config may name beside what this project declares. Name none
+            that you do not know: the file decides which of its classes is called, with which arguments.
 
     What its config names is looked up among what declares itself (`zoo.declared`), its sizes are compared with the weights
     before the model takes memory, and nothing of it runs (CRITERIA.md, A7, A8).
@@ -29,7 +33,9 @@ def load(source: str | Path) -> nn.Module:
     found = sources.open_source(str(path))
     if found.config is None:
         raise ZooError(f"{str(path)!r} holds weights, and no config to build a model from; take it as init={path}.")
-    model: Any = with_config(checked.build_for(found.config, found.state, found.described), found.config)
+    model: Any = with_config(
+        checked.build_for(found.config, found.state, found.described, packages.checked(trust)), found.config
+    )
     floats = {tensor.dtype for tensor in found.state.values() if tensor.is_floating_point()}
     if len(floats) == 1:  # saved in half precision: stay there
         model.to(floats.pop())

@@ -1,12 +1,13 @@
 """A task back from a checkpoint alone: its hyper-parameters are a file's words, and are checked as such (A7, A8)."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from zoo import construct, declared
+from zoo import construct, declared, packages
 from zoo.checked import model as checked
 from zoo.checked.tensors import check_numbers, read
 from zoo.checked.texts import check_config
@@ -16,7 +17,7 @@ from zoo.models.factory import with_config
 PREFIX = "model."
 
 
-def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: Any) -> Any:
+def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequence[str] = (), **changes: Any) -> Any:
     """The task of class `kind` that a checkpoint holds.
 
     Lightning's own way calls the class with whatever the file says; here a file may name the models, parts, mixings, optimizers
@@ -26,6 +27,7 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
         kind: the task's class.
         path: a .ckpt file.
         strict: as in `load_state_dict`.
+        trust: packages of your own that the file may name, see `zoo.load`.
         changes: arguments of the task in place of the file's, which are the caller's own word.
     Raises: ZooError for a file that is no checkpoint of such a task, or names what is not declared.
     """
@@ -41,17 +43,19 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, **changes: 
     ]:
         raise ZooError(f"{str(path)!r}: {str(strange[0])[:80]} in its state_dict is no tensor under a name.")
     check_config(given, where)
+    own = packages.checked(trust)
     known = inspect.signature(kind).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
     settings = {key: value for key, value in given.items() if (takes_all or key in known) and key not in changes}
     config = settings.pop("model", None)
     with naming(where):
-        construct.check(construct.resolve(settings, lambda name, at: declared.find(name, "train", at)))
+        construct.check(construct.resolve(settings, lambda name, at: declared.find(name, "train", at, own)))
     if config is None and "model" not in changes:
         raise ZooError(f"{str(path)!r} has no config to build the model from; pass the model itself, as model=...")
     if "model" not in changes:
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
-        settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}"), config)
+        settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}", own), config)
+    packages.trust(own)  # the task builds its mixing and optimizer later, from the same names
     with naming(where):  # the settings are plain, and of any kind
         task = kind(**settings, **changes)
     task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is no model's

@@ -1,6 +1,6 @@
 """What every task shares: the loops, means over an epoch, the monitored metric, fine-tuning, safe checkpoints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -277,7 +277,7 @@ class Task(LightningModule):
     @classmethod
     def load_from_checkpoint(
         cls, checkpoint_path: str | Path, map_location: Any = None, hparams_file: None = None, strict: bool | None = None,
-        weights_only: bool | None = None, **kwargs: Any,
+        weights_only: bool | None = None, trust: Sequence[str] = (), **kwargs: Any,
     ) -> "Task":  # fmt: skip
         """A task from a checkpoint alone, model and all, on the CPU or the device `map_location`; see `zoo.tasks.reload`.
 
@@ -287,7 +287,7 @@ class Task(LightningModule):
 
         if weights_only is False or hparams_file is not None:
             raise ZooError("Checkpoints are read without pickle and hparams_file=; give other settings by their names.")
-        task = reload(cls, checkpoint_path, strict, **kwargs)
+        task = reload(cls, checkpoint_path, strict, trust, **kwargs)
         return task if map_location is None else task.to(map_location)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

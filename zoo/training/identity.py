@@ -15,16 +15,17 @@ Config = DictConfig | ListConfig  # what OmegaConf.load returns
 def config_hash(config: Config) -> str:
     """The fingerprint, twelve digits, that two configs share exactly when they describe the same run.
 
-    Where files lie (`paths`, wherever they are interpolated) and what is resumed (`ckpt_path`) do not count.
+    Where files lie (`paths`, wherever they are interpolated), what is resumed (`ckpt_path`) and `trust` do not count.
     """
     return hashlib.sha256(json.dumps(essence(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def essence(config: Config) -> dict[str, Any]:
-    """What of a config decides the run's result, resolved: all but `ckpt_path`, with `paths` by their names."""
+    """What of a config decides the run's result, resolved: all but `ckpt_path` and `trust`, with `paths` by their names."""
     copy = cast(dict[str, Any], OmegaConf.to_container(config))
     copy["paths"] = {name: f"<{name}>" for name in copy.get("paths", {})}
-    copy.pop("ckpt_path", None)
+    for key in ("ckpt_path", "trust"):
+        copy.pop(key, None)
     return plain(copy)
 
 

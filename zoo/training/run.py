@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule
 from omegaconf import DictConfig, OmegaConf
 
+from zoo import packages
 from zoo.config import instantiate, plain
 from zoo.models.fit import check_reads, encodings, label
 from zoo.tasks.fit import fit
@@ -69,6 +70,7 @@ def train(
         folder = Path(folder).absolute()
         given = OmegaConf.merge(given, {"paths": {"run": str(folder)}})  # a copy
     fingerprint, settings = config_hash(given), plain(given)
+    packages.trust(settings.get("trust") or ())
     check_config(settings)
     checkpoint = resume.checkpoint(settings["ckpt_path"], settings["train"], folder)
     prepare_process(settings)
@@ -125,7 +127,7 @@ def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]
         from zoo import pretrained
 
         given, changed = pretrained.initialise(
-            given, config["init"], {**spec.sizes(), "num_classes": given["num_classes"]}
+            given, config["init"], {**spec.sizes(), "num_classes": given["num_classes"]}, config.get("trust") or ()
         )
         log.info(f"weights from {config['init']}; {len(changed)} tensors changed to fit")
         for line in changed:
