@@ -15,7 +15,7 @@ ARROWS = {
     "layers": {"attention", "layers", "declared", "errors"},
     # pretrained: create_model(pretrained=)
     "models": {"attention", "layers", "models", "declared", "errors", "config", "preprocess", "pretrained", "spec"},
-    "tasks": {"attention", "layers", "models", "tasks", "checked", "declared", "construct", "errors", "config", "spec"},
+    "tasks": {"attention", "layers", "models", "tasks", "checked", "declared", "construct", "errors", "config", "packages", "spec"},
 }
 
 

@@ -139,7 +139,7 @@ def test_data_are_looked_for_where_the_reader_says(run, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", "my cache")
     write_yaml(run, CONFIG, {**DATA, "folder": "/theirs", "cache": "/theirs", "img_size": 100_000})
     data = test_data(zoo.load(run), run / "config.yaml")
-    assert [str(place) for place in data.places] == ["my data", "my cache"] and data.augment is None
+    assert (data.folder, data.cache, data.augment) == ("my data", "my cache", None)
 
 
 @pytest.mark.parametrize("place", ["mixing", "optimizer", "schedule", "unknown"])

@@ -106,7 +106,7 @@ def test_score_is_replaced_whole_from_the_command_line():
     assert "score=addditive is unknown; did you mean 'additive'?" in explain(error.value)
 
 
-@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "zoo.config.importlib.import_module", "torch.load"])
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "zoo.packages.import_module", "torch.load"])
 def test_a8_other_targets_are_refused(target):
     with pytest.raises(ZooError, match="may not be instantiated"):
         instantiate({"_target_": "zoo.errors.nearest", "name": {"_target_": target}})
