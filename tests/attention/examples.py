@@ -1,10 +1,15 @@
 """One example of every class of the core, made from its signature: a new class is tested because it exists.
 
-A class whose constructor names something that is not in FACTS fails with a sentence: add the fact here.
+Classes are found in the files of zoo/attention, exported or not, and in those named by ZOO_ALSO (`ZOO_ALSO=my.scores pytest
+tests/attention` holds your own to the contracts). What a class is not it says itself: `is_softmax`, `is_distribution`,
+`by_content`, `is_relative`. One whose constructor names something that is not in `facts` fails with a sentence: add it there.
 """
 
 import inspect
+import os
 from functools import partial
+from importlib import import_module
+from pkgutil import walk_packages
 
 import torch
 
@@ -28,11 +33,25 @@ ON_EDGES = (core.Edges, core.GraphEdges, core.EdgeSum, core.EdgeProduct)
 ON_NODES = (core.Laplacian, core.RandomWalk, core.ShortestPath)
 
 
+MODULES = [
+    *(
+        found.name
+        for found in walk_packages(core.__path__, "zoo.attention.")
+        if not found.name.endswith("triton_kernels")
+    ),
+    "tests.attention.outsiders",
+    *filter(None, os.environ.get("ZOO_ALSO", "").split(",")),
+]
+
+
 def subclasses(base: type) -> list[type]:
-    """All public concrete subclasses that the core exports, in a stable order; wrappers around an example."""
-    kinds = [x for x in vars(core).values() if inspect.isclass(x) and issubclass(x, base) and x is not base]
-    kinds = sorted(set(kinds) - {core.And, core.Or, SkipPrefix, *ON_EDGES, *ON_NODES}, key=lambda kind: kind.__name__)
-    return [around(kind) if {"score", "position"} & set(needs(kind)) else kind for kind in kinds]
+    """All concrete subclasses in those modules, in a stable order; wrappers around an example."""
+    kinds = {
+        x for name in MODULES for x in vars(import_module(name)).values() if inspect.isclass(x) and issubclass(x, base)
+    }
+    kinds -= {base, core.And, core.Or, SkipPrefix, *ON_EDGES, *ON_NODES}
+    found = sorted((x for x in kinds if not x.__name__.startswith("_")), key=lambda kind: kind.__name__)
+    return [around(kind) if {"score", "position"} & set(needs(kind)) else kind for kind in found]
 
 
 def needs(kind: type) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import zoo.attention.edges as edges_module
 from tests.attention.examples import SCORES, D, facts
 from zoo.attention import (
+    AttentionCall,
     Documents,
     EdgeProduct,
     Edges,
@@ -29,6 +30,9 @@ from zoo.errors import ZooError
 
 ALL = [*SCORES, EdgeSum, EdgeProduct]
 KERNELS = ["edge_list", "reference"]
+#: those that say how a target's edges become weights; the others are for the reference alone
+LISTED = [kind for kind in ALL if build(kind, **facts(), edge_dim=0).normalizes_edges]
+EACH = [(kind, kernel) for kind in ALL for kernel in KERNELS if kernel == "reference" or kind in LISTED]
 A, DV = 3, 5  # widths of raw edge features, and of values
 
 
@@ -86,7 +90,7 @@ def same(got, want, inputs):
 
 def by_hand(q, k, v, score, pattern, bias, edge_values):
     """An independent implementation: one edge after another, for each sample and head."""
-    edges, place = pattern.edges, torch.tensor
+    edges, place, call = pattern.edges, torch.tensor, AttentionCall(q, k, v, score, pattern)
     (B, H, T, _), S, per = q.shape, k.shape[2], q.shape[1] // k.shape[1]
     k, v = (x[:, torch.arange(H) // per] for x in (k, v))
     out = [[[torch.zeros(DV, dtype=q.dtype)] * T for _ in range(H)] for _ in range(B)]
@@ -105,7 +109,10 @@ def by_hand(q, k, v, score, pattern, bias, edge_values):
                 value = v[b, h, s] if edge_values is None else v[b, h, s] + edge_values[e, h]
                 runs.setdefault((t, 0 if edges.group is None else int(edges.group[e])), []).append((e, logit, value))
             for (t, _), run in runs.items():
-                weight = torch.stack([logit for _, logit, _ in run]).softmax(0)
+                weight = torch.stack([logit for _, logit, _ in run])
+                weight = (
+                    weight.softmax(0) if score.is_softmax else score.normalize(weight.view(1, 1, 1, -1), call)[0, 0, 0]
+                )
                 weights[b, h, [e for e, _, _ in run]] = weight
                 out[b][h][t] = out[b][h][t] + weight @ torch.stack([value for _, _, value in run])
     return torch.stack([torch.stack([torch.stack(rows) for rows in heads]) for heads in out]), weights
@@ -132,7 +139,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", LISTED)
 def test_edge_list_equals_reference(kind, variant):
     """Contracts 1 and 5: outputs, weights, logits and all gradients, with multi-edges, for every score."""
     (qkv, how), inputs = case(kind, **VARIANTS[variant])
@@ -141,9 +148,17 @@ def test_edge_list_equals_reference(kind, variant):
     assert explain(*qkv, **how).chosen == "edge_list"
 
 
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind not in LISTED])
+def test_a_normalisation_that_says_nothing_of_edges_is_for_the_reference(kind):
+    """The list refuses it with the reason, and it is not passed over in silence."""
+    (qkv, how), _ = case(kind)
+    said = explain(*qkv, **how)
+    assert said.chosen == "reference" and f"{kind.__name__} says nothing of edges" in dict(said.lines)["edge_list"]
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", LISTED)
 def test_kernels_agree_on_cuda(kind, variant):
     """Contract 1: what the fused kernel does not refuse it computes as the list does."""
     (qkv, how), inputs = case(kind, **VARIANTS[variant], device="cuda")
@@ -162,7 +177,10 @@ def test_kernels_agree_on_cuda(kind, variant):
 
 
 @pytest.mark.parametrize("variant", ["everything", "groups", "more sources", "more targets"])
-@pytest.mark.parametrize("kind", [ScaledDot, GATScore, GATv2Score, LinearFeatures, EdgeProduct])
+@pytest.mark.parametrize(
+    "kind",
+    [ScaledDot, GATScore, GATv2Score, LinearFeatures, EdgeProduct, *(kind for kind in ALL if kind not in LISTED)],
+)
 def test_reference_equals_single_edges(kind, variant):
     """Contract 5: the oracle itself against one edge after another."""
     (qkv, how), _ = case(kind, **{**VARIANTS[variant], "E": 15, "heads": 2, "kv": 1})
@@ -179,9 +197,9 @@ def test_edge_list_equals_dense(kind, sizes):
     index = (torch.rand(S, T, generator=torch.Generator().manual_seed(1)) < 0.4).nonzero().T
     (qkv, how), inputs = case(kind, S, T, index=index, extras=["bias"])
     how |= dict(need_weights=False, need_logits=False)
-    got = attend(*qkv, **how, kernel="edge_list").out
+    got = attend(*qkv, **how, kernel="edge_list" if kind in LISTED else "reference").out
     hidden = torch.ones(T, S, dtype=torch.bool).index_put((index[1], index[0]), torch.tensor(False))
-    dense = "sdpa" if "dot" in how["score"].forms else "reference"
+    dense = "sdpa" if "dot" in how["score"].forms and how["score"].is_softmax else "reference"
     others = [how | dict(pattern=Full(), bias=how["bias"].masked_fill(hidden, -torch.inf))]
     if S >= T:
         others.append(how | dict(pattern=how["pattern"] | how["pattern"]))
@@ -195,7 +213,7 @@ def test_edge_list_equals_dense(kind, sizes):
         torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-8)
 
 
-@given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 30), st.integers(0, 10**6), st.sampled_from(ALL),
+@given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 30), st.integers(0, 10**6), st.sampled_from(LISTED),
        st.sets(st.sampled_from(["features", "group", "bias", "-inf", "keep", "edge_values", "padding"])))  # fmt: skip
 @settings(max_examples=80, deadline=None)
 def test_any_multigraph(S, T, E, seed, kind, extras):
@@ -206,8 +224,7 @@ def test_any_multigraph(S, T, E, seed, kind, extras):
         same(*(attend(*qkv, **how, kernel=name) for name in KERNELS), inputs)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind, kernel", EACH)
 def test_names_and_order_mean_nothing(kind, kernel):
     """Contract 5: equivariant to renaming nodes, invariant to the order of edges; weights come in the order of the input."""
     ((q, k, v), how), _ = case(kind, extras=["features", "group"])
@@ -264,8 +281,7 @@ HIDING = {
 
 @pytest.mark.parametrize("hidden", [name for name in HIDING if name != "read"])
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf])
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind, kernel", EACH)
 def test_poison_at_an_unread_source_goes_nowhere(kind, kernel, poison, hidden):
     """Contract 3: NaN or inf at a source that no edge of its sample reads reaches no output and no other gradient."""
     ((q, k, v), how), inputs = case(kind, 5, 5, E=6)
@@ -282,7 +298,7 @@ def test_poison_at_an_unread_source_goes_nowhere(kind, kernel, poison, hidden):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", LISTED)
 def test_large_scores_and_half_precision(kind, dtype):
     """D5: the softmax is stable for scores far outside exp's range, and 16-bit inputs are summed in float32."""
     (qkv, how), _ = case(kind, dtype=dtype, extras=["features"])
@@ -299,8 +315,7 @@ def test_large_scores_and_half_precision(kind, dtype):
 
 
 @pytest.mark.parametrize("sizes", [(4, 4), (0, 0), (0, 3), (3, 0)])
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind, kernel", EACH)
 def test_no_edges(kind, kernel, sizes):
     """D3: an empty graph gives zeros, and gradients of zero."""
     (qkv, how), inputs = case(kind, *sizes, E=0, extras=["features", "edge_values"])

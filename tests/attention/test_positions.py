@@ -49,10 +49,10 @@ def test_rope_by_complex_numbers(halves):
     torch.testing.assert_close(RoPE(D, halves=halves).rotate(x, pos), want)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in INSIDE if kind is not AxialRoPE])
+@pytest.mark.parametrize("kind", [kind for kind in INSIDE if make(kind).is_relative])
 @pytest.mark.parametrize("pattern", [None, Causal()])
 def test_only_the_distance_matters(kind, pattern):
-    """Positions inside the attention are relative: all places shifted by 5 give the same output."""
+    """All places shifted by 5 give the same output, where a position does not say that it is none of distances alone."""
     layer = Attention(H * D, H, position=kind, pattern=pattern).double()
     x = torch.randn(B, N, H * D, dtype=torch.float64)
     torch.testing.assert_close(layer(x, pos=torch.arange(N) + 5), layer(x), rtol=1e-6, atol=1e-6)
@@ -60,13 +60,14 @@ def test_only_the_distance_matters(kind, pattern):
 
 @pytest.mark.parametrize("kind", INSIDE)
 def test_positions_break_permutation_equivariance(kind):
-    layer = Attention(H * D, H, position=kind(D, (1, N)) if kind is AxialRoPE else kind).double()
-    x, order = torch.randn(B, N, H * D, dtype=torch.float64), torch.arange(N - 1, -1, -1)
+    layer = Attention(H * D, H, position=make(kind)).double()
+    x, order = (
+        torch.randn(B, N, H * D, dtype=torch.float64),
+        torch.tensor([1, 0, *range(2, N)]),
+    )  # no reversal: that keeps |i - j|
     x[:, :, ::3] += torch.arange(N).double()[None, :, None]
-    if kind is RelativeBias:
-        torch.nn.init.normal_(layer.position.table)
-    if kind is ALiBi:  # symmetric: a reversal keeps all distances
-        order = torch.tensor([1, 0, *range(2, N)])
+    for parameter in layer.position.parameters():
+        torch.nn.init.normal_(parameter)
     assert not torch.allclose(layer(x[:, order]), layer(x)[:, order], atol=1e-6)
 
 
@@ -152,8 +153,9 @@ def test_prefix_tokens_have_no_place(kind):
     torch.testing.assert_close(turned[:, :, 2:], inner.rotate(x[:, :, 2:], torch.arange(N - 2)))
     bias = skip.bias(pos, pos)
     if bias is not None:
+        bias = bias.expand(1, H, N, N)
         assert (bias[:, :, :2] == 0).all() and (bias[..., :2] == 0).all()
-        torch.testing.assert_close(bias[:, :, 2:, 2:], inner.bias(pos[:-2], pos[:-2]))
+        torch.testing.assert_close(bias[:, :, 2:, 2:], inner.bias(pos[:-2], pos[:-2]).expand(1, H, N - 2, N - 2))
 
 
 @pytest.mark.parametrize("kind", POSITIONS)
@@ -167,7 +169,7 @@ def test_places_may_differ_by_sample(kind):
         torch.testing.assert_close(embedded[b], position.embed(x[b : b + 1], pos[b])[0])
         torch.testing.assert_close(turned[b], position.rotate(heads[b : b + 1], pos[b])[0])
         if bias is not None:
-            torch.testing.assert_close(bias[b], position.bias(pos[b], pos[b])[0])
+            torch.testing.assert_close(bias.expand(B, H, N, N)[b], position.bias(pos[b], pos[b]).expand(1, H, N, N)[0])
 
 
 @pytest.mark.parametrize(

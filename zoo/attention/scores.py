@@ -39,6 +39,9 @@ class Sum(NamedTuple):
 class Score(nn.Module):
     """Base class. Shapes: B batch, H heads, D head width; `*` is any shape that broadcasts (Q,1 with 1,K; E edges; K)."""
 
+    #: Whether `normalize` gives weights that sum to 1 over the keys a query may see; not so for a sigmoid of each.
+    is_distribution: bool = True
+
     def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
         """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *].
 
@@ -116,6 +119,10 @@ class ScoreWrapper(Score):
     def __init__(self, score: Score):
         super().__init__()
         self.score = score
+
+    @property
+    def is_distribution(self) -> bool:  # type: ignore[override]
+        return self.score.is_distribution
 
     def pairs(self, q, k, edge=None):
         return self.score.pairs(q, k, edge)

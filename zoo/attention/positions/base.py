@@ -14,6 +14,8 @@ class Position(nn.Module):
 
     #: How many leading tokens (class, registers) `embed` has entries of its own for.
     prefix: int = 0
+    #: Whether `rotate` and `bias` go by the distance of two places alone, so that all may be shifted.
+    is_relative: bool = True
     #: The modalities of data that it is for; none: any.
     reads: ClassVar[tuple[str, ...]] = ()
     #: What of a graph has to be computed with the data for it, and the argument that says how much: ("laplacian", "k").
@@ -68,6 +70,10 @@ class PositionWrapper(Position):
         return self.position.acts_on
 
     @property
+    def is_relative(self) -> bool:  # type: ignore[override]
+        return self.position.is_relative
+
+    @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.position.reads
 
@@ -91,6 +97,7 @@ class SkipPrefix(PositionWrapper):
     rotated nor biased, and the token after them has place 0. It leaves the tokens themselves alone."""
 
     prefix = 0
+    is_relative = False  # from the n-th place on it is what the other is
 
     def __init__(self, position: Position, n: int):
         super().__init__(position)

@@ -69,6 +69,8 @@ class AxialRoPE(Position):
     base = 100: the grid is short. Angles in float32 or wider (C8).
     """
 
+    is_relative = False  # a row ends: one place further is not always one column further
+
     def __init__(self, head_dim: int, grid: tuple[int, int], base: float = 100.0):
         super().__init__()
         if head_dim % 4:
