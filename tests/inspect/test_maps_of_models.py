@@ -6,7 +6,9 @@ import torch
 
 import zoo
 from zoo.attention import record_attention
+from zoo.errors import ZooError
 from zoo.inspect import record_residual, rollout
+from zoo.inspect.maps import patch_maps
 from zoo.inspect.predictions import predict
 
 SMALL = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 3, "dim": 32, "depth": 2, "num_heads": 2}
@@ -66,3 +68,13 @@ def test_a_model_without_attention_has_no_map():
 
     answer = predict(CNN(1, 3, widths=(4,)), torch.randn(2, 1, 8, 8))
     assert answer.maps is None and answer.probabilities.shape == (2, 3)
+
+
+def test_latents_that_read_the_patches_have_maps():
+    """A Perceiver's queries are no tokens of the image: the map is their mean; latents among themselves have none."""
+    reads, among = torch.rand(2, 3, 5, 4), torch.rand(2, 3, 5, 5)
+    maps = patch_maps([reads, among], (2, 2), 0, False)
+    torch.testing.assert_close(maps.heads, reads.mean(2).unflatten(-1, (2, 2)))
+    assert maps.layers.shape == (2, 1, 2, 2) and maps.rollout is None
+    with pytest.raises(ZooError, match="are not over 0 tokens and 2 x 2 patches"):
+        patch_maps([among], (2, 2), 0, False)

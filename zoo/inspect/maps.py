@@ -41,7 +41,8 @@ def patch_attention(weights: Tensor, grid: tuple[int, int], prefix: int, class_t
     """The weights that the class token gives to each patch, as maps; without one, the mean over the patches' queries.
 
     Args:
-        weights: [B, H, N, N], as recorded; N = prefix + rows * cols.
+        weights: [B, H, Q, N], as recorded; N = prefix + rows * cols. Where Q is another number, the queries are no tokens of
+            the image (latents that read it), and the map is the mean over them.
         grid: (rows, cols) of the patches.
         prefix: tokens before the patches.
         class_token: whether the first token is one.
@@ -50,9 +51,12 @@ def patch_attention(weights: Tensor, grid: tuple[int, int], prefix: int, class_t
     Raises: ZooError if the weights are not over such tokens.
     """
     rows, cols = grid
-    if weights.ndim != 4 or weights.shape[-1] != prefix + rows * cols or weights.shape[-2] != weights.shape[-1]:
+    if weights.ndim != 4 or weights.shape[-1] != prefix + rows * cols:
         raise ZooError(f"Weights {list(weights.shape)} are not over {prefix} tokens and {rows} x {cols} patches.")
-    query = weights[:, :, 0] if class_token else weights[:, :, prefix:].mean(2)
+    if weights.shape[-2] != weights.shape[-1]:
+        query = weights.mean(2)
+    else:
+        query = weights[:, :, 0] if class_token else weights[:, :, prefix:].mean(2)
     return query[..., prefix:].unflatten(-1, grid)
 
 
@@ -60,13 +64,19 @@ def patch_maps(weights: Sequence[Tensor], grid: tuple[int, int], prefix: int, cl
     """`patch_attention` of the last layer's heads, of each layer's mean over heads, and of the rollout.
 
     Args:
-        weights: [B, H, N, N] of each layer, first layer first; H may differ.
+        weights: [B, H, Q, N] of each layer, first layer first; H may differ.
         grid, prefix, class_token: as in `patch_attention`.
 
-    Raises: ZooError if a layer's weights are not over such tokens.
+    Layers whose keys are something else (latents among themselves) have no map; with one of them among the layers, or with
+    queries that are not the patches, there is no rollout.
+
+    Raises: ZooError if no layer's weights are over such tokens.
     """
-    maps = [patch_attention(layer, grid, prefix, class_token) for layer in weights]
-    through = patch_attention(rollout(weights)[:, None], grid, prefix, class_token)[:, 0] if len(weights) > 1 else None
+    keys = prefix + grid[0] * grid[1]
+    over = [layer for layer in weights if layer.shape[-1] == keys] or weights
+    maps = [patch_attention(layer, grid, prefix, class_token) for layer in over]
+    followed = len(weights) > 1 and all(layer.shape[-2:] == (keys, keys) for layer in weights)
+    through = patch_attention(rollout(weights)[:, None], grid, prefix, class_token)[:, 0] if followed else None
     return PatchMaps(maps[-1], torch.stack([layer.mean(1) for layer in maps], 1), through)
 
 

@@ -1,5 +1,6 @@
 """What a model says of images, and where it looked."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -29,8 +30,10 @@ def predict(model: ImageModel, inputs: Tensor) -> Prediction:
         return Prediction(model.forward(inputs).float().softmax(-1).cpu(), None)
     with record_attention(model) as recorded:
         logits = model.forward(inputs)
-    weights = [each.float().cpu() for each in recorded.values()]
-    return Prediction(
-        logits.float().softmax(-1).cpu(),
-        patch_maps(weights, model.grid, model.num_prefix_tokens, model.has_class_token),
-    )
+    runs = [run for each in recorded.values() for run in (each if isinstance(each, list) else [each])]
+    weights = [run.float().cpu() for run in runs]
+    keys = model.num_prefix_tokens + math.prod(model.grid)
+    maps = None
+    if any(layer.shape[-1] == keys for layer in weights):
+        maps = patch_maps(weights, model.grid, model.num_prefix_tokens, model.has_class_token)
+    return Prediction(logits.float().softmax(-1).cpu(), maps)

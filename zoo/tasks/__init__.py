@@ -1,1 +1,23 @@
-"""One LightningModule a task. A task trains a model it is given; it knows no model by name."""
+"""One LightningModule a task. A task trains a model it is given; it knows no model by name.
+
+`from zoo.tasks import Step, Task` is what a task of one's own begins with.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.tasks.classification import Classification
+    from zoo.tasks.task import RowMetric, Task
+    from zoo.tasks.totals import Step
+
+#: What is looked for in which file, on first use: Lightning takes seconds to import.
+WHERE = {"Classification": "classification", "RowMetric": "task", "Step": "totals", "Task": "task"}
+
+__all__ = ["Classification", "RowMetric", "Step", "Task"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{WHERE[name]}"), name)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)  # equality is for the subclasses without tensors
 class Pattern:
-    """Base class: define `allowed`. Give `eq=False` to a dataclass that holds tensors."""
+    """Base class: define `allowed`, or `edit` where keys are chosen by their content.
+
+    Give `eq=False` to a dataclass that holds tensors.
+    """
 
     #: Whether `allowed` looks at the query's place; if not, there may be more queries than keys (cross-attention).
     uses_query: ClassVar[bool] = True
@@ -31,7 +34,10 @@ class Pattern:
     reads: ClassVar[tuple[str, ...]] = ()
 
     def allowed(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        """True where sample b's head h lets the query at place q see the key at place k; broadcasts."""
+        """True where sample b's head h lets the query at place q see the key at place k; broadcasts. A choice by content
+        that says nothing chooses from all keys."""
+        if self.by_content:
+            return (k == k) & (q == q)
         raise NotImplementedError(f"{type(self).__name__} is a pattern without `allowed`: define it.")
 
     def edit(self, logits: Tensor, call: AttentionCall) -> Tensor:
