@@ -38,7 +38,7 @@ class Reference:
         logits = Pattern.edit(call.pattern, logits, call)
         if call.pattern.by_content:
             logits = call.pattern.edit(logits, call)
-        weights = call.score.normalize(logits, call)
+        weights = call.score.normalize(logits, call) if 0 not in logits.shape[-2:] else logits
         kept = F.dropout(weights, call.dropout) if call.dropout else weights
         return AttentionOutput(kept @ v, weights if call.need_weights else None, logits if call.need_logits else None)
 
