@@ -37,5 +37,5 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     with sentences():
-        sys.argv[1:] = conf.expand(sys.argv[1:])
+        sys.argv[1:] = conf.ready(sys.argv[1:])
         main()

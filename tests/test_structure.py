@@ -13,8 +13,7 @@ SOURCES = sorted([*ROOT.glob("zoo/**/*.py"), *ROOT.glob("datamodules/**/*.py"), 
 ARROWS = {
     "attention": {"attention", "declared", "errors"},
     "layers": {"attention", "layers", "declared", "errors"},
-    # pretrained: create_model(pretrained=)
-    "models": {"attention", "layers", "models", "declared", "errors", "config", "preprocess", "pretrained", "spec"},
+    "models": {"attention", "layers", "models", "declared", "errors", "config", "preprocess", "spec"},
     # checked and the four after it: load_from_checkpoint
     "tasks": {
         "attention", "layers", "models", "tasks", "checked", "construct", "declared", "packages", "config", "errors", "spec",

@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "build": ("zoo.models", "build_model"),
-    "create_model": ("zoo.models", "create_model"),
-    "list_models": ("zoo.models", "list_models"),
+    "create_model": ("zoo.api", "create_model"),
+    "list_models": ("zoo.api", "list_models"),
     "load": ("zoo.pretrained", "load"),
     "save": ("zoo.pretrained", "save"),
     "convert": ("zoo.pretrained", "convert"),

@@ -41,6 +41,16 @@ def expand(words: Sequence[str]) -> list[str]:
     return [re.sub(r"^([+~]*)(\w+)\.(?=[^=]*(=|$))", _in_full, word) for word in words]
 
 
+def ready(words: Sequence[str]) -> list[str]:
+    """A command line as Hydra understands it: expanded, and names of `zoo.list_models()` that are no file made known to it."""
+    asked = {name for word in words if word.startswith("model=") for name in word.removeprefix("model=").split(",")}
+    if asked - options("model").keys():
+        from zoo.models.registry import store
+
+        store(options("model").values())
+    return expand(words)
+
+
 def _in_full(found: re.Match[str]) -> str:
     package = packages().get(found[2])
     return f"{found[1]}{package}." if package else found[0]
@@ -118,7 +128,7 @@ def compose_train(changes: Sequence[str]) -> DictConfig:
 
     search()
     with initialize_config_dir(str(folder()), version_base="1.3"):
-        return compose("train", expand(changes))
+        return compose("train", ready(changes))
 
 
 def places() -> dict[str, str]:

@@ -29,7 +29,8 @@ def test_a_model_of_the_conf_folder_takes_changes(zoo, refused):
     assert row(out, "depth") == "2" and row(out, "img_size") == "8" and row(out, "tokens").startswith("4 x 4")
     assert "did you mean 'depth'?" in refused("info", "vit", "model.dpth=2")
     assert "not divisible" in refused("info", "vit", "model.patch_size=3")
-    assert "changes nothing" in refused("info", "vit_tiny_patch16_224", "model.depth=2")
+    assert row(zoo("info", "vit_tiny_patch16_224", "model.depth=2", "data.img_size=224")[1], "depth") == "2"
+    assert "set data.img_size=224" in refused("info", "vit_tiny_patch16_224", "model.depth=2")
 
 
 def test_a_model_without_attention(zoo):

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from tests.training.conftest import ROOT, TINY
-from zoo.conf import expand, quoted
+from zoo.conf import quoted, ready
 from zoo.training import folders
 from zoo.training.run import train
 
@@ -18,7 +18,7 @@ folders.register()
 def compose(*overrides: str, run: Path | str = "run") -> DictConfig:
     """The config as Hydra composes it."""
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return hydra.compose("train", [f"paths.run={run}", *expand(overrides)])
+        return hydra.compose("train", [f"paths.run={run}", *ready(overrides)])
 
 
 def fit(folder: Path, *overrides: str, extra=(), checkpoint=None, stop_with=()):

@@ -30,9 +30,9 @@ MAIN = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """A name, and for models of conf/model what train.py takes too."""
+    """A name, and what train.py takes beside it."""
     parser.add_argument("name", metavar="NAME_OR_RUN", help="a model (python -m zoo list models) or a run's folder")
-    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes to a model of conf/model")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes, as train.py takes them")
     parser.add_argument(
         "--trust",
         metavar="PACKAGE",
@@ -48,12 +48,12 @@ def run(options: argparse.Namespace) -> None:
 
     name, changes, folder = options.name.removeprefix("model="), options.changes, Path(options.name)
     made_by_train = conf.options("model")
-    if name not in made_by_train and changes:
-        raise ZooError(f"{changes[0]!r} changes nothing here: {name} is no model of conf/model.")
     if folder.is_dir():
+        if changes:
+            raise ZooError(f"{changes[0]!r} changes nothing here: {name} is a folder.")
         with answering(str(folder)):
             describe_run(folder, options.trust)
-    elif name in made_by_train:
+    elif name in made_by_train or (name in CONFIGS and changes):
         describe_model(name, composed(name, changes))
     elif name in CONFIGS:
         describe_model(name, CONFIGS[name])

@@ -1,4 +1,4 @@
-"""List what there is: models, data, scores, patterns, positions, kernels, experiments.
+"""List what there is: models, data, scores, patterns, positions, kernels, recipes, tasks, callbacks, experiments.
 
     python -m zoo list                     everything
     python -m zoo list positions           one kind
@@ -54,7 +54,7 @@ def _models() -> Rows:
     from zoo.models.registry import CONFIGS
 
     for name, config in sorted(CONFIGS.items(), key=lambda item: _natural(item[0])):
-        yield name, f"{_sizes(config)}; zoo.create_model"
+        yield name, _sizes(config)
 
 
 def _sizes(config: Mapping[str, Any]) -> str:
@@ -104,5 +104,10 @@ KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
     "patterns": ("python train.py pattern=...", _group("pattern")),
     "positions": ("python train.py position=...", _group("position")),
     "kernels": ("python train.py kernel=...", _kernels),
+    "recipes": ("python train.py recipe=...", _group("recipe")),
+    "tasks": ("python train.py task=...", _group("task")),
+    "callbacks": ("python train.py callbacks=...", _group("callbacks")),
+    "loggers": ("python train.py logger=...", _group("logger")),
+    "trainers": ("python train.py trainer=...", _group("trainer")),
     "experiments": ("python train.py experiment=...", _group("experiment")),
 }

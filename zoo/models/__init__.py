@@ -1,7 +1,17 @@
 """Models: one file a family; `registry.py` names them."""
 
+from typing import Any
+
 from zoo.models.base import GraphModel, ImageModel, Model
-from zoo.models.factory import build_model, create_model, list_models
+from zoo.models.factory import build_model
 from zoo.preprocess import Preprocess
 
 __all__ = ["GraphModel", "ImageModel", "Model", "Preprocess", "build_model", "create_model", "list_models"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("create_model", "list_models"):  # where they were; they know conf/ and pretrained, which models do not
+        import zoo
+
+        return getattr(zoo, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """From a model's config and what the data are to the config of a model that fits them, or one sentence why none does."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -35,21 +35,25 @@ def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
 
     Raises: ZooError for a size that is set and is not the data's, or one that the data does not tell.
     """
-    kind = locate(config["_target_"])
     sizes = {**spec.sizes(), "num_classes": outputs}
     open_ = {**sizes, **spec.usual()}
     made = {key: open_.get(key) if value is None else value for key, value in config.items()}
     for key, value in made.items():
         if value and key in sizes and not _same(value, sizes[key]):
             raise ZooError(_refusal(key, value, sizes[key]))
-    if isinstance(kind, type) and issubclass(kind, Model):
-        made = kind.complete(made)
+    return complete(
+        made, lambda missing: f"model.{missing} must be known, and {_words([spec.modality])} do not tell; set it."
+    )
+
+
+def complete(config: dict[str, Any], refusal: Callable[[str], str]) -> dict[str, Any]:
+    """The config with what its model decides by the sizes in it. Raises: ZooError, the refusal of what is still open."""
+    kind = locate(config["_target_"])
+    made = kind.complete(config) if isinstance(kind, type) and issubclass(kind, Model) else config
     hints = argument_types(kind)
     missing = [key for key, value in made.items() if value is None and type(None) not in hints.get(key, {type(None)})]
     if missing:
-        raise ZooError(
-            f"model.{', '.join(missing)} must be known, and {WORDS.get(spec.modality, spec.modality)} do not tell; set it."
-        )
+        raise ZooError(refusal(", ".join(missing)))
     return made
 
 

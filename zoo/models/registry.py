@@ -1,5 +1,7 @@
 """Names of models and what they stand for: plain configs, as a model folder's config.json holds them."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 CONFIGS: dict[str, dict[str, Any]] = {}
@@ -44,3 +46,27 @@ CONFIGS["gat_citeseer"] = gat(3703, 6)
 CONFIGS["gat_pubmed"] = gat(500, 3, out_heads=8)
 RESIDUAL = {"_target_": "zoo.layers.Residual", "_partial_": True}
 CONFIGS["gat_ppi"] = gat(50, 121, 256, 3, 4, out_heads=6, dropout=0.0, attn_dropout=0.0, skip=RESIDUAL)
+
+
+#: Sizes of a name that the data of a training decide. Not the image's: patches are made for it.
+DECIDED = ("num_classes", "in_chans", "in_dim", "edge_dim", "readout")
+
+
+def store(files: Iterable[Path]) -> None:
+    """Make these names choices of `model=` for Hydra.
+
+    Args:
+        files: conf/model's. Of the one with the same class come the choices of score, pattern, position and kernel, and the
+            data and the recipe to begin with.
+    """
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    found: list[Any] = [OmegaConf.to_container(OmegaConf.load(path)) for path in files]
+    families = {file["model"]["_target_"]: file for file in found if "_target_" in file.get("model", {})}
+    for name, config in CONFIGS.items():
+        family = families[config["_target_"]]
+        model = {"attention": family["model"]["attention"], **config}
+        model |= {key: None for key in DECIDED if key in family["model"]}
+        node = {"defaults": family["defaults"], "model": model}
+        ConfigStore.instance().store(group="model", name=name, node=node, package="_global_")

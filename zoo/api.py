@@ -1,0 +1,72 @@
+"""Models by name: one name space for `zoo.create_model`, `python train.py model=` and `python -m zoo list`.
+
+A name is a file of conf/model, whose sizes the data decide (vit, gat), or one of zoo/models/registry.py, whose sizes are known
+(vit_tiny_patch16_224).
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from zoo import conf
+from zoo.errors import ZooError, nearest
+
+
+def create_model(name: str, *, pretrained: bool | str = False, trust: Sequence[str] = (), **changes: Any) -> nn.Module:
+    """A model by name: `create_model("vit_tiny_patch16_224", num_classes=10, img_size=32, in_chans=1)`.
+
+    Args:
+        name: one of `list_models()`.
+        pretrained: True for timm's weights of that name (from timm's hub), or what `init=` takes: a
+            "timm://name.tag", a run folder, a safetensors file. Tensors are adapted to the sizes asked for.
+        trust: packages of your own that the config in `pretrained` may name, see `zoo.load`.
+        changes: arguments of the model that differ from the name's; the sizes, where it leaves them to the data.
+
+    Raises:
+        ZooError: unknown name or argument (the nearest is named), or a size that is not known.
+    """
+    from zoo.models import build_model
+    from zoo.models.fit import complete
+
+    config = complete({**config_of(name), **changes}, lambda missing: f"{name} leaves {missing} to the data; give it.")
+    if not pretrained:
+        from zoo.config import check
+
+        check(config)
+        return build_model(config)
+    from zoo.pretrained import initialise
+
+    source = f"timm://{name}" if pretrained is True else pretrained
+    facts = {key: value for key, value in changes.items() if key in ("num_classes", "img_size", "in_chans")}
+    model, _ = initialise(config, source, facts, trust)
+    made: Any = model.config
+    stuck = {key: value for key, value in changes.items() if made.get(key, value) != value}
+    if stuck:
+        raise ZooError(
+            f"{source} comes with its own architecture: {stuck} cannot be changed. Leave it out, or train anew."
+        )
+    return model
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that match a shell pattern: `list_models("vit*")`."""
+    from zoo.models.registry import CONFIGS
+
+    return sorted(name for name in {*CONFIGS, *conf.options("model")} if fnmatchcase(name, pattern))
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """What a name stands for: a model's config, null where the data decide.
+
+    Raises: ZooError for a name that is none (the nearest is named).
+    """
+    from zoo.config import plain
+    from zoo.models.registry import CONFIGS
+
+    if name in CONFIGS:
+        return dict(CONFIGS[name])
+    if name not in conf.options("model"):
+        raise ZooError(f"{name!r} is not a model; {nearest(name, list_models())}")
+    return plain(conf.compose_train([f"model={name}"]).model)
