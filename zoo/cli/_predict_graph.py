@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli._model import check_answer
-from zoo.cli.predict import likeliest
 from zoo.console import table
 from zoo.errors import ZooError, nearest
 
@@ -29,6 +28,8 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
     """Print the classes of the nodes, or of the graph where the model pools; draw where `node` looks."""
     import torch
     from torch.nn import functional as F
+
+    from zoo.inspect.predictions import likeliest
 
     config = trained(run)
     graph = read(model, file, config.get("data") or {})
@@ -145,6 +146,8 @@ def _whole(array: Tensor, name: str) -> Tensor:
 
 
 def _nodes(shares: Tensor, classes: Sequence[str], node: int | None, top: int, file: Path) -> None:
+    from zoo.inspect.predictions import likeliest
+
     size = len(shares)
     shown = list(range(min(size, ROWS)))
     if node is not None and node not in shown:  # the one that is drawn

@@ -75,9 +75,9 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust
     import torch
 
     from zoo.cli._model import check_answer
-    from zoo.inspect.predictions import predict
+    from zoo.inspect.predictions import likeliest, predict
 
-    patches = math.prod(getattr(model, "grid", None) or ())
+    patches = math.prod(model.grid or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, run, source, trust), strict=True)
@@ -208,12 +208,6 @@ def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
         data.use_preprocess(asdict(prepared) if prepared else {})
         data.setup()
     return data
-
-
-def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str, str]]:
-    """The `top` classes of a row of probabilities, and these in per cent."""
-    shares, places = row.topk(min(top, len(classes)))
-    return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
 
 
 def _shortened(name: str, most: int = 18) -> str:
