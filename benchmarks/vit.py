@@ -72,7 +72,7 @@ def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What is measured: every combination asked for. Raises ZooError where `--only` leaves none."""
     chosen = [row for row in combinations(args) if key_of(row).startswith(tuple(args.only.split(",")))]
     if not chosen:
-        raise ZooError(f"--only {args.only} is no row of these models, modes, dtypes and batches; see --list.")
+        raise ZooError(f"--only {args.only} is not a row of these models, modes, dtypes and batches; see --list.")
     return chosen
 
 

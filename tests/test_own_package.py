@@ -166,7 +166,7 @@ def test_the_verbs(own, tmp_path, capsys, monkeypatch):
 def test_trust_names_packages(package):
     for name, why in {
         "os": "Python's own library", "subprocess": "Python's own", "builtins": "Python's own", "nowhere": "no such package",
-        "a b": "no name of a package", "": "no name", "../x": "no name",
+        "a b": "not the name of a package", "": "not the name", "../x": "not the name",
     }.items():  # fmt: skip
         with pytest.raises(ZooError, match=why):
             packages.checked([name])

@@ -1,6 +1,6 @@
 """Models by name: one name space for `zoo.create_model`, `python train.py model=` and `python -m zoo list`.
 
-A name is a file of conf/model, whose sizes the data decide (vit, gat), or one of zoo/models/registry.py, whose sizes are known
+A name is a file of conf/model, whose sizes the data decides (vit, gat), or one of zoo/models/registry.py, whose sizes are known
 (vit_tiny_patch16_224).
 """
 
@@ -58,7 +58,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def config_of(name: str) -> dict[str, Any]:
-    """What a name stands for: a model's config, null where the data decide.
+    """What a name stands for: a model's config, null where the data decides.
 
     Raises: ZooError for a name that is none (the nearest is named).
     """

@@ -61,9 +61,9 @@ def locate(target: str, path: str = "_target_") -> Callable[..., Any]:
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Refuse each key beside a `_target_` that the target's signature does not accept (CRITERIA.md, A6).
+    """Refuse each key beside a `_target_` that the target's signature does not accept (docs/criteria.md, A6).
 
     Hydra refuses a misspelt `model.dpeth=3` itself, but takes `+model.dpeth=3`; without this a target that is built
-    late (a partial) would tell after the data were loaded.
+    late (a partial) would tell after the data was loaded.
     """
     construct.check(construct.resolve(config, locate))

@@ -82,11 +82,11 @@ def check(tree: Any) -> None:
             name = f"{call.path}.{key}".lstrip(".")
             if key not in known:
                 raise ZooError(
-                    f"{name}={one_line(repr(value), 200)} is no setting of {call.name}; {nearest(key, known)}"
+                    f"{name}={one_line(repr(value), 200)} is not a setting of {call.name}; {nearest(key, known)}"
                 )
             if isinstance(value, str) and hints.get(key) and hints[key] <= NUMBERS:
                 kinds = " or ".join(sorted(kind.__name__ for kind in hints[key] - {type(None)}))
-                raise ZooError(f"{name}={one_line(repr(value), 200)} is no number; {call.name} takes {kinds} there.")
+                raise ZooError(f"{name}={one_line(repr(value), 200)} is not a number; {call.name} takes {kinds} there.")
 
 
 def make(tree: Any, **objects: Any) -> Any:

@@ -60,7 +60,7 @@ def declared(what: Any) -> Any:
 
 def _declare(thing: Any, level: str) -> Any:
     if level not in LEVELS:
-        raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
+        raise ValueError(f"level {level!r} is not one of {', '.join(LEVELS)}")
     _declared[id(thing)] = (thing, level)
     return thing
 
@@ -82,7 +82,9 @@ def find(name: Any, level: str, path: str = "_target_", trust: tuple[str, ...] =
     Raises: ZooError for everything else.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > 200:
-        raise ZooError(f"{path}={str(name)[:80]!r} may not be instantiated from a file; it is no module.name.")
+        raise ZooError(
+            f"{path}={str(name)[:80]!r} may not be instantiated from a file; it is not of the form module.name."
+        )
     if packages.under(name, trust):
         return packages.located(name, path, trust)
     module, _, own = name.rpartition(".")

@@ -53,13 +53,13 @@ def trust(packages: Iterable[str]) -> None:
 def checked(packages: Iterable[str], where: str = "trust") -> tuple[str, ...]:
     """The names of packages, each of which is there.
 
-    Raises: ZooError for what is no list of names, no package, or Python's own library: everything that a file can do wrong
+    Raises: ZooError for what is not a list of names, no package, or Python's own library: everything that a file can do wrong
         lies in there.
     """
     names = (packages,) if isinstance(packages, str) else tuple(packages)
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name, re.ASCII):
-            raise ZooError(f"{where}={name!r} is no name of a package; give one, as {where}=mypackage.")
+            raise ZooError(f"{where}={name!r} is not the name of a package; give one, such as {where}=mypackage.")
         if name.partition(".")[0] in sys.stdlib_module_names:
             raise ZooError(
                 f"{where}={name} is Python's own library, which runs whatever a file says; name a package of yours."

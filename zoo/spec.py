@@ -1,4 +1,4 @@
-"""What data are: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
+"""What data is: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
 
 A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph"; text, series and
 pairs of sequences get a record here when they come. What is known of data before anything is loaded is the word alone.
@@ -16,7 +16,7 @@ TARGETS = {"class": "one class", "labels": "several classes at once", "numbers":
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What all data say of themselves.
+    """What all data says of itself.
 
     Args:
         classes: names of the classes, in order; empty where targets are numbers.

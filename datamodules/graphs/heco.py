@@ -24,7 +24,7 @@ def acm(labels_per_class: int, folders: Sequence[Path]) -> GraphCollection:
     from torch_geometric.data import HeteroData
 
     if labels_per_class not in (20, 40, 60):
-        raise ZooError(f"data.labels_per_class={labels_per_class} is no split of HeCo-ACM; use 20, 40 or 60.")
+        raise ZooError(f"data.labels_per_class={labels_per_class} is not a split of HeCo-ACM; use 20, 40 or 60.")
     stages = {stage: f"{stage}_{labels_per_class}.npy" for stage in STAGES}
     files = ["p_feat.npz", "a_feat.npz", "pap.npz", "psp.npz", "pa.txt", "ps.txt", "labels.npy", *stages.values()]
     where = _folder(files, folders)

@@ -151,7 +151,7 @@ class GraphData(DataModule):
         graph, targets = source.first, "labels" if source.multilabel else "class"
         common: dict[str, Any] = {"classes": source.classes, "targets": targets, "graph_level": source.graph_level}
         if source.target:
-            metadata: dict[str, Any] = {
+            metadata = {
                 "target": source.target,
                 "metapaths": [list(path) for path in source.metapaths],
                 "in_dims": {kind: _width(graph[kind].x) for kind in graph.node_types},

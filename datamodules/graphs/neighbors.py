@@ -23,7 +23,7 @@ def sampler(graph: Any, fanout: Sequence[int], target: str | None) -> Callable[[
     """
     counts = [int(count) for count in fanout]
     if not counts or any(count < -1 or count == 0 for count in counts):
-        raise ZooError(f"data.num_neighbors={list(fanout)} are no numbers of neighbours; give some, as [15, 10].")
+        raise ZooError(f"data.num_neighbors={list(fanout)} are not numbers of neighbours; give some, such as [15, 10].")
     from torch_geometric.typing import WITH_PYG_LIB
 
     return pyg(graph, counts, target) if WITH_PYG_LIB else Neighbors(graph, counts, target)

@@ -54,7 +54,7 @@ def settings(given: dict[str, Any] | None) -> Settings:
     """The settings of a config; a misspelt one is refused."""
     known = [field.name for field in fields(Settings)]
     for key in (given or {}).keys() - set(known):
-        raise ZooError(f"data.node2vec.{key} is no setting; {nearest(key, known)}")
+        raise ZooError(f"data.node2vec.{key} is not a setting; {nearest(key, known)}")
     return Settings(**(given or {}))
 
 

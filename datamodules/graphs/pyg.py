@@ -168,7 +168,7 @@ def _masked(graph: Any, split: int | None = None) -> Splits:
     if split is not None:
         count = found["train"].shape[1]
         if not 0 <= split < count:
-            raise ZooError(f"data.split_index={split} is none of the {count} splits; use 0 to {count - 1}.")
+            raise ZooError(f"data.split_index={split} is not one of the {count} splits; use 0 to {count - 1}.")
         found = {stage: mask[:, split] for stage, mask in found.items()}
     return masks(found, graph.num_nodes)
 

@@ -65,7 +65,9 @@ def dictionary_lookup(keys: int, graphs: int, train_fraction: float, val_fractio
     if keys < 2 or graphs < 2:
         raise ZooError(f"data.keys={keys} and data.graphs={graphs} leave nothing to look up; give 2 or more of each.")
     if not (0 < train_fraction < 1 and 0 <= val_fraction < 1):
-        raise ZooError(f"data.train_fraction={train_fraction}, data.val_fraction={val_fraction} are no shares below 1.")
+        raise ZooError(
+            f"data.train_fraction={train_fraction}, data.val_fraction={val_fraction} are not shares below 1."
+        )
     numbers = generator(seed)
     if math.factorial(keys) <= graphs:
         values = torch.tensor(list(islice(permutations(range(keys)), graphs)))

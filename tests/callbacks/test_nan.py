@@ -1,4 +1,4 @@
-"""A loss that is no number stops the run and leaves the last good checkpoint."""
+"""A loss that is not a number stops the run and leaves the last good checkpoint."""
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 """`python -m zoo list`."""
 
-from zoo.api import list_models
 from zoo.attention import KERNELS
+from zoo.models import list_models
 
 
 def test_everything_is_listed(zoo, root):

@@ -28,7 +28,9 @@ def test_help_does_not_wait_for_torch(root):
 def test_a_bad_input_ends_the_process_with_2(root):
     done = subprocess.run([sys.executable, "-m", "zoo", "lst"], capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: 'lst' is no verb; did you mean 'list'?") and "Traceback" not in done.stderr
+    assert (
+        done.stderr.startswith("error: 'lst' is not a command; did you mean 'list'?") and "Traceback" not in done.stderr
+    )
 
 
 def test_what_argparse_refuses_is_a_sentence_too(refused):
@@ -41,7 +43,7 @@ def test_the_whole_traceback_on_demand(zoo, monkeypatch):
     from zoo.errors import ZooError
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ZooError, match="no verb"):
+    with pytest.raises(ZooError, match="not a command"):
         zoo("lst")
 
 

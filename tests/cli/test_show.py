@@ -103,7 +103,7 @@ def test_a_part_of_ones_own_is_drawn(zoo, own_conf):
     (["patern=window"], "did you mean 'pattern'?"),
     (["window"], "did you mean 'pattern=window'?"),
     (["pattern=window", "pattern.sze=3"], "did you mean 'size'?"),
-    (["pattern=window", "+pattern.foo=3"], "pattern.foo=3 is no setting of zoo.attention.Window"),
+    (["pattern=window", "+pattern.foo=3"], "pattern.foo=3 is not a setting of zoo.attention.Window"),
     (["pattern=window", "pattern.size=0"], "at least 1; got 0"),
     (["pattern=window", "score.temperature=2"], "score=<one of"),
     (["n=4"], "pattern=<one of"),

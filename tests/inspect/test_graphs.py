@@ -21,7 +21,7 @@ from zoo.inspect import (
     uniform_entropy,
     weights_of,
 )
-from zoo.models.graph.gat import GAT
+from zoo.models.gat import GAT
 
 PNG = b"\x89PNG"
 
@@ -109,7 +109,7 @@ def test_the_node_has_some_neighbours_of_several_classes():
     labels = torch.zeros(36, dtype=torch.long)
     labels[17] = 1  # the twelfth source: only nodes 1 and 2 see it
     assert interesting_node(weights, labels) == 2
-    labels[17] = -1  # unknown is no class
+    labels[17] = -1  # unknown is not a class
     assert interesting_node(weights, labels) == 3
     assert interesting_node(weights, labels[:10]) == interesting_node(weights, labels.float()) == 3  # not one a node
 

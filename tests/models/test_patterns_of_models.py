@@ -105,8 +105,8 @@ def test_a_pattern_that_hides_nothing_is_said():
 
 
 @pytest.mark.parametrize("make, words", [
-    (lambda: ViT(**SMALL, pattern=GraphEdges()), "is about the edges of a graph, and an image has none"),
-    (lambda: ViT(**SMALL, pattern=Window(3) | GraphEdges()), "is about the edges of a graph"),
+    (lambda: ViT(**SMALL, pattern=GraphEdges()), "is for the edges of a graph, and an image has none"),
+    (lambda: ViT(**SMALL, pattern=Window(3) | GraphEdges()), "is for the edges of a graph"),
     (lambda: ViT(**SMALL, pattern=Window), "The pattern Window needs size, and this model has grid, prefix, num_heads"),
     (lambda: ViT(**SMALL, attention=partial(Attention, pattern="window")), "pattern is an object"),
     (lambda: GAT(4, 3, pattern=partial(Window2D, size=2)), "The pattern Window2D needs grid, and this model has nothing"),

@@ -214,5 +214,5 @@ def test_values_out_of_range(options, sentence):
 def test_refusals():
     with pytest.raises(ZooError, match="did you mean 'linear_probe'"):
         make_task(finetune="linear-probe")
-    with pytest.raises(ZooError, match="no classifier"):
+    with pytest.raises(ZooError, match="not a classifier"):
         make_task(zoo.build({**VIT, "num_classes": 0}))

@@ -1,4 +1,4 @@
-"""Mixup and CutMix (CRITERIA.md B4): odd batches, the right soft targets, torch's random numbers."""
+"""Mixup and CutMix (docs/criteria.md B4): odd batches, the right soft targets, torch's random numbers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Parameter groups (CRITERIA.md B5, bug 32): each parameter once, and the right ones without decay."""
+"""Parameter groups (docs/criteria.md B5, bug 32): each parameter once, and the right ones without decay."""
 
 import pytest
 import torch

@@ -32,21 +32,21 @@ def test_each_logger_keeps_the_csv(logger):
 @pytest.mark.parametrize(
     "override, expected",
     [
-        ("+model.dpth=3", "model.dpth=3 is no setting of zoo.models.vision.vit.ViT; did you mean 'depth'?"),
-        ("seed=4294967296", "seed=4294967296 is no whole number from 0 to 4294967295; give one, as seed=0."),
-        ("+model.dpeth=3", "model.dpeth=3 is no setting of zoo.models.vision.vit.ViT; did you mean 'depth'?"),
+        ("+model.dpth=3", "model.dpth=3 is not a setting of zoo.models.vit.ViT; did you mean 'depth'?"),
+        ("seed=4294967296", "seed=4294967296 is not a whole number from 0 to 4294967295; give one, such as seed=0."),
+        ("+model.dpeth=3", "model.dpeth=3 is not a setting of zoo.models.vit.ViT; did you mean 'depth'?"),
         ("+trainer.limit_train_batchs=.1", "did you mean 'limit_train_batches'?"),
         ("+model.attention.dropuot=.1", "did you mean 'dropout'?"),
-        ("+sede=3", "sede is no key of this config; did you mean 'seed'?"),
-        ("+paths.rns=3", "paths.rns is no key of this config; did you mean 'runs'?"),
-        ("trainer.max_epochs=abc", "trainer.max_epochs='abc' is no number"),
-        ("seed=-1", "seed=-1 is no whole number"),
+        ("+sede=3", "sede is not a key of this config; did you mean 'seed'?"),
+        ("+paths.rns=3", "paths.rns is not a key of this config; did you mean 'runs'?"),
+        ("trainer.max_epochs=abc", "trainer.max_epochs='abc' is not a number"),
+        ("seed=-1", "seed=-1 is not a whole number"),
         ("train=maybe", "train=maybe is neither true nor false"),
         ("model.attention._target_=zoo.attention.Atention", "did you mean 'Attention'?"),
         ("+callbacks.foo=1", "callbacks.foo=1 has no _target_, so nothing can be built of it; There are: best"),
         ("+callbacks.figurs.images=1", "did you mean 'figures'?"),
         ("+logger.csw.folder=1", "did you mean 'csv'?"),
-        ("~data", "data=None is nothing to build; choose one of acm, actor,"),
+        ("~data", "data=None cannot be built; choose one of acm, actor,"),
         ("train=false", "train=false has no weights to test"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a6_keys_that_the_target_accepts_are_not():
     [
         ("model=vitt", "model=vitt is unknown; did you mean 'vit'?"),
         ("data=digit", "data=digit is unknown; did you mean 'digits'?"),
-        ("model.dpeth=3", "model.dpeth is no key of this config; did you mean 'depth'?"),
+        ("model.dpeth=3", "model.dpeth is not a key of this config; did you mean 'depth'?"),
         ("task.optimizer.lrr=3", "did you mean 'lr'?"),
         ("moddel=vit", "did you mean 'model'?"),
         ("model.depth=2}", "cannot be read as key=value"),
@@ -95,7 +95,7 @@ def test_hydras_refusals_become_sentences(override, expected):
 def test_a_model_without_a_score_refuses_one():
     with pytest.raises(HydraException) as error:
         compose("model=cnn", "score=additive")
-    assert "score= is nothing that this model lets you choose" in explain(error.value)
+    assert "score= cannot be chosen for this model" in explain(error.value)
 
 
 def test_score_is_replaced_whole_from_the_command_line():
@@ -120,7 +120,7 @@ def test_a8_a_target_that_does_not_exist_is_named():
 
 
 def test_check_looks_into_lists():
-    with pytest.raises(ZooError, match=r"parts\[1\].nme='x' is no setting"):
+    with pytest.raises(ZooError, match=r"parts\[1\].nme='x' is not a setting"):
         check({"parts": [{"_target_": "zoo.errors.nearest"}, {"_target_": "zoo.errors.nearest", "nme": "x"}]})
 
 

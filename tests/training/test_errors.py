@@ -94,7 +94,7 @@ def test_which_checkpoint(finished, tmp_path):
     assert checkpoint("last", True, folder) == checkpoint(str(folder), True, tmp_path) == kept / "last.ckpt"
     assert checkpoint(str(folder), False, tmp_path) == kept / "best.ckpt"
     assert checkpoint(str(kept / "last.ckpt"), False, tmp_path) == kept / "last.ckpt"
-    with pytest.raises(ZooError, match="is no file and no folder"):
+    with pytest.raises(ZooError, match="is neither a file nor a folder"):
         checkpoint(str(tmp_path / "nowhere"), True, tmp_path)
     with pytest.raises(ZooError, match="has no checkpoint in"):
         checkpoint(str(tmp_path), True, tmp_path)
@@ -115,6 +115,6 @@ def test_loss_that_turns_nan_keeps_the_last_good_checkpoint(tmp_path):
 
 def test_e9_stopping_early_without_validation_data_is_refused(tmp_path):
     stop = "+callbacks.stop={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/loss}"
-    with pytest.raises(ZooError, match="EarlyStopping watches val/loss, but there are no validation data"):
+    with pytest.raises(ZooError, match="EarlyStopping watches val/loss, but there is no validation data"):
         fit(tmp_path, "data.val_fraction=0", stop)
     assert not list(tmp_path.iterdir())

@@ -51,7 +51,7 @@ def test_nodes_of_a_graph_count():
 
 @pytest.mark.parametrize("wrong", ["some", "0", "-1", "1.5", "true"])
 def test_what_is_no_number_of_threads(wrong):
-    with pytest.raises(ZooError, match="is no number of threads; give auto, null"):
+    with pytest.raises(ZooError, match="is not a number of threads; give auto, null"):
         check_config(plain(compose(f"threads={wrong}")))
 
 

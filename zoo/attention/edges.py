@@ -21,7 +21,7 @@ FILLS = ("mean", "sum", "min", "max")
 
 
 class EdgeWeights(NamedTuple):
-    """What a head gives each edge, before dropout: the weights of a target's edges sum to 1 (CRITERIA.md, D1).
+    """What a head gives each edge, before dropout: the weights of a target's edges sum to 1 (docs/criteria.md, D1).
 
     edge_index: [2, E'], the kept input edges in their order, then the added loops. alpha: [E', H]. is_loop: [E'], True for
     the added ones.

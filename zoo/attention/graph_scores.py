@@ -26,7 +26,8 @@ class GATScore(Score):
     It ranks the keys alike for every query (static attention, Brody et al. 2022), since LeakyReLU is monotonous: GATv2Score.
 
     Args:
-        edge_dim: A, the width of edge features [E, A]; 0 for edges without. slope: of LeakyReLU below 0.
+        edge_dim: A, the width of edge features [E, A]; 0 for edges without.
+        slope: of LeakyReLU below 0.
     """
 
     def __init__(self, num_heads: int, head_dim: int, edge_dim: int = 0, slope: float = 0.2):
@@ -60,7 +61,8 @@ class GATv2Score(Score):
     With q = W_l x_i and k = W_r x_j (projection SharedKV): which key ranks first may differ from query to query.
 
     Args:
-        edge_dim: A, the width of edge features [E, A]; 0 for edges without. slope: of LeakyReLU below 0.
+        edge_dim: A, the width of edge features [E, A]; 0 for edges without.
+        slope: of LeakyReLU below 0.
     """
 
     def __init__(self, num_heads: int, head_dim: int, edge_dim: int = 0, slope: float = 0.2):

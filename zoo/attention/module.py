@@ -27,15 +27,18 @@ class Attention(nn.Module):
     Vaswani et al. 2017, section 3.2.2; grouped queries as in Ainslie et al. 2023, one key/value head as in Shazeer 2019.
 
     Args:
-        dim: width of the tokens. num_heads: H. head_dim: D, default dim / num_heads. num_kv_heads: default H.
+        dim: width of the tokens.
+        num_heads: H.
+        head_dim: D, default dim / num_heads.
+        num_kv_heads: default H.
         score, position, projection, output, qk_norm: modules, or factories that take what they name of dim, num_heads,
             num_kv_heads, head_dim, bias, edge_dim (see `zoo.attention.parts.build`). None: scaled dot, none, fused,
             concatenated, none.
-        edges: the same for what maps the features of edges to [E, H, D], to be added to keys and values. None: the score
-            is given them as they are.
+        edges: the same for what maps the features of edges to [E, H, D], to be added to keys and values. None: the score is
+            given them as they are.
         pattern: the static pattern; a run-time pattern is AND-ed to it.
-        query_places: False for queries that stand nowhere (latents that read a context): patterns and positions that look
-            at the query's place are refused. True: query i stands at i + K - Q, the queries are the last of the keys.
+        query_places: False for queries that stand nowhere (latents that read a context): patterns and positions that look at
+            the query's place are refused. True: query i stands at i + K - Q, the queries are the last of the keys.
         kernel: None for the fastest that can, or a name that is never departed from.
         dropout: of weights, in training.
         bias: whether the projections have one.
@@ -92,9 +95,7 @@ class Attention(nn.Module):
         self.edges = build(edges, **facts) if edge_dim else None
         self.query_places = query_places
         if not query_places and self.position is not None:
-            raise ZooError(
-                f"{type(self.position).__name__} turns or biases by the query's place: query_places=False has none."
-            )
+            raise ZooError(f"{type(self.position).__name__} uses the query's place: query_places=False has none.")
         self.pattern = Full() if pattern is None else self._checked(pattern)
         self.kernel, self.dropout = kernel, dropout
         self.recorder: Callable[[AttentionCall], None] | None = None  # set by record_attention

@@ -17,7 +17,8 @@ class BestOfBoth(Checkpoint):
     Velickovic et al. 2018, section 3.3, in the form of the authors' code.
 
     Args:
-        dirpath, filename: the file is `<dirpath>/<filename>.ckpt`. patience: validations.
+        dirpath, filename: the file is `<dirpath>/<filename>.ckpt`.
+        patience: validations.
         accuracy, loss: names of the two metrics; the first is to be high, the second low.
     """
 

@@ -31,9 +31,10 @@ class Checkpoint(ModelCheckpoint):
 
     Args:
         dirpath, filename: the file is `<dirpath>/<filename>.ckpt`.
-        monitor: a logged metric, or None. mode: "max" or "min" of it.
-        every_seconds: epochs that end sooner than this after the last writing are passed over (never the training's last
-            one): where an epoch takes a blink, writing takes a share of the time that shows.
+        monitor: a logged metric, or None.
+        mode: "max" or "min" of it.
+        every_seconds: epochs that end sooner than this after the last writing are passed over (never the training's last one):
+            where an epoch takes a blink, writing takes a share of the time that shows.
     """
 
     def __init__(

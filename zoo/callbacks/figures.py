@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Figures(Callback):
-    """After a test, draw into `<folder>/figures` what the data allow.
+    """After a test, draw into `<folder>/figures` what the data allows.
 
     Learning curves; a confusion matrix where the task counts one; of a model of images attention_maps of
     `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`. A

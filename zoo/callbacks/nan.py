@@ -1,4 +1,4 @@
-"""Stop when the loss is no number any more, before a checkpoint is overwritten by what is left of the model."""
+"""Stop when the loss is not a number any more, before a checkpoint is overwritten by what is left of the model."""
 
 from pathlib import Path
 from typing import Any

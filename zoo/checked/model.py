@@ -49,7 +49,7 @@ def resolve(
     Args:
         config: the content of the file.
         where: what errors call it.
-        most: bounds a model's whole numbers; None for what is no model.
+        most: bounds a model's whole numbers; None for what is not a model.
         level: one of `zoo.declared.LEVELS`.
         trust: packages that the reader named, whose code may be named too.
     Raises: ZooError for values that are not plain, names that were not declared, arguments that nothing takes.

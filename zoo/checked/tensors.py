@@ -111,7 +111,9 @@ def check_archive(path: Path) -> None:
         or wide[:4] != b"PK\6\6"
         or tail[56:60] != b"PK\6\7"
     ):
-        raise ValueError("it is no archive of torch.save, or one of before torch 1.6; save it again with torch.save")
+        raise ValueError(
+            "it is not an archive of torch.save, or one of before torch 1.6; save it again with torch.save"
+        )
     # The end is told twice, in 64 and in 32 bits: where the two differ, or the directory does not lie before them, one
     # reader sees other entries than another.
     told, short = struct.unpack("<24xQQQQ", wide)[1:], struct.unpack("<10xHLL2x", end)

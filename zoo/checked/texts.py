@@ -51,7 +51,7 @@ def check_plain(content: Any, where: str) -> Any:
     for path, value in _walk(content, where):
         if isinstance(value, dict):
             if wrong := next((key for key in value if not isinstance(key, str)), None):
-                raise ZooError(f"{where}: the key {_short(wrong)} in {path or 'it'} is no text.")
+                raise ZooError(f"{where}: the key {_short(wrong)} in {path or 'it'} is not a text.")
         elif isinstance(value, str):
             if len(value) > LETTERS:
                 raise ZooError(f"{where}: {path} has {len(value)} letters, which no setting has.")
@@ -60,7 +60,7 @@ def check_plain(content: Any, where: str) -> Any:
                 raise ZooError(f"{where}: {path} is a number of {value.bit_length()} bits, which no setting has.")
         elif type(value) is float:
             if not abs(value) <= 1e308:
-                raise ZooError(f"{where}: {path}={value} is no finite number.")
+                raise ZooError(f"{where}: {path}={value} is not a finite number.")
         elif type(value) not in (list, bool, type(None)):
             raise ZooError(f"{where}: {path} is a {type(value).__name__}; a config holds plain values alone.")
     return content
@@ -116,7 +116,7 @@ def _text(path: Path, most: int) -> str:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a number of JSON")
 
 
 def _why(error: Exception) -> str:

@@ -18,7 +18,7 @@ def describe_model(name: str, config: Any, file: Path | None = None, trust: Sequ
     Args:
         name: the table's title.
         config: what the model is built from.
-        file: where the config came in a file, that file: it is then checked as one (CRITERIA.md, A8).
+        file: where the config came in a file, that file: it is then checked as one (docs/criteria.md, A8).
         trust: packages that the file may name besides.
     """
     from zoo import construct, packages
@@ -72,8 +72,8 @@ def _count(number: float) -> str:
 
 
 def check_answer(numbers: "Tensor", model: Any, run: str) -> None:
-    """Refuse to show an answer that is no numbers. Raises: ZooError."""
+    """Refuse to show an answer that is not a numbers. Raises: ZooError."""
     if not numbers.isfinite().all():
         raise ZooError(
-            f"The {type(model).__name__} of {run} answers NaN: its weights or settings are none of a model's."
+            f"The {type(model).__name__} of {run} answers NaN: its weights or settings are not those of a model."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli._model import check_answer
+from zoo.cli.predict import likeliest
 from zoo.console import table
 from zoo.errors import ZooError, nearest
 
@@ -29,13 +30,11 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
     import torch
     from torch.nn import functional as F
 
-    from zoo.inspect.predictions import likeliest
-
     config = trained(run)
     graph = read(model, file, config.get("data") or {})
     size = graph.num_nodes
     if node is not None and not 0 <= node < size:
-        raise ZooError(f"--node {node} is none of the graph's; its {size:,} nodes are numbered from 0.")
+        raise ZooError(f"--node {node} is not one of the graph's; its {size:,} nodes are numbered from 0.")
     several = bool((config.get("task") or {}).get("multilabel"))
     with torch.no_grad():
         logits = model.forward(*model.inputs(graph)).float()
@@ -146,8 +145,6 @@ def _whole(array: Tensor, name: str) -> Tensor:
 
 
 def _nodes(shares: Tensor, classes: Sequence[str], node: int | None, top: int, file: Path) -> None:
-    from zoo.inspect.predictions import likeliest
-
     size = len(shares)
     shown = list(range(min(size, ROWS)))
     if node is not None and node not in shown:  # the one that is drawn

@@ -59,11 +59,11 @@ def run(options: argparse.Namespace) -> None:
         describe_model(name, CONFIGS[name])
     else:
         guess = nearest(name, [*CONFIGS, *made_by_train]).partition("There are: ")[0]
-        raise ZooError(f"{name!r} is no model and no folder; {guess}python -m zoo list models shows all models.")
+        raise ZooError(f"{name!r} is neither a model nor a folder; {guess}python -m zoo list models shows all models.")
 
 
 def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
-    """The config of a model of conf/model, with what its data decide filled in."""
+    """The config of a model of conf/model, with what its data decides filled in."""
     from zoo.config import check, instantiate, plain
     from zoo.models.fit import check_reads
     from zoo.tasks.fit import fit
@@ -91,12 +91,12 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
         return
     config = read_yaml(whole)
     if not isinstance(config, dict):
-        raise ZooError(f"{str(whole)!r} is no config of a run: it holds a {type(config).__name__}.")
+        raise ZooError(f"{str(whole)!r} is not a config of a run: it holds a {type(config).__name__}.")
     if summary.is_file():
         known = read_json(summary)
         metrics = known.get("metrics") if isinstance(known, dict) else None
         if not isinstance(metrics, dict) or not all(isinstance(value, int | float) for value in metrics.values()):
-            raise ZooError(f"{str(summary)!r} is no summary of a run: it has no metrics that are numbers.")
+            raise ZooError(f"{str(summary)!r} is not a summary of a run: it has no metrics that are numbers.")
         rows = [(name, f"{value:.6g}") for name, value in sorted(metrics.items())]
         simple = {name: value for name, value in known.items() if isinstance(value, int | float | str)}
         table([*rows, *simple.items()], f"{folder}   finished")

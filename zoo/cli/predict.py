@@ -75,9 +75,9 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust
     import torch
 
     from zoo.cli._model import check_answer
-    from zoo.inspect.predictions import likeliest, predict
+    from zoo.inspect.predictions import predict
 
-    patches = math.prod(model.grid or ())
+    patches = math.prod(getattr(model, "grid", None) or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, run, source, trust), strict=True)
@@ -152,7 +152,7 @@ def _is_graph(model: "Model", source: str, node: int | None) -> bool:
     if not of_graph and given != INPUTS["image"]:
         raise ZooError(f"{kind} takes a graph, not {source}; give an .npz with x [N, F] and edge_index [2, E].")
     if not of_graph and node is not None:
-        raise ZooError(f"--node {node} is of a graph, and {source} is none; leave it out.")
+        raise ZooError(f"--node {node} is for a graph, and {source} is not one; leave it out.")
     if of_graph and not Path(source).is_file():
         raise ZooError(f"{source} does not exist; give an .npz with x [N, F] and edge_index [2, E].")
     return of_graph
@@ -187,7 +187,7 @@ def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
     The file says which set; where files are looked for, and where something may be written, the reader says (ZOO_DATA,
     ZOO_CACHE), and what the model was fed with its own `preprocess`.
 
-    Raises: ZooError for a config that is none, or names what is not declared as data (CRITERIA.md, A8).
+    Raises: ZooError for a config that is none, or names what is not declared as data (docs/criteria.md, A8).
     """
     from zoo import conf, construct, packages
     from zoo.checked import model as checked
@@ -208,6 +208,12 @@ def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
         data.use_preprocess(asdict(prepared) if prepared else {})
         data.setup()
     return data
+
+
+def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str, str]]:
+    """The `top` classes of a row of probabilities, and these in per cent."""
+    shares, places = row.topk(min(top, len(classes)))
+    return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
 
 
 def _shortened(name: str, most: int = 18) -> str:

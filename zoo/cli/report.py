@@ -25,5 +25,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Hand the words to the study."""
     if options.study not in REPORTS:
-        raise ZooError(f"{options.study!r} is no study; {nearest(options.study, REPORTS)}")
+        raise ZooError(f"{options.study!r} is not a study; {nearest(options.study, REPORTS)}")
     import_module(REPORTS[options.study]).run(options.words)

@@ -83,7 +83,7 @@ def read(words: Sequence[str]) -> tuple[dict[str, str], list[str], dict[str, Any
         elif key in numbers:
             settings[key] = _number(key, value)
         else:
-            raise ZooError(f"{key!r} is nothing to draw and no setting; {nearest(key, [*AXES, *numbers, 'out'])}")
+            raise ZooError(f"{key!r} is neither a part to draw nor a setting; {nearest(key, [*AXES, *numbers, 'out'])}")
     roots = {change.lstrip("+~").split(".")[0] for change in changes}
     if not chosen or roots - chosen.keys():
         axis = min(roots - chosen.keys(), default="pattern")

@@ -82,7 +82,8 @@ def plot_neighbourhood(
 
     Args:
         node: whose incoming edges are drawn; `interesting_node` proposes one.
-        labels: [N] integers, negative where unknown; anything else, and nodes have no colour. classes: their names.
+        labels: [N] integers, negative where unknown; anything else, and nodes have no colour.
+        classes: their names.
 
     Raises: ZooError if the node has no incoming edge.
     """

@@ -1,7 +1,6 @@
 """What a model says of images, and where it looked."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,9 +37,3 @@ def predict(model: ImageModel, inputs: Tensor) -> Prediction:
     if any(layer.shape[-1] == keys for layer in weights):
         maps = patch_maps(weights, model.grid, model.num_prefix_tokens, model.has_class_token)
     return Prediction(logits.float().softmax(-1).cpu(), maps)
-
-
-def likeliest(row: Tensor, classes: Sequence[str], top: int) -> list[tuple[str, str]]:
-    """The `top` classes of a row of probabilities, and these in per cent."""
-    shares, places = row.topk(min(top, len(classes)))
-    return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]

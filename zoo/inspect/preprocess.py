@@ -25,7 +25,7 @@ def to_input(image: Image | Tensor | Path, preprocess: Preprocess | None) -> Ten
         image: a PIL image of any mode, the path of a file, or uint8 [3, H, W].
         preprocess: `model.preprocess`.
 
-    Raises: ZooError if the model carries no preprocessing, the file is no image, or its numbers have no known range.
+    Raises: ZooError if the model carries no preprocessing, the file is not an image, or its numbers have no known range.
     """
     spec = _given(preprocess)
     if isinstance(image, str | Path):

@@ -18,7 +18,9 @@ class GraphLayer(nn.Module):
     Args:
         attention: an Attention; the pattern it is called with says what of the graph is seen.
         skip: module (out, h, first) -> out, what is added of the layer's input or of the first layer's output; None adds
-            nothing. norm, act: modules or None. dropout: of the input's features.
+            nothing.
+        norm, act: modules or None.
+        dropout: of the input's features.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class Embeddings(nn.Module):
 
 
 def read(model: nn.Module, data: Any, *names: str) -> list[Tensor]:
-    """What a model reads of a PyTorch Geometric `Data`. Raises ZooError naming what the data have not."""
+    """What a model reads of a PyTorch Geometric `Data`. Raises ZooError naming what the data has not."""
     found: list[Any] = [getattr(data, name, None) for name in names]
     if missing := [name for name, x in zip(names, found, strict=True) if x is None]:
         kind = type(data).__name__

@@ -47,7 +47,8 @@ class GraphAttention(nn.Module):
 
         Args:
             x: [N, F], or (sources [S, F_s], targets [T, F_t]) of a bipartite graph.
-            graph: edge_index [2, E], row 0 sources, row 1 targets, or Edges. edge_attr: [E, A] or [E].
+            graph: edge_index [2, E], row 0 sources, row 1 targets, or Edges.
+            edge_attr: [E, A] or [E].
 
         Raises:
             ZooError: sources without targets, features of another width, and loops asked for where the numbers of sources

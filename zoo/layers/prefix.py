@@ -17,9 +17,7 @@ def on_patches(pattern: Pattern, grid: tuple[int, int], prefix: int, num_heads: 
     Raises: ZooError for the edges of a graph.
     """
     if pattern.of_graph:
-        raise ZooError(
-            f"{pattern} is about the edges of a graph, and an image has none: take full, window or window_2d."
-        )
+        raise ZooError(f"{pattern} is for the edges of a graph, and an image has none: take full, window or window_2d.")
     if hides_nothing(pattern, grid[0] * grid[1], prefix, num_heads):
         warnings.warn(
             f"{pattern} hides nothing on {grid[0]} x {grid[1]} patches: every patch sees all of them, as with Full(). For it "

@@ -24,13 +24,20 @@ class RelationalAttention(nn.Module):
     edge (EdgeSum).
 
     Args:
-        dim: F, or the number of nodes where x are their numbers. num_heads: H. head_dim: D. num_relations: R.
+        dim: F, or the number of nodes where x are their numbers.
+        num_heads: H.
+        head_dim: D.
+        num_relations: R.
         self_relation: add a loop to every node, as one more relation with a map of its own (Schlichtkrull et al. 2018, W_0).
         within: one softmax for each relation of a target (WIRGAT); else over all its edges (ARGAT).
         multiply: logits (Q W_r x_i) (K W_r x_j) instead of the sum.
-        num_bases: W_r = sum_b c_rb V_b (Schlichtkrull et al. 2018, equation 3). num_blocks: W_r of so many diagonal blocks.
+        num_bases: W_r = sum_b c_rb V_b (Schlichtkrull et al. 2018, equation 3).
+        num_blocks: W_r of so many diagonal blocks.
         edge_dim: A, width of edge features; they add to the logits (they multiply them where `multiply`).
-        output: factory of how heads are joined. slope: of LeakyReLU. dropout: of weights. kernel: pinned, or None.
+        output: factory of how heads are joined.
+        slope: of LeakyReLU.
+        dropout: of weights.
+        kernel: pinned, or None.
 
     Raises:
         ZooError: both bases and blocks, widths that the blocks do not divide, relations outside 0..R-1.
@@ -86,7 +93,8 @@ class RelationalAttention(nn.Module):
 
         Args:
             x: floats [N, dim]; numbers of nodes [N], of which the maps then hold one vector each; None: all of them in order.
-            edge_index: [2, E], or Edges, for which the rows are made once. relation: [E], the kind of each edge.
+            edge_index: [2, E], or Edges, for which the rows are made once.
+            relation: [E], the kind of each edge.
             edge_attr: [E, edge_dim].
 
         Raises: ZooError for features of another width, or relations that do not fit the edges.

@@ -1,4 +1,4 @@
-"""Models: a room a modality, a file a family; base.py is what all say of themselves, fit.py fits them to data."""
+"""Models: one file a family; `registry.py` names them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""From a model's config and what the data are to the config of a model that fits them, or one sentence why none does."""
+"""From a model's config and what the data is to the config of a model that fits them, or one sentence why none does."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
@@ -16,7 +16,8 @@ def check_reads(config: Mapping[str, Any], modalities: Sequence[str], data: str 
 
     Args:
         config: of the model, with a `_target_`. A class in it that has `reads` is for data of these modalities alone.
-        modalities: what the data can be read as. data: how the sentence calls them.
+        modalities: what the data can be read as.
+        data: how the sentence calls them.
     """
     for node in _targets(config):
         kind = _part(node, Model, Pattern, Position)
@@ -28,10 +29,12 @@ def check_reads(config: Mapping[str, Any], modalities: Sequence[str], data: str 
 
 
 def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
-    """The config with what the data decide in place of its nulls.
+    """The config with what the data decides in place of its nulls.
 
     Args:
-        config: of the model, plain. spec: of the data. outputs: numbers that the task wants of the model for each row.
+        config: of the model, plain.
+        spec: of the data.
+        outputs: numbers that the task wants of the model for each row.
 
     Raises: ZooError for a size that is set and is not the data's, or one that the data does not tell.
     """

@@ -1,4 +1,4 @@
-"""Weights for other image sizes, channels and classes: each tensor that changes is told (CRITERIA.md, B1).
+"""Weights for other image sizes, channels and classes: each tensor that changes is told (docs/criteria.md, B1).
 
 Open to other layers: `@adapt.register(TheirClass)`.
 """
@@ -32,7 +32,8 @@ def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tupl
     """Tensors of a source, made to fit `target` where only sizes of the data differ.
 
     Args:
-        state: the source's tensors. target: the model they shall go into.
+        state: the source's tensors.
+        target: the model they shall go into.
         source: a model of the source's config, where that is known; only its sizes are looked at.
 
     Returns: the tensors (others than `state` where changed), and what was changed.

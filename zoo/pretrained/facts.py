@@ -18,7 +18,7 @@ def preprocess(content: Any, where: str) -> Preprocess | None:
     if content is None:
         return None
     if not isinstance(content, dict) or "size" not in content:
-        raise ZooError(f"{where}: preprocess={_short(content)} is no set of fields with a size; null for none.")
+        raise ZooError(f"{where}: preprocess={_short(content)} is not a set of fields with a size; null for none.")
     if unknown := sorted(content.keys() - set(FIELDS)):
         raise ZooError(f"{where}: preprocess.{unknown[0]} is unknown; {nearest(unknown[0], FIELDS)}")
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
@@ -55,7 +55,7 @@ def classes(content: Any, where: str) -> tuple[str, ...] | None:
     if content is None:
         return None
     if not isinstance(content, list) or not all(isinstance(name, str) and len(name) <= 1000 for name in content):
-        raise ZooError(f"{where}: classes={_short(content)} is no list of names; null for none.")
+        raise ZooError(f"{where}: classes={_short(content)} is not a list of names; null for none.")
     if wrong := next((name for name in content if any(unicodedata.category(c) == "Cc" for c in name)), None):
         raise ZooError(f"{where}: the class {wrong[:80]!r} holds what moves a terminal's cursor.")
     return tuple(content) or None

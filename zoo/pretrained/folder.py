@@ -84,7 +84,9 @@ def find(folder: str | Path) -> Path:
     if checkpoints := sorted(folder.glob("checkpoints/*.ckpt")):
         raise ZooError(f"The run {str(folder)!r} did not finish, so it has no model/; take init={checkpoints[0]}.")
     inside = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-    raise ZooError(f"{str(folder)!r} is no run (with model/) and no model folder (with {CONFIG}); it holds {inside}.")
+    raise ZooError(
+        f"{str(folder)!r} is neither a run (with model/) nor a model folder (with {CONFIG}); it holds {inside}."
+    )
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def load(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
             that you do not know: the file decides which of its classes is called, with which arguments.
 
     What its config names is looked up among what declares itself (`zoo.declared`), its sizes are compared with the weights
-    before the model takes memory, and nothing of it runs (CRITERIA.md, A7, A8).
+    before the model takes memory, and nothing of it runs (docs/criteria.md, A7, A8).
 
     Raises: ZooError for what holds no model, a truncated file, tensors that do not fit, NaN among them, a config that
         names what may not be instantiated.

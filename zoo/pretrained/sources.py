@@ -94,7 +94,7 @@ def _from_checkpoint(path: Path) -> Source:
     state, given = content.get("state_dict"), content.get("hyper_parameters", {})
     if not isinstance(state, dict):
         raise ZooError(
-            f"{str(path)!r} is no checkpoint of a run: it holds {', '.join(map(str, content))[:300] or 'nothing'}."
+            f"{str(path)!r} is not a checkpoint of a run: it holds {', '.join(map(str, content))[:300] or 'nothing'}."
         )
     if not isinstance(given, dict):
         raise ZooError(f"{str(path)!r}: its hyper-parameters are a {type(given).__name__}, not those of a run.")

@@ -32,11 +32,13 @@ def run(words: Sequence[str]) -> None:
 
     words = list(words)
     if wrong := [word for word in words if not word.startswith(("data=", "data."))]:
-        raise ZooError(f"{wrong[0]!r} is no setting of this study; it takes data=... and data.key=...")
+        raise ZooError(f"{wrong[0]!r} is not a setting of this study; it takes data=... and data.key=...")
     folders.register()
     data = instantiate(plain(conf.compose_train(["paths.run=.", *(words or ["data=digits_knn"])]))["data"])
     if not {"graph", "heterogeneous_graph"} & set(data.modalities):
-        raise ZooError(f"{type(data).__name__} is no graph; these baselines are of graphs, take data=cora or the like.")
+        raise ZooError(
+            f"{type(data).__name__} is not a graph; these baselines are for graphs, take data=cora or the like."
+        )
     data.prepare_data()
     data.setup()
     graph = data.example()

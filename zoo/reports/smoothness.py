@@ -59,7 +59,8 @@ def mad(distances: Tensor, pairs: Tensor | None = None) -> float:
     Pairs at distance 0 count in neither mean, as in the source; so MAD is 0 where there is no other pair.
 
     Args:
-        distances: D [N, N], `cosine_distances`. pairs: M [N, N] booleans, which pairs are looked at; None: all.
+        distances: D [N, N], `cosine_distances`.
+        pairs: M [N, N] booleans, which pairs are looked at; None: all.
     """
     seen = distances if pairs is None else distances * pairs
     each = seen.sum(1) / (seen > 0).sum(1).clamp(min=1)

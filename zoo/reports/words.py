@@ -48,7 +48,7 @@ def read(words: Sequence[str], variants: Collection[str]) -> Settings:
         elif key in known:
             given[key] = _value(key, value, variants)
         else:
-            raise ZooError(f"{key!r} is no setting of this study; {nearest(key, [*known, *GROUPS])}")
+            raise ZooError(f"{key!r} is not a setting of this study; {nearest(key, [*known, *GROUPS])}")
     if not any(change.startswith("model=") for change in changes):
         changes.insert(0, "model=gat")
     return Settings(**given, changes=tuple(changes))
@@ -63,7 +63,7 @@ def _value(key: str, value: str, variants: Collection[str]) -> Any:
     if key == "variants":
         for name in (name for part in parts for name in part.split("+")):
             if name not in variants:
-                raise ZooError(f"{key}={value}: {name!r} is no variant; {nearest(name, variants)}")
+                raise ZooError(f"{key}={value}: {name!r} is not a variant; {nearest(name, variants)}")
         return tuple(parts)
     least = {"depths": 2, "seeds": 0}.get(key, 1)  # of one layer, the input of what classifies is the data's
     if not all(part.isdecimal() and int(part) >= least for part in parts):

@@ -66,7 +66,7 @@ class Classification(Task):
         if mixing and self.model.reads != ("image",):
             raise ZooError(f"task.mixing mixes images, and {type(self.model).__name__} reads none; set it to null.")
         if not self.model.num_classes:
-            raise ZooError("The model's head is no classifier; set num_classes or call reset_classifier(n).")
+            raise ZooError("The model's head is not a classifier; set num_classes or call reset_classifier(n).")
         self.num_classes, self.multilabel = self.model.num_classes, bool(multilabel)
         self.label_smoothing = label_smoothing
         self.mixing = instantiate(self.hparams["mixing"]) if mixing else None

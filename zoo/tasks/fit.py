@@ -12,7 +12,8 @@ def fit(config: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     """The config of a run with its model and task fitted to data.
 
     Args:
-        config: plain, of conf/train.yaml: a `model` and a `task`. spec: what the data is.
+        config: plain, of conf/train.yaml: a `model` and a `task`.
+        spec: what the data is.
 
     Raises: ZooError for a task that does not learn from such targets, or a model that does not fit.
     """

@@ -69,7 +69,7 @@ def parameter_groups(model: nn.Module, layer_decay: float | None = None) -> list
 def no_decay_names(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> set[str]:
     """Names of the parameters that weight decay leaves alone."""
     asked = model.no_weight_decay() if isinstance(model, Model) else set()
-    _refuse(asked - set(parameters), "no_weight_decay() names what is no parameter of the model")
+    _refuse(asked - set(parameters), "no_weight_decay() names what is not a parameter of the model")
     norms = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, NORMS))
     flat = {n for n, p in parameters.items() if p.ndim <= 1 or n.endswith("bias") or (norms and n.startswith(norms))}
     return asked | flat
@@ -82,7 +82,7 @@ def layer_scales(model: nn.Module, parameters: Iterable[str], decay: float) -> d
         raise ZooError(f"{type(model).__name__} has no layer_groups(), so layer_decay={decay} has no order; use null.")
     names = [name for layer in layers for name in layer]
     _refuse(set(parameters) - set(names), "layer_groups() leaves out")
-    _refuse(set(names) - set(parameters), "layer_groups() names what is no parameter of the model")
+    _refuse(set(names) - set(parameters), "layer_groups() names what is not a parameter of the model")
     _refuse({name for name in names if names.count(name) > 1}, "layer_groups() holds more than once")
     return {name: decay ** (len(layers) - 1 - i) for i, layer in enumerate(layers) for name in layer}
 

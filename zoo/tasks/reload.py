@@ -36,12 +36,12 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
     if not isinstance(state, dict) or not isinstance(given, dict):
         found = ", ".join(map(str, content))[:300] or "nothing"
         raise ZooError(
-            f"{str(path)!r} is no checkpoint of a run: its state_dict or hyper_parameters lack; it holds {found}."
+            f"{str(path)!r} is not a checkpoint of a run: its state_dict or hyper_parameters lack; it holds {found}."
         )
     if strange := [
         name for name, tensor in state.items() if not (isinstance(name, str) and isinstance(tensor, Tensor))
     ]:
-        raise ZooError(f"{str(path)!r}: {str(strange[0])[:80]} in its state_dict is no tensor under a name.")
+        raise ZooError(f"{str(path)!r}: {str(strange[0])[:80]} in its state_dict is not a tensor under a name.")
     check_config(given, where)
     own = packages.checked(trust)
     known = inspect.signature(kind).parameters
@@ -58,7 +58,7 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
     packages.trust(own)  # the task builds its mixing and optimizer later, from the same names
     with naming(where):  # the settings are plain, and of any kind
         task = kind(**settings, **changes)
-    task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is no model's
+    task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is not a model's
     task.load_state_dict(state, strict=strict is not False)
     check_numbers(task.state_dict(), str(path))
     return task

@@ -1,8 +1,7 @@
 """What a step gives, and the sums over an epoch that its means are made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +9,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One batch through a model.
 
     Args:
@@ -71,7 +69,7 @@ def read_totals(found: Any) -> tuple[list[str], Tensor]:
     """The names and the state, [processes, 2, names], that a checkpoint within an epoch holds. Raises: ZooError for others."""
     names, state = (found.get("names"), found.get("state")) if isinstance(found, dict) else (None, None)
     if not (isinstance(names, list) and isinstance(state, Tensor) and state.ndim == 3):
-        raise ZooError("The checkpoint's train_totals are no sums of an epoch; go on from another checkpoint.")
+        raise ZooError("The checkpoint's train_totals are not sums of an epoch; go on from another checkpoint.")
     if state.shape[1:] != (2, len(names)) or not all(isinstance(name, str) for name in names):
         raise ZooError(f"The checkpoint's train_totals {list(state.shape)} are not those of {len(names)} names.")
     return names, state

@@ -63,7 +63,7 @@ class ExactResume(Callback):
 
 
 class SameConfig(Callback):
-    """Stop before training if the processes of one run were given different configs (CRITERIA.md, A2).
+    """Stop before training if the processes of one run were given different configs (docs/criteria.md, A2).
 
     Lightning would train them as one: the gradients of different models or data, averaged, exit code 0.
     """

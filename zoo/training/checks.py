@@ -16,22 +16,22 @@ log = logging.getLogger(__name__)
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Refuse keys that nothing reads (CRITERIA.md, A6), a seed that is none, an accelerator that is not there."""
+    """Refuse keys that nothing reads (docs/criteria.md, A6), a seed that is none, an accelerator that is not there."""
     ours = OmegaConf.load(folder() / "train.yaml")
     groups = {str(key) for entry in ours.defaults if not isinstance(entry, str) for key in entry if " " not in str(key)}
     top = groups | set(ours) - {"defaults", "hydra"}
     # Where no `_target_` has a signature to judge by.
     for path, node, known in (("", config, top), ("paths.", config["paths"], set(ours.paths))):
         for key in node.keys() - known:
-            raise ZooError(f"{path}{key} is no key of this config; {nearest(key, known)}")
+            raise ZooError(f"{path}{key} is not a key of this config; {nearest(key, known)}")
     for part in ("data", "model", "task", "trainer"):
         if not _is_target(config.get(part)):
-            raise ZooError(f"{part}={config.get(part)} is nothing to build; choose one of {', '.join(options(part))}.")
+            raise ZooError(f"{part}={config.get(part)} cannot be built; choose one of {', '.join(options(part))}.")
     for group in ("callbacks", "logger"):
         _check_entries(group, config.get(group) or {})
     check(config)
     if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
-        raise ZooError(f"seed={config['seed']} is no whole number from 0 to {2**32 - 1}; give one, as seed=0.")
+        raise ZooError(f"seed={config['seed']} is not a whole number from 0 to {2**32 - 1}; give one, such as seed=0.")
     check_threads(config["threads"])
     for key in ("train", "test", "compile"):
         if not isinstance(config[key], bool):

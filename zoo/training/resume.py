@@ -50,7 +50,7 @@ def checkpoint(ckpt_path: str | None, train: bool, folder: Path | None) -> Path 
         if (kept / name).is_file():
             return kept / name
     found = ", ".join(sorted(file.name for file in kept.glob("*.ckpt"))) or "no checkpoint"
-    what = f"has {found} in {kept}" if path.is_dir() else "is no file and no folder"
+    what = f"has {found} in {kept}" if path.is_dir() else "is neither a file nor a folder"
     raise ZooError(f"ckpt_path={ckpt_path} {what}; give a run folder, a .ckpt file, or last.")
 
 

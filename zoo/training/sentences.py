@@ -65,7 +65,7 @@ def explain(error: BaseException) -> str | None:
             name = str(wrong.full_key)
             keys = set(map(str, wrong.parent_node)) - {"hydra"} | (set() if "." in name else _groups())
             return (
-                f"{name} is no key of this config; {nearest(str(wrong.key), keys)} "
+                f"{name} is not a key of this config; {nearest(str(wrong.key), keys)} "
                 f"(Settings that the config does not list are added with +{name}=...)"
             )
         if match := re.search(r"Could not override '([^']+)'", str(error)):
@@ -81,8 +81,8 @@ def explain(error: BaseException) -> str | None:
 
 def _no_choice(group: str) -> str:
     if group in _groups():
-        return f"{group}= is nothing that this model lets you choose; leave it out, or take another model."
-    return f"{group} is no group and no key of this config; {nearest(group, _groups())}"
+        return f"{group}= cannot be chosen for this model; leave it out, or take another model."
+    return f"{group} is neither a group nor a key of this config; {nearest(group, _groups())}"
 
 
 def _groups() -> set[str]:
@@ -98,7 +98,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _to_log_file(error: BaseException) -> None:
-    """The whole traceback goes to the run's train.log, whatever the terminal shows (CRITERIA.md, A4)."""
+    """The whole traceback goes to the run's train.log, whatever the terminal shows (docs/criteria.md, A4)."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             where = (type(error), error, error.__traceback__)

@@ -1,7 +1,7 @@
 """`-m`: each job is a fresh process of train.py: nothing stays from one to the next, DDP ranks re-run their job only.
 
 Lightning's other ranks repeat this process's command line. With `-m` in it they would run the whole sweep again, and
-two ranks could train different jobs as one (CRITERIA.md, A2, A3); a job's own command line has no `-m`.
+two ranks could train different jobs as one (docs/criteria.md, A2, A3); a job's own command line has no `-m`.
 """
 
 import logging

@@ -18,11 +18,11 @@ TOKENS = 256  # of an image at most; patches of 2x2 pixels where they are fewer
 
 
 def check_threads(setting: Any) -> None:
-    """Refuse what is no number of threads."""
+    """Refuse what is not a number of threads."""
     whole = isinstance(setting, int) and not isinstance(setting, bool) and setting > 0
     if not (whole or setting in ("auto", None)):
         raise ZooError(
-            f"threads={setting} is no number of threads; give auto, null (torch's own choice), or 1 or more."
+            f"threads={setting} is not a number of threads; give auto, null (torch's own choice), or 1 or more."
         )
 
 

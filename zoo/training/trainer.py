@@ -22,7 +22,7 @@ def make_callbacks(
     """Every run's own callbacks, then those of conf/callbacks.
 
     Without validation data nothing can be chosen by them: checkpoints that would are left out, so the last weights are
-    tested; stopping early is refused (CRITERIA.md, E9).
+    tested; stopping early is refused (docs/criteria.md, E9).
 
     Args:
         begin: called on rank 0 once the first batch went through the model; None calls nothing.
@@ -41,7 +41,7 @@ def _needs_validation(callback: Callback) -> bool:
     if not watched.startswith("val/"):
         return False
     if not isinstance(callback, Checkpoint):
-        raise ZooError(f"{type(callback).__name__} watches {watched}, but there are no validation data; leave it out.")
+        raise ZooError(f"{type(callback).__name__} watches {watched}, but there is no validation data; leave it out.")
     log.info(f"no validation data: nothing is chosen by {watched}, the last weights are tested")
     return True
 

@@ -80,7 +80,7 @@ def test_neighbours_of_several_types(shared):
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"labels_per_class": 30}, "labels_per_class=30 is no split of HeCo-ACM; use 20, 40 or 60"),
+        ({"labels_per_class": 30}, "labels_per_class=30 is not a split of HeCo-ACM; use 20, 40 or 60"),
         ({"positions": {"laplacian": 2}}, r"positions \(laplacian\) are for graphs with one type of node"),
         ({"features": "node2vec"}, "is for one graph with one type of node"),
     ],

@@ -153,7 +153,7 @@ def test_without_masks_the_split_is_seeded_and_in_proportion(tmp_path):
         ({"sparse_features": "yes"}, "data.sparse_features=yes is unknown"),
         ({"sparse_features": True, "loader": "neighbor"}, "sparse_features=true is for full graphs"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"node2vec": {"walk_lenght": 3}}, "walk_lenght is no setting; did you mean 'walk_length'"),
+        ({"node2vec": {"walk_lenght": 3}}, "walk_lenght is not a setting; did you mean 'walk_length'"),
         ({"node2vec": {"context_size": 30}}, "context_size=30 does not fit walk_length=20"),
         ({"node2vec": {"lr": 0}}, "node2vec.lr=0 is not a number above 0"),
     ],

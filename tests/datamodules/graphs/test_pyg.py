@@ -139,7 +139,7 @@ def test_webkb(places):
     assert graph.rows["train"].tolist() == np.flatnonzero(part < 3).tolist() and module.test_size == 4
     assert len(module.spec.classes) == 5
     for split in (-1, 10):
-        with pytest.raises(ZooError, match=f"data.split_index={split} is none of the 10 splits; use 0 to 9"):
+        with pytest.raises(ZooError, match=f"data.split_index={split} is not one of the 10 splits; use 0 to 9"):
             WebKB(name="Texas", split_index=split, **places).setup()
     with pytest.raises(ZooError, match=r"data\.name=texas is unknown: did you mean 'Texas'"):
         WebKB(name="texas", **places).setup()

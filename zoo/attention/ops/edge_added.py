@@ -51,7 +51,7 @@ def activation(name: str) -> Activation:
         "identity": Activation(lambda z: z, lambda grad, h, grad_input: grad_input.copy_(grad), True),
     }
     if name not in kinds:
-        raise ZooError(f"act={name!r} is no activation: {nearest(name, [*kinds, 'leaky_relu:0.2'])}")
+        raise ZooError(f"act={name!r} is not an activation: {nearest(name, [*kinds, 'leaky_relu:0.2'])}")
     return kinds[name]
 
 

@@ -51,9 +51,13 @@ def edge_attention(
     Args:
         q: [T, G, W], k: [S, G, W], v: [S, G, D] of T targets, S sources and G heads; W and D up to 256.
         csr: the sorted edges; edge, bias and keep lie in its target-sorted order.
-        u: [G, W], for added; None: ones (GAT, W = 1). edge: [E, G, W], for added.
-        bias: [G, E], -inf forbids an edge. keep: [G, E], what dropout multiplies the weights by, 0 or 1 / (1 - p).
-        form: "added" or "dot". act: "leaky_relu:slope" or "tanh", for added. scale: a number.
+        u: [G, W], for added; None: ones (GAT, W = 1).
+        edge: [E, G, W], for added.
+        bias: [G, E], -inf forbids an edge.
+        keep: [G, E], what dropout multiplies the weights by, 0 or 1 / (1 - p).
+        form: "added" or "dot".
+        act: "leaky_relu:slope" or "tanh", for added.
+        scale: a number.
 
     Returns:
         out [T, G, D] in v's dtype, and the logsumexp of the logits [T, G] in float32 (float64 for float64 inputs). A target

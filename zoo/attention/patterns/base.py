@@ -33,11 +33,6 @@ class Pattern:
     #: The modalities of data that it is for; none: any.
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if cls.allowed is Pattern.allowed and cls.edit is not Pattern.edit and "uses_query" not in vars(cls):
-            cls.uses_query = False  # a choice by content among all keys
-
     def allowed(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """True where sample b's head h lets the query at place q see the key at place k; broadcasts. A choice by content
         that says nothing chooses from all keys."""

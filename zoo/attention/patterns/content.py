@@ -1,6 +1,7 @@
 """Patterns that choose keys by their content, once the logits are known."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -17,9 +18,13 @@ class TopK(Pattern):
     """
 
     k: int
+    uses_query: ClassVar[bool] = False
 
     def __post_init__(self):
         whole_number("TopK(k)", self.k, least=1)
+
+    def allowed(self, b, h, q, k):
+        return (k == k) & (q == q)
 
     def edit(self, logits, call):
         best = logits.topk(min(self.k, logits.shape[-1]), -1).indices

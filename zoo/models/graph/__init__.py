@@ -1,1 +1,0 @@
-"""Models of graphs: one file a family, its names (CONFIGS) beside its class."""

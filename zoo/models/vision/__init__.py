@@ -1,1 +1,0 @@
-"""Models of images: one file a family, its names (CONFIGS) beside its class."""
