@@ -172,3 +172,22 @@ def test_a11_killed_and_continued(tmp_path):
     assert list(runs.iterdir()) == [folder]
     (other,) = (tmp_path / "whole").iterdir()
     assert (folder / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+
+
+def test_what_a_config_leaves_open_is_as_the_run_decided_it(tmp_path):
+    """The default patch has changed since: a run of then is tested as it was built, and numbers are all that is taken."""
+    from zoo.training.resume import left_open
+
+    then = {
+        "_target_": "zoo.old_place.ViT",
+        "patch_size": 4,
+        "img_size": 8,
+        "norm": {"_target_": "os.remove"},
+        "dim": 8,
+    }
+    now = {"_target_": "zoo.models.vit.ViT", "patch_size": None, "img_size": None, "norm": None, "dim": 16}
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml({"model": then}))
+    file = tmp_path / "checkpoints" / "best.ckpt"
+    assert left_open(now, {"img_size"}, file) == {"patch_size": 4}
+    assert left_open({**now, "_target_": "zoo.models.cnn.CNN"}, {"img_size"}, file) == {}
+    assert left_open(now, {"img_size"}, tmp_path / "elsewhere" / "a" / "b.ckpt") == {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -52,6 +52,24 @@ def checkpoint(ckpt_path: str | None, train: bool, folder: Path | None) -> Path 
     found = ", ".join(sorted(file.name for file in kept.glob("*.ckpt"))) or "no checkpoint"
     what = f"has {found} in {kept}" if path.is_dir() else "is neither a file nor a folder"
     raise ZooError(f"ckpt_path={ckpt_path} {what}; give a run folder, a .ckpt file, or last.")
+
+
+def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Path) -> dict[str, int]:
+    """Sizes that a config leaves open, as the checkpoint's run decided them: defaults may have changed since (a ViT's patch).
+
+    Args:
+        model: its config. decided: keys that the data decides. checkpoint: in a run's folder, whose config.yaml is read.
+
+    Returns: whole numbers alone: a file says nothing else about what is built.
+    """
+    file = checkpoint.parent.parent / "config.yaml"
+    content = read_yaml(file) if file.is_file() else None
+    theirs = content.get("model") if isinstance(content, dict) else None
+    kinds = [str(node.get("_target_")).rpartition(".")[2] for node in (theirs, model) if isinstance(node, Mapping)]
+    if len(set(kinds)) > 1 or not isinstance(theirs, dict):  # by the class's name: its module may have moved
+        return {}
+    found = {key: theirs.get(key) for key, value in model.items() if value is None and key not in decided}
+    return {key: value for key, value in found.items() if isinstance(value, int) and not isinstance(value, bool)}
 
 
 @contextmanager

@@ -88,6 +88,9 @@ def train(
         data.prepare_data()
         data.setup()
     log.info(data.describe())
+    if checkpoint:
+        decided = {**data.spec.sizes(), **data.spec.usual(), "num_classes": None}
+        settings["model"] = {**settings["model"], **resume.left_open(settings["model"], decided, checkpoint)}
     task, settings = make_task(settings, data)
     kept = kept_threads(checkpoint.parent.parent) if checkpoint and settings["train"] else None
     settings["threads"] = threads(settings["threads"], task.model, data, kept)
