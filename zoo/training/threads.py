@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
+from zoo.checked.texts import read_yaml
 from zoo.errors import ZooError
 from zoo.spec import ImageSpec
 
@@ -70,5 +70,6 @@ def places(data: Any) -> int:
 def kept_threads(folder: Path | None) -> int | None:
     """The number that a run's config.yaml holds; None where there is none."""
     file = folder / "config.yaml" if folder else None
-    found = OmegaConf.load(file).get("threads") if file and file.is_file() else None
+    content = read_yaml(file) if file and file.is_file() else None
+    found = content.get("threads") if isinstance(content, dict) else None
     return found if isinstance(found, int) else None
