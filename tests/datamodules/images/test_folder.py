@@ -247,3 +247,16 @@ def test_the_log_says_whose_statistics(folder, caplog):
     with caplog.at_level(logging.INFO):
         _ = make(folder()).preprocess
     assert "normalisation: ImageNet's, mean (0.485" in caplog.text
+
+
+def test_the_default_model_reads_at_most_256_patches(folder):
+    """224 pixels in patches of 4 were 3,136 tokens, and a batch took minutes."""
+    from tests.training.compose import compose
+    from zoo.config import instantiate, plain
+    from zoo.tasks.fit import fit
+
+    config = plain(compose("data=imagefolder", f"data.root='{folder()}'"))
+    data = instantiate(config["data"])
+    data.setup()
+    patch = fit(config, data.spec)["model"]["patch_size"]
+    assert data.spec.img_size == 224 and 100 <= (224 // patch) ** 2 <= 256
