@@ -29,7 +29,7 @@ def facts(n: int = N, heads: int = H) -> dict:
 
 
 #: what is about lists of edges or nodes of a graph, not about sequences: tests/attention/test_edges.py
-ON_EDGES = (core.Edges, core.GraphEdges, core.EdgeSum, core.EdgeProduct)
+ON_EDGES = (core.Edges, core.GraphEdges, core.AdditiveEdgeScore, core.MultiplicativeEdgeScore)
 ON_NODES = (core.Laplacian, core.RandomWalk, core.ShortestPath)
 
 

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 import zoo.attention.edges as edges_module
 from tests.attention.examples import SCORES, D, facts
 from zoo.attention import (
+    AdditiveEdgeScore,
     AttentionCall,
     Documents,
-    EdgeProduct,
     Edges,
-    EdgeSum,
     Full,
     GATScore,
     GATv2Score,
     LinearFeatures,
+    MultiplicativeEdgeScore,
     Padding,
     ScaledDot,
     Window,
@@ -28,7 +28,7 @@ from zoo.attention import (
 )
 from zoo.errors import ZooError
 
-ALL = [*SCORES, EdgeSum, EdgeProduct]
+ALL = [*SCORES, AdditiveEdgeScore, MultiplicativeEdgeScore]
 KERNELS = ["edge_list", "reference"]
 #: those that say how a target's edges become weights; the others are for the reference alone
 LISTED = [kind for kind in ALL if build(kind, **facts(), edge_dim=0).normalizes_edges]
@@ -48,7 +48,7 @@ def case(
     if index is None:
         index = torch.stack([torch.randint(max(n, 1), (E,), generator=made) for n in (S, T)])
     E = index.shape[1]
-    width = 1 if kind in (EdgeSum, EdgeProduct) else D
+    width = 1 if kind in (AdditiveEdgeScore, MultiplicativeEdgeScore) else D
     score = build(kind, **facts(heads=heads), edge_dim=A if "features" in extras else 0).to(device, dtype)
     features = number(E, *score.edge_shape(heads, width)) if "features" in extras else None
     group = torch.randint(-1, 2, (E,), generator=made) if "group" in extras else None
@@ -100,7 +100,7 @@ def by_hand(q, k, v, score, pattern, bias, edge_values):
             runs = {}
             for e, (s, t) in enumerate(edges.edge_index.T.tolist()):
                 seen = edges.keep is None or bool(edges.keep[e])
-                seen &= bool(pattern.besides_edges.allowed(place(b), place(h), place(t + S - T), place(s)))
+                seen &= bool(pattern.index_pattern.allowed(place(b), place(h), place(t + S - T), place(s)))
                 added = 0 if bias is None else bias.expand(B, H, T, S)[b, h, t, s]
                 if not seen or (bias is not None and added == -torch.inf):
                     continue
@@ -179,7 +179,14 @@ def test_kernels_agree_on_cuda(kind, variant):
 @pytest.mark.parametrize("variant", ["everything", "groups", "more sources", "more targets"])
 @pytest.mark.parametrize(
     "kind",
-    [ScaledDot, GATScore, GATv2Score, LinearFeatures, EdgeProduct, *(kind for kind in ALL if kind not in LISTED)],
+    [
+        ScaledDot,
+        GATScore,
+        GATv2Score,
+        LinearFeatures,
+        MultiplicativeEdgeScore,
+        *(kind for kind in ALL if kind not in LISTED),
+    ],
 )
 def test_reference_equals_single_edges(kind, variant):
     """Contract 5: the oracle itself against one edge after another."""
@@ -351,5 +358,5 @@ def test_narrow_integers(dtype):
     (qkv, how), inputs = case(GATScore, extras=["bias", "window"])
     edges = how["pattern"].edges
     narrow = Edges(edges.edge_index.to(dtype), 6)
-    assert torch.equal(narrow.with_loops().edge_index, Edges(edges.edge_index, 6).with_loops().edge_index)
+    assert torch.equal(narrow.with_self_loops().edge_index, Edges(edges.edge_index, 6).with_self_loops().edge_index)
     same(attend(*qkv, **how | dict(pattern=narrow & Window(3))), attend(*qkv, **how), inputs)

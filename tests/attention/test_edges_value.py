@@ -8,9 +8,9 @@ import torch
 
 from tests.attention.examples import D
 from zoo.attention import (
+    AdditiveEdgeScore,
     AttentionCall,
     Edges,
-    EdgeSum,
     Full,
     GATScore,
     GATv2Score,
@@ -67,15 +67,15 @@ def test_joined_edges_are_refused():
             plain & other
     assert (plain | plain).edges is None
     assert (Window(2) & plain & Padding(torch.tensor([2]))).edges is plain
-    assert (plain & Full()) is plain and isinstance(plain.besides_edges, Full)
+    assert (plain & Full()) is plain and isinstance(plain.index_pattern, Full)
 
 
 def test_graph_edges_stand_for_a_graph():
     edges = Edges(torch.tensor([[0, 1], [1, 0]]), 2)
-    assert GraphEdges().on(edges) is edges and Window(2).on(edges) == Window(2)
-    joined = (GraphEdges() & Window(2)).on(edges)
-    assert joined.edges is edges and joined.besides_edges == Window(2)
-    assert (GraphEdges() | Window(2)).on(edges).edges is None
+    assert GraphEdges().bind(edges) is edges and Window(2).bind(edges) == Window(2)
+    joined = (GraphEdges() & Window(2)).bind(edges)
+    assert joined.edges is edges and joined.index_pattern == Window(2)
+    assert (GraphEdges() | Window(2)).bind(edges).edges is None
     assert GraphEdges() == GraphEdges()  # a value, as it stands in configs
     x = torch.randn(1, 1, 2, D)
     for pattern in (GraphEdges(), GraphEdges() & Window(2), Window(2) | GraphEdges()):
@@ -84,7 +84,7 @@ def test_graph_edges_stand_for_a_graph():
         ):
             attend(x, x, x, pattern=pattern)
     with pytest.raises(ZooError, match="Two lists"):
-        (GraphEdges() & GraphEdges()).on(edges)
+        (GraphEdges() & GraphEdges()).bind(edges)
 
 
 def test_edges_are_a_value():
@@ -125,12 +125,12 @@ FEATURED = Edges(INDEX, 3, torch.ones(3, 2))
     (lambda: Edges(INDEX, 3, torch.tensor([[0], [torch.inf], [0]])), "The features of edge 1 hold NaN or infinity"),
     (lambda: Edges(INDEX, 3).with_features(torch.full((3,), torch.nan)), "The features of edge 0 hold NaN or infinity"),
     (lambda: Edges(INDEX, 3).with_features(torch.ones(4)), "Edges needs features for each of its 3 edges"),
-    (lambda: Edges(INDEX, (3, 3)).with_loops(), r"Self-loops need one set of nodes; .* 3 sources to 3 targets"),
-    (lambda: Edges(INDEX, 3, group=torch.zeros(3).long()).with_loops(), "Grouped edges take no added loops"),
-    (lambda: Edges(INDEX, 3).with_loops("median"), r"Loops are filled by one of mean, sum, min, max or a number; got 'median'"),
-    (lambda: Edges(INDEX, 3).with_loops(False), r"a number; got False. For none, self_loops=null"),
-    (lambda: Edges(INDEX, 3).with_loops().with_loops(), "These edges have had their loops added"),
-    (lambda: Edges(INDEX, 3).with_loops().subset(torch.ones(6).bool()), "Choose edges before loops are added"),
+    (lambda: Edges(INDEX, (3, 3)).with_self_loops(), r"Self-loops need one set of nodes; .* 3 sources to 3 targets"),
+    (lambda: Edges(INDEX, 3, group=torch.zeros(3).long()).with_self_loops(), "Grouped edges take no added loops"),
+    (lambda: Edges(INDEX, 3).with_self_loops("median"), r"Loops are filled by one of mean, sum, min, max or a number; got 'med"),
+    (lambda: Edges(INDEX, 3).with_self_loops(False), r"a number; got False. For none, self_loops=null"),
+    (lambda: Edges(INDEX, 3).with_self_loops().with_self_loops(), "These edges have had their loops added"),
+    (lambda: Edges(INDEX, 3).with_self_loops().subset(torch.ones(6).bool()), "Choose edges before loops are added"),
 ])  # fmt: skip
 def test_wrong_edges_are_named(make, message):
     """An error says which edge, where, and what to do."""
@@ -146,7 +146,7 @@ def test_wrong_edges_are_named(make, message):
     (dict(pattern=FEATURED), r"ScaledDot adds .* so they are \[E, 1, 8\]"),
     (dict(pattern=FEATURED, score=GATScore(1, D, edge_dim=4)), r"GATScore .* they are \[E, 4\]; got \[3, 2\]"),
     (dict(pattern=FEATURED, score=GATv2Score(1, D)), r"GATv2Score .* they are \[E, 0\]; got \[3, 2\]"),
-    (dict(pattern=FEATURED, score=EdgeSum()), r"EdgeSum .* they are \[E, 1\]; got \[3, 2\]"),
+    (dict(pattern=FEATURED, score=AdditiveEdgeScore()), r"AdditiveEdgeScore .* they are \[E, 1\]; got \[3, 2\]"),
 ])  # fmt: skip
 def test_calls_that_do_not_fit_are_refused(how, message):
     x = torch.randn(1, 1, 3, D)
@@ -166,13 +166,13 @@ def test_loops_are_those_of_pyg(fill):
     index[:, 4] = index[:, 9] = 3
     index[1, index[1] == 6] = 0  # nobody points at node 6
     features = torch.randn(30, 2)
-    got = Edges(index, 7, features).with_loops(fill)
+    got = Edges(index, 7, features).with_self_loops(fill)
     want = add_self_loops(
         *remove_self_loops(index, features), fill_value=fill if isinstance(fill, str) else float(fill), num_nodes=7
     )
     assert torch.equal(got.edge_index, want[0])
     torch.testing.assert_close(got.features, want[1])
-    assert got.num_loops == 7 and Edges(index, 7).with_loops(fill).features is None
+    assert got.num_loops == 7 and Edges(index, 7).with_self_loops(fill).features is None
     kept = index[:, index[0] != index[1]]
     assert torch.equal(got.edge_index, torch.cat([kept, torch.arange(7).expand(2, 7)], 1))  # in their order, then loops
 
@@ -180,10 +180,10 @@ def test_loops_are_those_of_pyg(fill):
 def test_loops_of_edges_that_do_not_count():
     """Features of loops are made of the edges that count; a graph without edges has loops of 0."""
     index, features = torch.tensor([[0, 1, 2], [1, 1, 1]]), torch.tensor([[1.0], [5.0], [3.0]])
-    looped = Edges(index, 3, features, keep=torch.tensor([True, True, False])).with_loops("mean")
+    looped = Edges(index, 3, features, keep=torch.tensor([True, True, False])).with_self_loops("mean")
     assert looped.edge_index.tolist() == [[0, 0, 1, 2], [1, 0, 1, 2]] and looped.keep is None
     assert looped.features.tolist() == [[1.0], [0.0], [1.0], [0.0]]
-    assert Edges(index[:, :0], 3, features[:0]).with_loops("max").features.tolist() == [[0.0]] * 3
+    assert Edges(index[:, :0], 3, features[:0]).with_self_loops("max").features.tolist() == [[0.0]] * 3
 
 
 def test_recorded_edges_are_those_that_count():

@@ -30,7 +30,7 @@ class Graph(nn.Module):
 
     def forward(self, x, edge_index, group):
         edges = Edges(edge_index, x.shape[0], group=None if self.loops else group)
-        return self.attn(x[None], pattern=edges.with_loops() if self.loops else edges)
+        return self.attn(x[None], pattern=edges.with_self_loops() if self.loops else edges)
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -88,7 +88,7 @@ def test_a_score_with_segments_of_its_own_is_no_softmax():
         def normalize(self, logits, call):
             return logits.sigmoid()
 
-        def normalize_runs(self, logits, ptr, run):
+        def normalize_segments(self, logits, ptr, run):
             return logits.sigmoid()
 
     for score in (Sigmoid(), ScoreWrapper(Sigmoid())):

@@ -97,7 +97,7 @@ def test_a_graph_model_of_the_conf_folder_has_the_size_of_its_data(zoo):
 @pytest.mark.parametrize("model, said", [
     ({**GAT, "edge_dim": 2}, "GATScore x GraphEdges() x no position"),
     ({**HAN, **PATHS}, "GATScore x GraphEdges() x no position; Dot x Full() x no position"),
-    ({**GAT, "_target_": "zoo.models.rgat.RGAT", "num_relations": 2}, "EdgeSum x GraphEdges() x no position"),
+    ({**GAT, "_target_": "zoo.models.rgat.RGAT", "num_relations": 2}, "AdditiveEdgeScore x GraphEdges() x no position"),
 ])  # fmt: skip
 def test_the_sentence_of_models_of_graphs(zoo, graph_run, model, said):
     out = zoo("info", graph_run(model))[1]

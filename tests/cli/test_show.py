@@ -65,11 +65,11 @@ def test_an_example_of_a_choice_by_content(zoo):
 def test_the_matrix_of_edges_is_the_graph_beside_it():
     """A row is a target: it sees the three points that are nearest to it, and those it is joined to by `&` besides."""
     place, edges = points(Sizes(n=10))
-    seen = allowed(GraphEdges().on(edges), Sizes(n=10))[0]
+    seen = allowed(GraphEdges().bind(edges), Sizes(n=10))[0]
     distance = torch.cdist(place, place).fill_diagonal_(9)
     assert seen.sum(1).tolist() == [3] * 10
     assert (distance.masked_fill(~seen, 0).amax(1) < distance.masked_fill(seen, 9).amin(1)).all()
-    joined = allowed((GraphEdges() & Causal()).on(edges), Sizes(n=10))[0]
+    joined = allowed((GraphEdges() & Causal()).bind(edges), Sizes(n=10))[0]
     assert torch.equal(joined, seen.tril())
 
 

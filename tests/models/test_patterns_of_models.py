@@ -140,7 +140,7 @@ def test_a_choice_among_edges_on_every_kernel(extra):
     where = torch.randperm(81, generator=g)[:40]
     index, how = torch.stack([where // 9, where % 9]), {}
     edges = Edges(index, 9, group=torch.randint(2, (40,), generator=g) if extra == "groups" else None)
-    edges = edges.with_loops() if extra == "loops" else edges
+    edges = edges.with_self_loops() if extra == "loops" else edges
     rest = Causal() if extra == "causal" else Full()
     if extra == "bias":
         bias = torch.randn(2, 3, 9, 9, generator=g, dtype=torch.float64)

@@ -8,7 +8,14 @@ from zoo.attention.cache import KVCache
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.dispatch import Explanation, attend, explain
 from zoo.attention.edges import Edges, EdgeWeights, GraphEdges
-from zoo.attention.graph_scores import EdgeProduct, EdgeSum, GATScore, GATv2Score
+from zoo.attention.graph_scores import (
+    AdditiveEdgeScore,
+    EdgeProduct,
+    EdgeSum,
+    GATScore,
+    GATv2Score,
+    MultiplicativeEdgeScore,
+)
 from zoo.attention.kernels import KERNELS
 from zoo.attention.module import Attention
 from zoo.attention.parts import build, make_pattern, unbind
@@ -49,18 +56,31 @@ from zoo.attention.projections import (
     FusedQKV,
     JoinHeads,
     MeanHeads,
+    OutputProjection,
     Projection,
     SeparateQKV,
     SharedKV,
     SharedQKV,
 )
 from zoo.attention.record import attention_weights, join_steps, record_attention
-from zoo.attention.scores import Additive, Dot, General, LinearFeatures, ScaledDot, Score, ScoreWrapper, Sum
+from zoo.attention.scores import (
+    Additive,
+    AdditiveForm,
+    Dot,
+    General,
+    LinearFeatures,
+    ScaledDot,
+    Score,
+    ScoreWrapper,
+    Sum,
+)
 
 __all__ = [
     "KERNELS",
     "ALiBi",
     "Additive",
+    "AdditiveEdgeScore",
+    "AdditiveForm",
     "And",
     "Attention",
     "AttentionCall",
@@ -91,7 +111,9 @@ __all__ = [
     "Learned2D",
     "LinearFeatures",
     "MeanHeads",
+    "MultiplicativeEdgeScore",
     "Or",
+    "OutputProjection",
     "Padding",
     "Pattern",
     "Position",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.attention.former import former
 from zoo.attention.patterns import Full, Pattern
 from zoo.attention.patterns.base import check_part
 from zoo.attention.scores import ScaledDot, Score
@@ -61,16 +62,16 @@ class AttentionCall:
             object.__setattr__(self, "bias", self.bias[(None,) * (4 - self.bias.ndim)])
 
     @property
-    def groups(self) -> int:
+    def queries_per_kv(self) -> int:
         """How many query heads read one key/value head (1 unless GQA or MQA)."""
         return self.q.shape[1] // self.k.shape[1]
 
     @property
-    def sees_all(self) -> bool:
+    def is_unmasked(self) -> bool:
         """Whether every query may see every key."""
         return isinstance(self.pattern, Full) and self.bias is None and self.k_pos is None
 
-    def places(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def index_grid(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(b, h, q, k): index tensors that broadcast to [B, H, Q, K], as `Pattern.allowed` takes them."""
         (B, H, Q, _), K, device = self.q.shape, self.k.shape[2], self.q.device
         q = torch.arange(K - Q, K, device=device) if self.q_pos is None else self.q_pos
@@ -80,11 +81,11 @@ class AttentionCall:
 
     def mask(self) -> Tensor | None:
         """True where a query may see a key, broadcastable to [B, H, Q, K]; None where all may see all."""
-        if self.sees_all:
+        if self.is_unmasked:
             return None
         terms = []
         if not isinstance(self.pattern, Full):
-            terms.append(self.pattern.allowed(*self.places()))
+            terms.append(self.pattern.allowed(*self.index_grid()))
         if self.k_pos is not None:
             terms.append((self.k_pos >= 0).view(1, 1, 1, -1))
         if self.bias is not None:
@@ -94,14 +95,14 @@ class AttentionCall:
             mask = mask & term
         return mask
 
-    def seen_edges(self) -> Tensor | None:
+    def edge_mask(self) -> Tensor | None:
         """`mask` for a list of edges: True where an edge counts, broadcastable to [B, H, E]; None where all do."""
-        edges, rest = self.pattern.edges, self.pattern.besides_edges
+        edges, rest = self.pattern.edges, self.pattern.index_pattern
         assert edges is not None, "this call has no edges"
         terms = [] if edges.keep is None else [edges.keep.view(1, 1, -1)]
         if not isinstance(rest, Full):
             source, target = edges.edge_index
-            b, h, q, k = self.places()
+            b, h, q, k = self.index_grid()
             terms.append(rest.allowed(b[..., 0], h[..., 0], q[..., target, 0], k[..., 0, source]))
         if self.bias is not None:
             terms.append(self._at_edges(self.bias) != -torch.inf)
@@ -113,7 +114,7 @@ class AttentionCall:
         return seen
 
     def edge_bias(self) -> Tensor | None:
-        """The bias on each edge, broadcastable to [B, H, E]; 0 where it forbids (that is in `seen_edges`)."""
+        """The bias on each edge, broadcastable to [B, H, E]; 0 where it forbids (that is in `edge_mask`)."""
         if self.bias is None:
             return None
         bias = self._at_edges(self.bias)
@@ -124,18 +125,21 @@ class AttentionCall:
         source, target = self.pattern.edges.edge_index
         return bias.expand(*bias.shape[:2], self.q.shape[2], self.k.shape[2])[:, :, target, source]
 
-    def visible(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def zero_hidden(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere."""
         if mask is None:
             return self.k, self.v
         seen = mask.any(-2).unsqueeze(-1)  # [b, h, K, 1]
-        if seen.shape[1] > 1 and self.groups > 1:  # a key/value head is seen if any head of its group sees it
-            seen = seen.unflatten(1, (self.k.shape[1], self.groups)).any(2)
+        if seen.shape[1] > 1 and self.queries_per_kv > 1:  # a key/value head is seen if any head of its group sees it
+            seen = seen.unflatten(1, (self.k.shape[1], self.queries_per_kv)).any(2)
         return torch.where(seen, self.k, 0), torch.where(seen, self.v, 0)
 
-    def spread(self, x: Tensor) -> Tensor:
-        """[B, H_kv, K, D] -> [B, H, K, D]: query head h reads key/value head h // groups."""
-        return x if self.groups == 1 else x.repeat_interleave(self.groups, dim=1)
+    def repeat_kv(self, x: Tensor) -> Tensor:
+        """[B, H_kv, K, D] -> [B, H, K, D]: query head h reads key/value head h // queries_per_kv."""
+        return x if self.queries_per_kv == 1 else x.repeat_interleave(self.queries_per_kv, dim=1)
+
+    groups, sees_all, places = former("queries_per_kv"), former("is_unmasked"), former("index_grid")
+    seen_edges, visible, spread = former("edge_mask"), former("zero_hidden"), former("repeat_kv")
 
 
 def check(call: AttentionCall) -> None:

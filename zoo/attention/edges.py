@@ -46,7 +46,7 @@ class Edges(Pattern):
         group: [E] integers: a target's softmax is taken over each group of its edges alone (R-GAT's relations).
         keep: [E], False for edges that do not count; None: all do.
         names: [2, E], what a record calls the edges where rows are not nodes (R-GAT: a row is a node under a relation).
-        num_loops: how many of the last edges were added by `with_loops`.
+        num_loops: how many of the last edges were added by `with_self_loops`.
 
     Raises:
         ZooError: wrong shape or dtype, an edge that leaves the nodes, features or groups of another length.
@@ -111,7 +111,7 @@ class Edges(Pattern):
         return self
 
     @property
-    def besides_edges(self) -> Pattern:
+    def index_pattern(self) -> Pattern:
         return Full()
 
     def allowed(self, b, h, q, k):
@@ -128,16 +128,16 @@ class Edges(Pattern):
         if call.q_pos is not None or call.k_pos is not None:
             raise ZooError("Edges name nodes, not places in a sequence: they take no cache.")
 
-    def with_loops(self, fill: str | float = "mean") -> Edges:
+    def with_self_loops(self, fill_value: str | float = "mean") -> Edges:
         """The same with one loop (i, i) for every node, after the other edges.
 
-        Loops among the input's own edges are replaced, as PyTorch Geometric does. Their features are `fill` (D4): "mean"
+        Loops among the input's own edges are replaced, as PyTorch Geometric does. Their features are `fill_value` (D4): "mean"
         of the features of the edges into the node ("sum", "min", "max"; 0 where it has none), or a number.
 
         Raises: ZooError where sources and targets are different sets (D2), groups say no softmax for a loop, loops were
         added before, or an unknown fill.
         """
-        _check_fill(fill)
+        _check_fill(fill_value)
         sources, targets = self.sizes
         if isinstance(self.num_nodes, tuple):
             raise ZooError(
@@ -154,14 +154,18 @@ class Edges(Pattern):
         features = self.features if stay is None else self.features[stay]
         counted, target = made.keep, made.edge_index[1, : features.shape[0]]
         counted = None if counted is None else counted[: features.shape[0]]
-        loops = loop_features(target, features, targets, fill, counted)
+        loops = loop_features(target, features, targets, fill_value, counted)
         return made.with_features(torch.cat([features, loops]))
+
+    def with_loops(self, fill: str | float = "mean") -> Edges:
+        """The former name of `with_self_loops`."""
+        return self.with_self_loops(fill)
 
     def subset(self, keep: Tensor) -> Edges:
         """The edges where `keep` [E] is True."""
         if self.num_loops:
             raise ZooError("Choose edges before loops are added, not after.")
-        if torch.compiler.is_compiling():  # as in with_loops
+        if torch.compiler.is_compiling():  # as in with_self_loops
             return replace(self, keep=keep if self.keep is None else keep & self.keep)
         parts = {n: getattr(self, n) for n in ("features", "group", "keep")}
         chosen: dict[str, Any] = {name: None if part is None else part[keep] for name, part in parts.items()}
@@ -238,7 +242,7 @@ class GraphEdges(Pattern):
     of_graph: ClassVar[bool] = True
     lists_edges: ClassVar[bool] = True
 
-    def on(self, edges):
+    def bind(self, edges):
         return edges
 
     def check(self, call):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.attention.scores import Score, Sum
+from zoo.attention.scores import AdditiveForm, Score
 from zoo.declared import declared
 
 
@@ -45,13 +45,13 @@ class GATScore(Score):
             logits = logits + self.edge(edge).T
         return nn.functional.leaky_relu(logits, self.slope)
 
-    def as_sum(self, q, k, edge=None):
+    def as_additive(self, q, k, edge=None):
         e = None if edge is None or self.edge is None else self.edge(edge).unsqueeze(-1)
         if q is k:  # of nodes that ask as they are asked
             q, k = _columns(q, self.query, self.key)
         else:
             (q,), (k,) = _columns(q, self.query), _columns(k, self.key)
-        return Sum(q, k, torch.ones_like(self.query[:, :1]), f"leaky_relu:{self.slope}", e)
+        return AdditiveForm(q, k, torch.ones_like(self.query[:, :1]), f"leaky_relu:{self.slope}", e)
 
 
 @declared
@@ -80,9 +80,9 @@ class GATv2Score(Score):
             x = x + self._mapped(edge).transpose(0, 1)
         return _along(nn.functional.leaky_relu(x, self.slope), self.vector)
 
-    def as_sum(self, q, k, edge=None):
+    def as_additive(self, q, k, edge=None):
         e = None if edge is None or self.edge is None else self._mapped(edge)
-        return Sum(q, k, self.vector, f"leaky_relu:{self.slope}", e)
+        return AdditiveForm(q, k, self.vector, f"leaky_relu:{self.slope}", e)
 
     def _mapped(self, edge: Tensor) -> Tensor:
         assert self.edge is not None  # asked before
@@ -90,7 +90,7 @@ class GATv2Score(Score):
 
 
 @declared
-class EdgeSum(Score):
+class AdditiveEdgeScore(Score):
     """LeakyReLU(q_i + k_j + e_ij) of numbers, without parameters. Busbridge et al. 2019, equation 4.
 
     For queries that differ from edge to edge (R-GAT: a node asks differently under each relation): they are e, and q is 0.
@@ -108,14 +108,14 @@ class EdgeSum(Score):
         x = (q + k).squeeze(-1)
         return nn.functional.leaky_relu(x if edge is None else x + edge.T, self.slope)
 
-    def as_sum(self, q, k, edge=None):
+    def as_additive(self, q, k, edge=None):
         e = None if edge is None else edge.unsqueeze(-1)
-        return Sum(q, k, q.new_ones(q.shape[1], 1), f"leaky_relu:{self.slope}", e)
+        return AdditiveForm(q, k, q.new_ones(q.shape[1], 1), f"leaky_relu:{self.slope}", e)
 
 
 @declared
-class EdgeProduct(Score):
-    """(q_i + e_ij) k_j of numbers, without parameters: `EdgeSum` for Busbridge et al. 2019, equation 5 (width 1)."""
+class MultiplicativeEdgeScore(Score):
+    """(q_i + e_ij) k_j of numbers, without parameters: `AdditiveEdgeScore` for Busbridge et al. 2019, equation 5 (width 1)."""
 
     def edge_shape(self, num_heads, head_dim):
         return (num_heads,)
@@ -139,3 +139,6 @@ def _columns(x: Tensor, *vectors: Tensor) -> list[Tensor]:
     maps = torch.cat([torch.block_diag(*vector.unsqueeze(1)) for vector in vectors])  # [V H, H D]
     y = nn.functional.linear(x.transpose(1, 2).flatten(2), maps)
     return [each.transpose(1, 2).unsqueeze(-1) for each in y.chunk(len(vectors), -1)]
+
+
+EdgeSum, EdgeProduct = AdditiveEdgeScore, MultiplicativeEdgeScore  # their former names

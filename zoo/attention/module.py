@@ -14,7 +14,7 @@ from zoo.attention.parts import build
 from zoo.attention.patterns import Full, Pattern
 from zoo.attention.patterns.base import check_part
 from zoo.attention.positions import Position
-from zoo.attention.projections import ConcatHeads, FusedQKV
+from zoo.attention.projections import FusedQKV, OutputProjection
 from zoo.attention.scores import ScaledDot
 from zoo.declared import declared
 from zoo.errors import ZooError
@@ -91,7 +91,7 @@ class Attention(nn.Module):
                 "call its `embed` there; Attention takes positions that rotate or bias (RoPE, ALiBi, RelativeBias)."
             )
         self.score = build(score or ScaledDot, **facts)
-        self.output = build(output or ConcatHeads, **facts)
+        self.output = build(output or OutputProjection, **facts)
         self.edges = build(edges, **facts) if edge_dim else None
         self.query_places = query_places
         if not query_places and self.position is not None:
@@ -173,7 +173,7 @@ class Attention(nn.Module):
         if edges is None or edges.features is None or self.edges is None:
             return pattern, None
         mapped = self.edges(edges.features)
-        return pattern.besides_edges & edges.with_features(mapped, check=False), mapped
+        return pattern.index_pattern & edges.with_features(mapped, check=False), mapped
 
     def _checked(self, pattern: Pattern) -> Pattern:
         """The pattern; raises ZooError if it is none, or if it looks at a place that the queries have not."""

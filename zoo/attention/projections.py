@@ -154,7 +154,7 @@ def in_heads(x: Tensor, head_dim: int) -> Tensor:
 
 
 @declared
-class ConcatHeads(nn.Module):
+class OutputProjection(nn.Module):
     """Heads side by side, then a linear map: [B, H, N, D] -> [B, N, dim]. Vaswani et al. 2017, section 3.2.2."""
 
     def __init__(self, dim: int, num_heads: int, head_dim: int, bias: bool = True, dropout: float = 0.0):
@@ -165,6 +165,9 @@ class ConcatHeads(nn.Module):
     def forward(self, heads: Tensor) -> Tensor:
         out = self.proj(heads.transpose(1, 2).flatten(2))
         return out if self.drop is None else self.drop(out)
+
+
+ConcatHeads = OutputProjection  # its former name
 
 
 @declared

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.attention.former import adopt, former
 from zoo.attention.ops.edge_ops import segment_softmax
 from zoo.declared import declared
 from zoo.errors import ZooError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from zoo.attention.call import AttentionCall
 
 
-class Sum(NamedTuple):
+class AdditiveForm(NamedTuple):
     """logit_ij = sum_w u_w act(q_i,w + k_j,w + edge_ij,w): the form of the additive scores, GAT's and Bahdanau's.
 
     q: [B, H, Q, W]. k: [B, H, K, W]. u: [H, W]. edge: [E, H, W] or None. act: a name with its setting,
@@ -34,6 +35,9 @@ class Sum(NamedTuple):
     u: Tensor
     act: str
     edge: Tensor | None = None
+
+
+Sum = AdditiveForm  # its former name
 
 
 class Score(nn.Module):
@@ -61,8 +65,8 @@ class Score(nn.Module):
         """(q', k', scale) with score = scale * q'.k', if there is such a form: unlocks SDPA and FlexAttention."""
         raise NotImplementedError
 
-    def as_sum(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Sum:
-        """The score as a `Sum`, if it is one: unlocks edge lists without a row for each edge."""
+    def as_additive(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> AdditiveForm:
+        """The score as a `AdditiveForm`, if it is one: unlocks edge lists without a row for each edge."""
         raise NotImplementedError
 
     def as_features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,15 +76,26 @@ class Score(nn.Module):
     def normalize(self, logits: Tensor, call: AttentionCall) -> Tensor:
         """Logits [B, H, Q, K] (-inf = forbidden) to weights. Softmax in float32 or wider; an empty row gives 0."""
         wide = torch.promote_types(logits.dtype, torch.float32)
-        if call.sees_all:
+        if call.is_unmasked:
             return torch.softmax(logits, dim=-1, dtype=wide).to(logits.dtype)
         empty = (logits == -torch.inf).all(-1, keepdim=True)
         weights = torch.softmax(logits.masked_fill(empty, 0), dim=-1, dtype=wide)
         return weights.masked_fill(empty, 0).to(logits.dtype)
 
-    def normalize_runs(self, logits: Tensor, ptr: Tensor, run: Tensor) -> Tensor:
+    def normalize_segments(self, logits: Tensor, ptr: Tensor, run: Tensor) -> Tensor:
         """`normalize` for edges: logits [G, E], of which run m is ptr[m]:ptr[m + 1] and edge e is in run[e]; softmax."""
         return segment_softmax(logits, ptr, run)
+
+    as_sum = former("as_additive")
+    normalize_runs = former("normalize_segments")
+
+    def __init_subclass__(cls, **how):
+        super().__init_subclass__(**how)
+        adopt(cls)
+
+    def has(self, method: str) -> bool:
+        """Whether the class defines an optional method itself; `forms` and `is_softmax` say what it can do."""
+        return getattr(type(self), method) is not getattr(Score, method)
 
     @property
     def forms(self) -> frozenset[str]:
@@ -92,15 +107,15 @@ class Score(nn.Module):
     def is_softmax(self) -> bool:
         """Whether `normalize` is the softmax, which fused kernels compute."""
         kind = type(self)
-        return kind.normalize is Score.normalize and kind.normalize_runs is Score.normalize_runs
+        return kind.normalize is Score.normalize and kind.normalize_segments is Score.normalize_segments
 
     @property
     def normalizes_edges(self) -> bool:
-        """Whether it says how the edges of a target become weights: a softmax, or a `normalize_runs` of its own."""
-        return self.is_softmax or type(self).normalize_runs is not Score.normalize_runs
+        """Whether it says how the edges of a target become weights: a softmax, or a `normalize_segments` of its own."""
+        return self.is_softmax or type(self).normalize_segments is not Score.normalize_segments
 
 
-FORMS = {"dot": "as_dot", "additive": "as_sum", "features": "as_features"}
+FORMS = {"dot": "as_dot", "additive": "as_additive", "features": "as_features"}
 
 
 def _defined(score: Score, base: type[Score]) -> frozenset[str]:
@@ -136,8 +151,8 @@ class ScoreWrapper(Score):
     def as_dot(self, q, k):
         return self.score.as_dot(q, k)
 
-    def as_sum(self, q, k, edge=None):
-        return self.score.as_sum(q, k, edge)
+    def as_additive(self, q, k, edge=None):
+        return self.score.as_additive(q, k, edge)
 
     def as_features(self, q, k):
         return self.score.as_features(q, k)
@@ -145,8 +160,8 @@ class ScoreWrapper(Score):
     def normalize(self, logits, call):
         return self.score.normalize(logits, call)
 
-    def normalize_runs(self, logits, ptr, run):
-        return self.score.normalize_runs(logits, ptr, run)
+    def normalize_segments(self, logits, ptr, run):
+        return self.score.normalize_segments(logits, ptr, run)
 
     @property
     def forms(self):
@@ -155,11 +170,11 @@ class ScoreWrapper(Score):
 
     @property
     def is_softmax(self):
-        return self.score.is_softmax and not (self._defines("normalize") or self._defines("normalize_runs"))
+        return self.score.is_softmax and not (self._defines("normalize") or self._defines("normalize_segments"))
 
     @property
     def normalizes_edges(self):
-        if self._defines("normalize_runs"):
+        if self._defines("normalize_segments"):
             return True
         return self.score.normalizes_edges and not self._defines("normalize")
 
@@ -244,9 +259,9 @@ class Additive(Score):
     def pairs(self, q, k, edge=None):
         return self.out(torch.tanh(self.query(q) + self.key(with_edge(k, edge)))).squeeze(-1)
 
-    def as_sum(self, q, k, edge=None):
+    def as_additive(self, q, k, edge=None):
         u = self.out.weight.expand(q.shape[1], -1)
-        return Sum(self.query(q), self.key(k), u, "tanh", None if edge is None else self.key(edge))
+        return AdditiveForm(self.query(q), self.key(k), u, "tanh", None if edge is None else self.key(edge))
 
 
 @declared

@@ -164,7 +164,7 @@ def make_edges(
             raise ZooError(f"These Edges join {graph.sizes} (sources, targets), but there are {num_nodes} nodes.")
     else:
         graph = Edges(graph, num_nodes, None if features is None else columns(features))
-    return graph.with_loops(loops) if loops is not None and not graph.num_loops else graph
+    return graph.with_self_loops(loops) if loops is not None and not graph.num_loops else graph
 
 
 def check_features(graph: Tensor | Edges, edge_attr: Tensor | None, edge_dim: int) -> None:

@@ -24,7 +24,7 @@ class GraphAttention(nn.Module):
         attention: an Attention; for sources of another width its projection has a `context_dim`.
         skip: module (out, x_targets) -> out, what is added of the input, or None.
         self_loops: how the features of added loops are filled ("mean", "sum", "min", "max" or a number); None adds none.
-            The input's own loops are replaced (`zoo.attention.Edges.with_loops`).
+            The input's own loops are replaced (`zoo.attention.Edges.with_self_loops`).
         edge_dim: A, the width of edge features.
     """
 

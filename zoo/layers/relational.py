@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import AttentionCall, EdgeProduct, Edges, EdgeSum, JoinHeads, build
+from zoo.attention import AdditiveEdgeScore, AttentionCall, Edges, JoinHeads, MultiplicativeEdgeScore, build
 from zoo.attention.dispatch import run
 from zoo.declared import declared
 from zoo.errors import ZooError
@@ -21,7 +21,7 @@ class RelationalAttention(nn.Module):
 
     Busbridge et al. 2019, equations 1 to 7, with queries and keys of one number a head. Through the core: the sources are
     rows (relation, node), the keys and values W_r x_j stand there; the query differs from edge to edge, so it stands on the
-    edge (EdgeSum).
+    edge (AdditiveEdgeScore).
 
     Args:
         dim: F, or the number of nodes where x are their numbers.
@@ -78,7 +78,7 @@ class RelationalAttention(nn.Module):
         self.key = nn.Linear(width, num_heads, bias=False)
         self.edge = nn.Linear(edge_dim, num_heads, bias=False) if edge_dim else None
         self.edge_dim = edge_dim
-        self.score = EdgeProduct() if multiply else EdgeSum(slope)
+        self.score = MultiplicativeEdgeScore() if multiply else AdditiveEdgeScore(slope)
         self.multiply = multiply
         self.output = build(output, num_heads=num_heads, head_dim=head_dim, bias=bias)
         self.dropout, self.kernel = dropout, kernel
@@ -117,7 +117,9 @@ class RelationalAttention(nn.Module):
         v = y.unflatten(-1, (-1, self.head_dim)).transpose(0, 1)[None]  # [1, H, P, D]
         q = k.new_zeros(1, k.shape[1], nodes, 1)
         pattern = graph.edges.with_features(query, check=False)
-        call = AttentionCall(q, k, v, self.score, pattern, dropout=self.dropout if self.training else 0.0)
+        call = AttentionCall(
+            q, k, v, self.score, pattern, dropout=self.dropout if self.training else 0.0, training=self.training
+        )
         out = self.output(run(call, self.kernel).out)[0]
         if self.recorder is not None:
             self.recorder(call)

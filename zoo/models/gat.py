@@ -57,7 +57,7 @@ class GAT(GraphModel):
         skip: factory (dim, out_dim), what a layer adds of its input.
         norm, act: factories, after hidden layers. Without a `head` the last layer has neither norm nor act.
         self_loops: every node sees itself too; how the features of these edges are made ("mean", or a number); None: no loops
-            are added. Loops among the input's own are replaced (zoo.attention.Edges.with_loops).
+            are added. Loops among the input's own are replaced (zoo.attention.Edges.with_self_loops).
         edge_dim: A, the width of edge features.
         drop_edge: share of edges left out in training (Rong et al. 2020).
         readout: "mean", "sum" or "max" over a graph's nodes; None: a row a node.
@@ -158,7 +158,7 @@ class GAT(GraphModel):
         if self.training and self.drop_edge:
             graph, edge_attr = thinned(graph, num_nodes, edge_attr, self.drop_edge), None
         edges = make_edges(graph, edge_attr, num_nodes=num_nodes, loops=self.self_loops)
-        pattern = self.pattern.on(edges)
+        pattern = self.pattern.bind(edges)
         if pattern.edges is None and edges.features is not None:
             raise ZooError(
                 f"The pattern {self.pattern} is not a list of edges, so their features go nowhere: edge_dim=0."

@@ -16,9 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from zoo.attention import (
     Attention,
-    ConcatHeads,
     Full,
     Learned2D,
+    OutputProjection,
     Pattern,
     Position,
     SkipPrefix,
@@ -153,7 +153,7 @@ class ViT(ImageModel):
             return build(
                 attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
                 position=SkipPrefix(place(), n_prefix) if start.acts_inside else None,
-                output=partial(ConcatHeads, bias=True, dropout=dropout), pattern=pattern,
+                output=partial(OutputProjection, bias=True, dropout=dropout), pattern=pattern,
             )  # fmt: skip
 
         self.blocks = nn.ModuleList(

@@ -80,7 +80,7 @@ def channels(conv: Any) -> tuple[int, int]:
 
 
 def fill_of(conv: Any) -> str | float | None:
-    """What our `with_loops` calls the layer's fill_value; None where it has no word for it."""
+    """What our `with_self_loops` calls the layer's fill_value; None where it has no word for it."""
     fill = conv.fill_value
     if isinstance(fill, Tensor):
         return fill.item() if fill.numel() == 1 else None

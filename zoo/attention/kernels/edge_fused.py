@@ -20,7 +20,7 @@ class EdgeFused:
         if call.q.device.type != "cuda":
             reasons += (f"it runs on CUDA, not on {call.q.device.type}",)
         if not ("additive" in score.forms or ("dot" in score.forms and edges.features is None)):
-            reasons += (f"{type(score).__name__} is here neither a sum nor a dot product (as_sum, as_dot)",)
+            reasons += (f"{type(score).__name__} is here neither a sum nor a dot product (as_additive, as_dot)",)
         if not score.is_softmax:
             reasons += (f"{type(score).__name__} does not normalise by softmax",)
         if call.pattern.by_content:
@@ -41,10 +41,10 @@ class EdgeFused:
     def run(self, call: AttentionCall) -> AttentionOutput:
         edges = call.pattern.edges
         assert edges is not None, "why_not refuses other patterns"
-        csr, seen, score, (B, H) = edges.sorted, call.seen_edges(), call.score, call.q.shape[:2]
+        csr, seen, score, (B, H) = edges.sorted, call.edge_mask(), call.score, call.q.shape[:2]
         k, v = visible(call, edges, seen)
         if "additive" in score.forms:
-            q, k, u, act, edge = score.as_sum(call.q, k, edges.features)
+            q, k, u, act, edge = score.as_additive(call.q, k, edges.features)
             how: dict[str, Any] = dict(
                 form="added", act=act, u=u.repeat(B, 1), edge=None if edge is None else each(edge, csr, call)
             )

@@ -2,7 +2,7 @@
 
     out_t = sum_{e into t} softmax_e(score(q_t, k_source(e), edge_e)) v_source(e)
 
-Velickovic et al. 2018, equations 2 to 4. A score that is a sum or a dot product (`as_sum`, `as_dot`) needs no row for each
+Velickovic et al. 2018, equations 2 to 4. A score that is a sum or a dot product (`as_additive`, `as_dot`) needs no row for each
 edge: its operations (edge_ops.py) never build [E, H, D]. Any other score with `pairs` gathers them.
 """
 
@@ -25,7 +25,7 @@ class EdgeList:
         if not call.pattern.chooses_edges:
             reasons += ("its pattern chooses keys in a matrix, not among a target's edges (no edit_segments)",)
         if not call.score.normalizes_edges:
-            reasons += (f"{type(call.score).__name__} says nothing of edges (no normalize_runs)",)
+            reasons += (f"{type(call.score).__name__} says nothing of edges (no normalize_segments)",)
         return reasons
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ class EdgeList:
     def run(self, call: AttentionCall) -> AttentionOutput:
         edges = call.pattern.edges
         assert edges is not None, "why_not refuses other patterns"
-        csr, seen = edges.sorted, call.seen_edges()
+        csr, seen = edges.sorted, call.edge_mask()
         k, v = visible(call, edges, seen)
         logits = self._logits(call, k, edges, csr)  # [G, E] in sorted order; G = B x H
         for term in (call.edge_bias(), None if seen is None else torch.where(seen, 0.0, -torch.inf)):
@@ -42,7 +42,7 @@ class EdgeList:
                 logits = logits + flat(term, call).index_select(1, csr.order).to(logits.dtype)
         for choice in call.pattern.choices:
             logits = choice.edit_segments(logits, csr.rowptr, csr.row)
-        weights = call.score.normalize_runs(logits, *runs(edges, csr))
+        weights = call.score.normalize_segments(logits, *runs(edges, csr))
         kept = torch.nn.functional.dropout(weights, call.dropout) if call.dropout else weights
         out = weighted_sum(kept, rows(v), csr)
         if call.edge_values is not None:  # on the same edges, each edge its own source
@@ -58,7 +58,7 @@ class EdgeList:
     def _logits(call: AttentionCall, k: Tensor, edges: Edges, csr: CSR) -> Tensor:
         score, B = call.score, call.q.shape[0]
         if "additive" in score.forms:
-            q, k, u, act, edge = score.as_sum(call.q, k, edges.features)
+            q, k, u, act, edge = score.as_additive(call.q, k, edges.features)
             e = None if edge is None else each(edge, csr, call)
             return added_logits(rows(q), rows(k), u.repeat(B, 1), e, csr, act)
         if "dot" in score.forms and edges.features is None:
@@ -89,7 +89,7 @@ def visible(call: AttentionCall, edges: Edges, seen: Tensor | None) -> tuple[Ten
 
     At a source without edges, v is read by no sum; k may be by the score's parameters (0 x NaN in their gradients).
     """
-    k, v = call.spread(call.k), call.spread(call.v)
+    k, v = call.repeat_kv(call.k), call.repeat_kv(call.v)
     if seen is None:
         read = edges.read_sources if any(True for _ in call.score.parameters()) else None
         return (k if read is None else torch.where(read[:, None], k, 0)), v

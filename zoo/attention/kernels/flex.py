@@ -46,7 +46,7 @@ class Flex:
         out = flex_attention()(
             q.contiguous(), k.contiguous(), v.contiguous(),
             score_mod=None if bias is None else score_mod,
-            block_mask=block_mask(call), scale=scale, enable_gqa=call.groups > 1,
+            block_mask=block_mask(call), scale=scale, enable_gqa=call.queries_per_kv > 1,
         )  # fmt: skip
         return AttentionOutput(out)
 
@@ -56,9 +56,9 @@ class Flex:
         keys = keys_only(call.pattern)
         if isinstance(keys, Full):
             return call.k, call.v
-        seen = keys.allowed(*call.places()).transpose(-2, -1)  # [b, h, K, 1]
-        if seen.shape[1] > 1 and call.groups > 1:
-            seen = seen.unflatten(1, (call.k.shape[1], call.groups)).any(2)
+        seen = keys.allowed(*call.index_grid()).transpose(-2, -1)  # [b, h, K, 1]
+        if seen.shape[1] > 1 and call.queries_per_kv > 1:
+            seen = seen.unflatten(1, (call.k.shape[1], call.queries_per_kv)).any(2)
         return torch.where(seen, call.k, 0), torch.where(seen, call.v, 0)
 
 

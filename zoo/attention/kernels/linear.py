@@ -45,14 +45,14 @@ class Linear:
         causal, keys = form
         k, v, seen = call.k, call.v, None
         if not isinstance(keys, Full):
-            seen = keys.allowed(*call.places()).transpose(-2, -1)  # [b, h, K, 1]
+            seen = keys.allowed(*call.index_grid()).transpose(-2, -1)  # [b, h, K, 1]
             if seen.shape[1] > 1:  # a pattern that tells heads apart: a key/value head for each
-                k, v = call.spread(k), call.spread(v)
+                k, v = call.repeat_kv(k), call.repeat_kv(v)
             k, v = torch.where(seen, k, 0), torch.where(seen, v, 0)
         f_q, f_k = call.score.as_features(call.q, k)
         if seen is not None:
             f_k = torch.where(seen, f_k, 0)
-        f_k, v = (x if x.shape[1] == f_q.shape[1] else call.spread(x) for x in (f_k, v))
+        f_k, v = (x if x.shape[1] == f_q.shape[1] else call.repeat_kv(x) for x in (f_k, v))
         wide = torch.promote_types(v.dtype, torch.float32)  # sums over thousands of keys leave float16's range
         with torch.autocast(v.device.type, enabled=False):
             summed = self._sum(f_q.to(wide), f_k.to(wide), v.to(wide), seen, causal)

@@ -31,7 +31,7 @@ class Reference:
     def run(self, call: AttentionCall) -> AttentionOutput:
         if call.pattern.edges is not None:
             return over_edges(call)
-        k, v = (call.spread(x) for x in call.visible(call.mask()))
+        k, v = (call.repeat_kv(x) for x in call.zero_hidden(call.mask()))
         logits = call.score.dense(call.q, k)
         if call.bias is not None:
             logits = logits + call.bias.to(logits.dtype)
@@ -47,13 +47,13 @@ def over_edges(call: AttentionCall) -> AttentionOutput:
     """One target after another, and of its edges one group after another. Weights and logits are [B, H, E]."""
     edges = call.pattern.edges
     assert edges is not None  # or it would be no call for this
-    (source, target), seen, bias = edges.edge_index, call.seen_edges(), call.edge_bias()
+    (source, target), seen, bias = edges.edge_index, call.edge_mask(), call.edge_bias()
     group = torch.zeros_like(target) if edges.group is None else edges.group
     B, H, T, _ = call.q.shape
     out = call.v.new_zeros(B, H, T, call.v.shape[-1])
     weights = call.q.new_zeros(B, H, len(target))
     logits = call.q.new_full((B, H, len(target)), -torch.inf)
-    k, v = call.spread(call.k), call.spread(call.v)
+    k, v = call.repeat_kv(call.k), call.repeat_kv(call.v)
     for t in range(T):
         at = (target == t).nonzero()[:, 0]
         row_k, row_v = k[:, :, source[at]], v[:, :, source[at]]

@@ -27,7 +27,7 @@ class SDPA:
     def run(self, call: AttentionCall) -> AttentionOutput:
         causal = aligned_causal(call)
         mask = None if causal else call.mask()
-        k, v = call.visible(mask)
+        k, v = call.zero_hidden(mask)
         q, k, scale = call.score.as_dot(call.q, k)
         bias, empty = mask, None
         if mask is not None:
@@ -37,7 +37,7 @@ class SDPA:
             if call.bias is not None:
                 bias = call.bias.to(q.dtype).masked_fill(~bias, -torch.inf).masked_fill(empty, 0)
         out = F.scaled_dot_product_attention(
-            q, k, v, bias, call.dropout, is_causal=causal, scale=scale, enable_gqa=call.groups > 1
+            q, k, v, bias, call.dropout, is_causal=causal, scale=scale, enable_gqa=call.queries_per_kv > 1
         )
         return AttentionOutput(out if empty is None else out.masked_fill(empty, 0))
 

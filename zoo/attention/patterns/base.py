@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from zoo.attention.former import adopt, former
 from zoo.declared import declared
 from zoo.errors import ZooError
 
@@ -87,13 +88,20 @@ class Pattern:
         return None
 
     @property
-    def besides_edges(self) -> Pattern:
+    def index_pattern(self) -> Pattern:
         """The pattern without its list of edges."""
         return self
 
-    def on(self, edges: Edges) -> Pattern:
+    def bind(self, edges: Edges) -> Pattern:
         """The pattern with a graph's edges in the place of `GraphEdges()`."""
         return self
+
+    on = former("bind")
+    besides_edges = former("index_pattern")
+
+    def __init_subclass__(cls, **how):
+        super().__init_subclass__(**how)
+        adopt(cls)
 
     def check(self, call: AttentionCall) -> None:
         """Raise ZooError if the pattern's own tensors do not fit the call's shapes."""
@@ -161,8 +169,8 @@ class _Pair(Pattern):
         self.left.check(call)
         self.right.check(call)
 
-    def on(self, edges):
-        left, right = self.left.on(edges), self.right.on(edges)
+    def bind(self, edges):
+        left, right = self.left.bind(edges), self.right.bind(edges)
         return left & right if isinstance(self, And) else left | right
 
 
@@ -196,8 +204,8 @@ class And(_Pair):
         return self.left.edges if self.right.edges is None else self.right.edges
 
     @property
-    def besides_edges(self):
-        return self if self.edges is None else self.left.besides_edges & self.right.besides_edges
+    def index_pattern(self):
+        return self if self.edges is None else self.left.index_pattern & self.right.index_pattern
 
     def edit(self, logits, call):
         logits = Pattern.edit(self, logits, call)

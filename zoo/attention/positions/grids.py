@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from zoo.attention.positions.base import Position
 from zoo.attention.positions.embeddings import sinusoid
-from zoo.attention.positions.rotary import turn
+from zoo.attention.positions.rotary import apply_rotary
 from zoo.declared import declared
 from zoo.errors import ZooError
 
@@ -81,4 +81,4 @@ class AxialRoPE(Position):
         wide = torch.promote_types(x.dtype, torch.float32)
         frequency = self.base ** -(torch.arange(0, self.head_dim, 4, device=x.device, dtype=wide) / self.head_dim)
         row, col = (pos // self.grid[1]).to(wide), (pos % self.grid[1]).to(wide)
-        return turn(x, torch.cat([row.unsqueeze(-1) * frequency, col.unsqueeze(-1) * frequency], -1))
+        return apply_rotary(x, torch.cat([row.unsqueeze(-1) * frequency, col.unsqueeze(-1) * frequency], -1))

@@ -24,10 +24,10 @@ class RoPE(Position):
 
     def rotate(self, x, pos):
         exponent = torch.arange(0, self.head_dim, 2, device=x.device, dtype=_wide(x)) / self.head_dim
-        return turn(x, pos.to(_wide(x)).unsqueeze(-1) * self.base**-exponent, self.halves)
+        return apply_rotary(x, pos.to(_wide(x)).unsqueeze(-1) * self.base**-exponent, self.halves)
 
 
-def turn(x: Tensor, angle: Tensor, halves: bool = False) -> Tensor:
+def apply_rotary(x: Tensor, angle: Tensor, halves: bool = False) -> Tensor:
     """Turn pairs of x [B, H, N, D] by angle [N, D/2] or [B, N, D/2]."""
     if angle.ndim == 3:
         angle = angle.unsqueeze(1)  # a place for each sample, the same for all heads

@@ -49,7 +49,7 @@ def draw(pattern: Pattern, sizes: Sizes) -> Figure:
     if pattern.by_content:
         words += f"; an example of its choice, with random queries and keys (seed={sizes.seed})"
     place, edges = points(sizes)
-    seen = pattern.on(edges)
+    seen = pattern.bind(edges)
     of_graph = seen != pattern  # somewhere in it GraphEdges() stands for them
     masks = allowed(seen, sizes)
     if of_graph:
