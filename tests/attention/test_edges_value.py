@@ -127,7 +127,7 @@ FEATURED = Edges(INDEX, 3, torch.ones(3, 2))
     (lambda: Edges(INDEX, 3).with_features(torch.ones(4)), "Edges needs features for each of its 3 edges"),
     (lambda: Edges(INDEX, (3, 3)).with_self_loops(), r"Self-loops need one set of nodes; .* 3 sources to 3 targets"),
     (lambda: Edges(INDEX, 3, group=torch.zeros(3).long()).with_self_loops(), "Grouped edges take no added loops"),
-    (lambda: Edges(INDEX, 3).with_self_loops("median"), r"Loops are filled by one of mean, sum, min, max or a number; got 'med"),
+    (lambda: Edges(INDEX, 3).with_self_loops("median"), r"Loops are filled by one of mean, sum, min, max or a number; got 'm"),
     (lambda: Edges(INDEX, 3).with_self_loops(False), r"a number; got False. For none, self_loops=null"),
     (lambda: Edges(INDEX, 3).with_self_loops().with_self_loops(), "These edges have had their loops added"),
     (lambda: Edges(INDEX, 3).with_self_loops().subset(torch.ones(6).bool()), "Choose edges before loops are added"),
