@@ -21,8 +21,8 @@ conf.search()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> None:
-    """One run; or, of a sweep (-m), one job, which gets a process of its own."""
+def main(cfg: DictConfig) -> float | None:
+    """One run; or, of a sweep (-m), one job, which gets a process of its own. Returns the monitored number, for searches."""
     if sweep.is_sweep():
         return sweep.run_job(cfg)
     with sentences(), start.this_run() as folder:
@@ -33,6 +33,7 @@ def main(cfg: DictConfig) -> None:
             from zoo.training.summary import finish
 
             finish(record, folder, HydraConfig.get().overrides.task, HydraConfig.get().runtime.choices)
+        return record.monitored
 
 
 if __name__ == "__main__":

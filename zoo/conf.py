@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def folder() -> Path:
-    """Where the configs lie: beside the package. Raises ZooError where there are none."""
-    conf = Path(zoo.__file__).resolve().parent.parent / "conf"
-    if not conf.is_dir():
-        raise ZooError(f"{conf} is missing: the configs lie in the project's checkout; there, run pip install -e .")
-    return conf
+    """Where the configs lie: within the package in a wheel, beside it in a checkout. Raises ZooError where there are none."""
+    package = Path(zoo.__file__).resolve().parent
+    places = (package / "configs", package.parent / "conf")
+    if found := next((place for place in places if (place / "train.yaml").is_file()), None):
+        return found
+    raise ZooError(f"{' and '.join(map(str, places))} are missing; install the project again: pip install -e .")
 
 
 def quoted(value: object) -> str:

@@ -108,6 +108,7 @@ def test_the_best_of_a_copied_run_is_the_file_that_lies_there(tmp_path, there, c
         (copy / "best.ckpt").unlink()
     best = fit(copy, 4, copy / "last.ckpt")
     assert best.best_model_path == str(copy / "best.ckpt")
+    assert best.logged["lr"] == float(best.best_model_score)  # what the chosen epoch logged
     assert (torch.load(copy / "best.ckpt", weights_only=True)["epoch"] == 0) == there
     assert ("looked for anew" in caplog.text) != there
     state = torch.load(copy / "last.ckpt", weights_only=True)["callbacks"]

@@ -56,7 +56,7 @@ class BestOfBoth(Checkpoint):
         self.highest, self.lowest = max(accuracy, self.highest), min(loss, self.lowest)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        return self._both
+        return self.chosen(trainer, self._both)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of the rule."""

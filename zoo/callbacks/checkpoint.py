@@ -41,6 +41,7 @@ class Checkpoint(ModelCheckpoint):
         self, dirpath: str, filename: str, monitor: str | None = None, mode: str = "min", every_seconds: float = 0.0
     ):
         self.every_seconds, self._written_at = every_seconds, -math.inf
+        self.logged: dict[str, float] = {}  # by the epoch that was chosen
         # After the epoch, not after its validation: a run resumed from here starts the next one, nothing half-done.
         options: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": True}
         super().__init__(dirpath, filename, monitor=monitor, mode=mode, **options)
@@ -52,7 +53,7 @@ class Checkpoint(ModelCheckpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: how good the best epoch was, and no folder of this machine."""
-        return self._at(Path("."), super().state_dict())
+        return self._at(Path("."), super().state_dict()) | {"logged": self.logged}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint stood. The best epoch is the file that lies in the folder of today, wherever the run was
@@ -68,6 +69,7 @@ class Checkpoint(ModelCheckpoint):
                 here["current_score"],
             ]
             right = all(score is None or (isinstance(score, Tensor) and score.numel() == 1) for score in scores)
+            right &= all(isinstance(value, float) for value in here.get("logged", {}).values())
         except (AttributeError, KeyError, TypeError):
             right = False
         if not right:
@@ -77,6 +79,7 @@ class Checkpoint(ModelCheckpoint):
                 log.warning(f"{file} is not there, so the best epoch is looked for anew from here on")
             return
         super().load_state_dict(here)
+        self.logged = here.get("logged", {})
 
     def _at(self, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
         """A state whose files lie in `folder`, under this checkpoint's own name: Lightning deletes what its state names."""
@@ -96,7 +99,13 @@ class Checkpoint(ModelCheckpoint):
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         better = super().check_monitor_top_k(trainer, current)
-        return bool(better or (current is not None and self.best_model_score == current))
+        return self.chosen(trainer, bool(better or (current is not None and self.best_model_score == current)))
+
+    def chosen(self, trainer: Trainer, yes: bool) -> bool:
+        """Whether this epoch is the best so far; if so, what it logged is remembered as `logged`."""
+        if yes:
+            self.logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        return yes
 
 
 def validated(trainer: Trainer) -> bool:

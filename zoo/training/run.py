@@ -20,7 +20,7 @@ from zoo.training.folders import begin
 from zoo.training.identity import config_hash
 from zoo.training.process import prepare_process
 from zoo.training.threads import computing, kept_threads, threads
-from zoo.training.trainer import best, check_trained, make_callbacks, make_each, make_trainer
+from zoo.training.trainer import best, check_trained, make_callbacks, make_each, make_trainer, monitored
 
 log = logging.getLogger("train")
 
@@ -29,14 +29,16 @@ log = logging.getLogger("train")
 class Record:
     """What a training leaves in memory.
 
-    config: plain, with what the data decided; fingerprint: its hash (zoo.training.identity); metrics: of the last epoch's
-    training and validation, and of the test; stopwatch: how long it took.
+    metrics: of the last epoch's training and validation, and of the test. monitored: `task.monitor` on validation data, of the
+    epoch that was chosen: what a search maximises (or minimises: `task.mode`).
+    config: plain, with what the data decided; fingerprint: its hash (zoo.training.identity). stopwatch: how long it took.
     """
 
     task: LightningModule
     data: Any
     trainer: Any  # Lightning's, which sets some of its attributes where no type checker sees them
-    metrics: dict[str, Any]
+    metrics: dict[str, float]
+    monitored: float | None
     config: dict[str, Any]
     fingerprint: str
     stopwatch: Stopwatch
@@ -66,9 +68,8 @@ def train(
     Raises: ZooError for whatever of the config is refused.
     """
     given: Any = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
-    if folder is not None:
-        folder = Path(folder).absolute()
-        given = OmegaConf.merge(given, {"paths": {"run": str(folder)}})  # a copy
+    folder = None if folder is None else Path(folder).absolute()
+    given = OmegaConf.merge(given, {"paths": {"run": str(folder or ".")}})  # a copy
     fingerprint, settings = config_hash(given), plain(given)
     packages.trust(settings.get("trust") or ())
     check_config(settings)
@@ -113,7 +114,9 @@ def train(
         if settings["test"]:
             trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
             metrics |= trainer.callback_metrics
-    return Record(task, data, trainer, metrics, settings, fingerprint, stopwatch)
+    metrics = {name: float(value) for name, value in metrics.items()}
+    number = monitored(trainer, task.monitor, metrics)
+    return Record(task, data, trainer, metrics, number, settings, fingerprint, stopwatch)
 
 
 def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]]:

@@ -38,7 +38,7 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     write_config(folder, record.config, record.fingerprint)
     save_model(folder, record.task.model, record.metrics, overrides)
     seed, model = record.config["seed"], record.task.model
-    content = write_summary(folder, record.metrics, model, record.stopwatch, seed, record.fingerprint)
+    content = write_summary(folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint)
     print_summary(folder, content, model, overrides, choices)
 
 
@@ -62,11 +62,18 @@ def without_paths(overrides: Sequence[str]) -> list[str]:
 
 
 def write_summary(
-    folder: Path, metrics: Mapping[str, Any], model: Any, stopwatch: Any, seed: int, fingerprint: str
+    folder: Path,
+    metrics: Mapping[str, Any],
+    monitored: float | None,
+    model: Any,
+    stopwatch: Any,
+    seed: int,
+    fingerprint: str,
 ) -> dict[str, Any]:
     """Write summary.json, the last file of a finished run, and return its content."""
     content = {
         "metrics": _plain(metrics),
+        "monitored": monitored,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "wall_time_s": round(stopwatch.fit_seconds, 3),
         "samples_per_second": round(stopwatch.samples_per_second, 1),

@@ -4,6 +4,7 @@ Lightning's other ranks repeat this process's command line. With `-m` in it they
 two ranks could train different jobs as one (docs/criteria.md, A2, A3); a job's own command line has no `-m`.
 """
 
+import json
 import logging
 import os
 import subprocess
@@ -30,8 +31,9 @@ def is_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def run_job(config: DictConfig) -> None:
-    """Run one job to its end. A failure is logged, not raised: the others still run, and the table at the end shows it.
+def run_job(config: DictConfig) -> float | None:
+    """Run one job to its end; returns the number that it monitored, None if it failed. A failure is logged, not raised: the
+    others still run, and the table at the end shows it.
 
     In the folder of an interrupted sweep (`hydra.sweep.dir=`) finished jobs are left alone, unfinished ones go on (A5).
     """
@@ -44,7 +46,7 @@ def run_job(config: DictConfig) -> None:
         raise ZooError(f"{folder} holds another job than number {hydra.job.num} here; choose another hydra.sweep.dir.")
     if summary(folder).exists():
         log.info(f"job {hydra.job.num} is finished already: {folder}")
-        return
+        return monitored(folder)
     overrides = [o for o in hydra.overrides.hydra if not o.startswith(SWEEP_ONLY)] + list(hydra.overrides.task)
     if (folder / "checkpoints" / "last.ckpt").is_file():
         overrides.append(f"ckpt_path={quoted(folder)}")
@@ -61,6 +63,13 @@ def run_job(config: DictConfig) -> None:
         ended(folder).touch()
     else:
         log.error(f"job {hydra.job.num} failed with exit code {code}; see {folder / 'train.log'}")
+    return monitored(folder)
+
+
+def monitored(folder: Path) -> float | None:
+    """The number in a finished job's summary.json."""
+    file = summary(folder)
+    return json.loads(file.read_text(encoding="utf-8")).get("monitored") if file.exists() else None
 
 
 def _hash_in(folder: Path) -> str | None:

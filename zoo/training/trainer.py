@@ -64,11 +64,24 @@ def check_trained(trainer: Trainer) -> None:
         )
 
 
+def chooser(trainer: Trainer) -> Checkpoint | None:
+    """The callback that chooses a checkpoint on validation data; None where nothing is chosen."""
+    return next((c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None), None)
+
+
 def best(trainer: Trainer) -> Path | None:
     """The checkpoint chosen on validation data; None (the last weights) where nothing was chosen."""
-    choosers = [c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None]
-    path = getattr(choosers[0], "best_model_path", None) if choosers else None
+    path = getattr(chooser(trainer), "best_model_path", None)
     return Path(path) if path else None
+
+
+def monitored(trainer: Trainer, name: str, metrics: Mapping[str, float]) -> float | None:
+    """The monitored metric on validation data: of the chosen epoch, of the last where nothing was chosen, on test data where
+    there are no others."""
+    of_best = getattr(chooser(trainer), "logged", {})
+    return next(
+        (found[key] for key in (f"val/{name}", f"test/{name}") for found in (of_best, metrics) if key in found), None
+    )
 
 
 def make_each(group: str, configs: Mapping[str, Any] | None) -> list[Any]:
