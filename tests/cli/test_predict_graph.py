@@ -166,7 +166,7 @@ def test_a_graph_for_images_and_an_image_for_graphs(refused, run, graph_run, arr
     assert "ViT takes no graph" in refused("predict", run, npz)
     for source in ("cat.png", tmp_path, "test:3"):
         assert "GAT takes a graph" in refused("predict", gat, source)
-    assert "--node 1 is of a graph" in refused("predict", run, "cat.png", "--node", "1")
+    assert "--node 1 is for a graph" in refused("predict", run, "cat.png", "--node", "1")
     metadata = {"target": "paper", "metapaths": [["paper", "by", "paper"]]}
     assert "HAN reads graphs with several types of node" in refused(
         "predict", graph_run({**HAN, "metadata": metadata}), npz
@@ -204,7 +204,7 @@ def test_other_bad_inputs(refused, graph_run, arrays, file, tmp_path):
     learned = graph_run(GAT, data={"features": "node2vec"})
     for words, said in {
         (run, npz, "--node", "30"): "its 30 nodes are numbered from 0",
-        (run, npz, "--node", "-1"): "--node -1 is none",
+        (run, npz, "--node", "-1"): "--node -1 is not one",
         (run, npz, "--top", "0"): "--top 0",
         (run, npz, "--out", "x.pdf"): "x.pdf is not a .png",
         (run, tmp_path / "nowhere.npz"): "nowhere.npz does not exist",
