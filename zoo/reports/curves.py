@@ -46,8 +46,7 @@ def draw(rows: Sequence[dict[str, Any]], png: str | Path, title: str = "") -> Pa
         axes.set_xlabel("layers")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=9)
-    seeds = max(row["seeds"] for row in rows)
-    figure.suptitle(
-        f"{title}: mean and standard deviation over {seeds} seed{'s' * (seeds > 1)}".lstrip(": "), fontsize=11
-    )
+    least, most = (limit(row["seeds"] for row in rows) for limit in (min, max))
+    seeds = f"{least} to {most} seeds" if least < most else f"{most} seed{'s' * (most > 1)}"
+    figure.suptitle(f"{title}: mean and standard deviation over {seeds}".lstrip(": "), fontsize=11)
     return save(figure, png)
