@@ -58,7 +58,9 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
     """Sizes that a config leaves open, as the checkpoint's run decided them: defaults may have changed since (a ViT's patch).
 
     Args:
-        model: its config. decided: keys that the data decides. checkpoint: in a run's folder, whose config.yaml is read.
+        model: its config.
+        decided: keys that the data decides.
+        checkpoint: in a run's folder, whose config.yaml is read.
 
     Returns: whole numbers alone: a file says nothing else about what is built.
     """
