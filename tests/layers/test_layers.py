@@ -102,3 +102,19 @@ def test_names_of_a_block_stay():
     for wrong in (dict(nrom=nn.LayerNorm), dict(order2=3), dict(forward=FeedForward(DIM, 8))):
         with pytest.raises(ZooError, match="is not a sublayer of a Block"):
             Block(DIM, Attention(DIM, 4), FeedForward(DIM, 32), **wrong)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_left_out_branches_are_those_of_timm(rate):
+    """Block draws as timm's DropPath does: the same branches of the same samples, the rest scaled up."""
+    from timm.layers import DropPath
+
+    from zoo.layers.block import _branch
+
+    x, ours, theirs = torch.randn(64, 3, 4), _branch(4, None, rate), DropPath(rate)
+    outputs = []
+    for each in (ours, theirs):
+        torch.manual_seed(1)
+        outputs.append(each.train()(x))
+    torch.testing.assert_close(*outputs)
+    assert torch.equal(ours.eval()(x), x)

@@ -54,7 +54,7 @@ class Block(nn.Module):
         norm: factory, called with dim for each sublayer.
         order: `pre_norm` or `post_norm`, or another function of (x, norm, sublayer, branch).
         layer_scale: start of a learned gain on each branch; None for none.
-        drop_path: probability of leaving a branch out for a sample, in training (Huang et al. 2016; timm's DropPath).
+        drop_path: probability of leaving a branch out for a sample, in training (Huang et al. 2016).
         sublayers: others, by names of your own, in order.
 
     The stream can be read at each step by hooks on named modules: the input of the first norm, the outputs of `norm1`,
@@ -104,9 +104,9 @@ def _branch(dim: int, layer_scale: float | None, drop_path: float) -> nn.Module 
     if layer_scale is not None:
         parts.append(LayerScale(dim, layer_scale))
     if drop_path:
-        from timm.layers import DropPath  # here, since importing timm takes seconds
+        from torchvision.ops import StochasticDepth  # timm's DropPath is the same, and importing timm takes seconds
 
-        parts.append(DropPath(drop_path))
+        parts.append(StochasticDepth(drop_path, "row"))
     return nn.Sequential(*parts) if parts else None
 
 
