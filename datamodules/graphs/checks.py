@@ -35,7 +35,7 @@ def _plain(graph: Any, found: GraphCollection, name: str) -> None:
     kind = graph.get("edge_type")
     if kind is not None and (kind.dtype != torch.int64 or kind.shape != (edges,) or (edges and kind.min() < 0)):
         raise ZooError(f"{name}edge_type is {_kind(kind)}; it must be int64 [E], E = {edges}, from 0 on.")
-    check_labels(graph.labels, 1 if found.graph_level else size, len(found.classes), found.multilabel, name)
+    check_labels(graph.labels, 1 if found.graph_level else size, len(found.classes), found.targets, name)
 
 
 def _typed(graph: Any, found: GraphCollection) -> None:
@@ -46,7 +46,7 @@ def _typed(graph: Any, found: GraphCollection) -> None:
     for edge in graph.edge_types:
         check_edges(graph[edge].edge_index, sizes[edge[0]], sizes[edge[2]], f"{'-'.join(edge)}: ")
     assert found.target
-    check_labels(graph.labels, sizes[found.target], len(found.classes), found.multilabel, f"{found.target}: ")
+    check_labels(graph.labels, sizes[found.target], len(found.classes), found.targets, f"{found.target}: ")
 
 
 def check_features(x: Tensor, name: str = "", ids: bool = False) -> int:
@@ -102,9 +102,16 @@ def check_edge_attr(edge_attr: Tensor | None, edges: int, name: str = "") -> Non
         raise ZooError(f"{name}edge_attr of edge {int(broken[0])} is not finite; replace what is missing.")
 
 
-def check_labels(labels: Tensor, rows: int, classes: int, multilabel: bool = False, name: str = "") -> None:
-    """labels must be [rows] int64 from 0 to classes - 1; or [rows, classes] of 0. and 1."""
-    if multilabel:
+def check_labels(labels: Tensor, rows: int, classes: int, targets: str = "class", name: str = "") -> None:
+    """labels must be [rows] int64 from 0 to classes - 1; or [rows, classes] of 0. and 1.; or [rows, k] of finite numbers."""
+    if targets == "numbers":
+        if not labels.dtype.is_floating_point or labels.dim() != 2 or len(labels) != rows:
+            raise ZooError(f"{name}labels are {_kind(labels)}; numbers to predict must be [{rows}, k] floating point.")
+        wrong = (~labels.isfinite()).any(1).nonzero()
+        if len(wrong):
+            raise ZooError(f"{name}the numbers of row {int(wrong[0])} are not finite; replace what is missing.")
+        return
+    if targets == "labels":
         good = labels.dtype.is_floating_point and labels.shape == (rows, classes)
         if not good or not ((labels == 0) | (labels == 1)).all():
             raise ZooError(f"{name}labels are {_kind(labels)}; several at once must be [{rows}, {classes}] of 0. or 1.")

@@ -12,9 +12,10 @@ class GraphCollection:
     """One large graph, or many.
 
     Args:
-        graphs: PyG's `Data` with x [N, F], edge_index [2, E], labels [N] (one for a graph that is classified as a
-            whole) or [N, C] float, optional edge_attr [E, A], edge_type [E], scored [N] bool; or a single `HeteroData`.
-        classes: names, in order of label.
+        graphs: PyG's `Data` with x [N, F], edge_index [2, E], labels, optional edge_attr [E, A], edge_type [E], scored [N]
+            bool; or a single `HeteroData`. labels are [N] (one for a graph that is classified as a whole), or float: [N, C]
+            of 0 and 1 where a row may have several classes, [N, k] of numbers where there are no classes.
+        classes: names, in order of label; () where labels are numbers.
         splits: which rows are for training, validation and test: nodes of the only graph; graphs where `multi_graph`.
         multi_graph: batches are made of whole graphs.
         graph_level: graphs are classified, not their nodes.
@@ -38,6 +39,11 @@ class GraphCollection:
         return self.graphs[0]
 
     @property
+    def targets(self) -> str:
+        """A row's target: one "class", several "labels", or "numbers"; see `zoo.spec.TARGETS`."""
+        return ("labels" if self.first.labels.dim() == 2 else "class") if self.classes else "numbers"
+
+    @property
     def multilabel(self) -> bool:
         """Whether a row may have several classes at once."""
-        return self.first.labels.dim() == 2
+        return self.targets == "labels"

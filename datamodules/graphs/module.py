@@ -148,8 +148,14 @@ class GraphData(DataModule):
     @property
     def spec(self) -> GraphSpec:
         source = self.loaded()
-        graph, targets = source.first, "labels" if source.multilabel else "class"
-        common: dict[str, Any] = {"classes": source.classes, "targets": targets, "graph_level": source.graph_level}
+        graph = source.first
+        common: dict[str, Any] = {
+            "classes": source.classes,
+            "targets": source.targets,
+            "graph_level": source.graph_level,
+        }
+        if source.targets == "numbers":
+            common["num_targets"] = graph.labels.shape[1]
         if source.target:
             metadata = {
                 "target": source.target,

@@ -16,9 +16,10 @@ NEEDED = ("x", "y", "edge_index")
 OPTIONAL = ("edge_attr", "train_mask", "val_mask", "test_mask")
 
 
-def npz(path: str | None, split: Sequence[float], seed: int) -> GraphCollection:
+def npz(path: str | None, split: Sequence[float], seed: int, numbers: bool = False) -> GraphCollection:
     """A graph of the user's: x [N, F], y [N] (or [N, C] of 0. and 1.), edge_index [2, E], optional edge_attr [E, A],
-    optional train_mask, val_mask, test_mask [N]; without these a seeded split, classes in proportion."""
+    optional train_mask, val_mask, test_mask [N]; without these a seeded split, classes in proportion. With `numbers` y is
+    what a regression learns, [N] or [N, k]."""
     from torch_geometric.data import Data
 
     if not path:
@@ -40,8 +41,12 @@ def npz(path: str | None, split: Sequence[float], seed: int) -> GraphCollection:
     size = check_features(graph.x)
     labels = graph.labels
     several = labels.dim() == 2 and labels.shape[1] > 1
-    classes = labels.shape[1] if several else int(labels.max()) + 1 if labels.numel() else 0
-    check_labels(labels, size, classes, several)
+    if numbers:
+        classes, graph.labels = 0, labels.float().reshape(len(labels), -1)
+        labels = graph.labels
+    else:
+        classes = labels.shape[1] if several else int(labels.max()) + 1 if labels.numel() else 0
+    check_labels(labels, size, classes, "numbers" if numbers else "labels" if several else "class")
     given = {stage: found[f"{stage}_mask"] for stage in STAGES if f"{stage}_mask" in found}
     if given and len(given) < len(STAGES):
         lacking = [f"{stage}_mask" for stage in STAGES if stage not in given]

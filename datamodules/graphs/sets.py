@@ -165,10 +165,12 @@ class OGBNArxiv(GraphData):
 @declared("run")
 @dataclass(kw_only=True, eq=False, repr=False)
 class NPZ(GraphData):
-    """A graph of one's own. path: an .npz file with x, y, edge_index; split: used where it has no masks."""
+    """A graph of one's own. path: an .npz file with x, y, edge_index; split: used where it has no masks; numbers: y is what a
+    regression learns, not classes."""
 
     path: str | None = None
     split: list[float] = field(default_factory=lambda: [0.6, 0.2, 0.2])
+    numbers: bool = False
 
     def load(self) -> GraphCollection:
-        return npz.npz(self.path, self.split, self.split_seed)
+        return npz.npz(self.path, self.split, self.split_seed, self.numbers)

@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImageData(DataModule):
-    """Batches (images float [B, C, H, W], labels long [B]); `load` gives an `ImageArrays`.
+    """Batches (images float [B, C, H, W], labels long [B]); `load` gives an `ImageArrays`. Of images with several classes
+    or with numbers, labels are float [B, C].
 
     Args:
         test_fraction: of the images, for the test, where the set does not say which.
@@ -76,7 +77,11 @@ class ImageData(DataModule):
     @property
     def spec(self) -> ImageSpec:
         made = Preprocess(**self.preprocess)
-        return ImageSpec(classes=self.classes, img_size=made.size, in_chans=made.in_chans, preprocess=made)
+        source = self.loaded()
+        targets: dict[str, Any] = {"classes": self.classes, "targets": source.targets}
+        if source.targets == "numbers":
+            targets["num_targets"] = source.labels.shape[1]
+        return ImageSpec(img_size=made.size, in_chans=made.in_chans, preprocess=made, **targets)
 
     @property
     def preprocess(self) -> Spec:
@@ -127,4 +132,5 @@ class ImageData(DataModule):
     def describe(self) -> str:
         spec = self.shape
         size = f"{spec['in_chans']}x{spec['size']}x{spec['size']}"
-        return f"{super().describe()} of {size}, {len(self.classes)} classes"
+        what = f"{len(self.classes)} classes" if self.classes else f"{self.loaded().labels.shape[1]} numbers each"
+        return f"{super().describe()} of {size}, {what}"

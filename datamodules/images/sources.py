@@ -32,11 +32,12 @@ class ImageArrays:
 
     Args:
         images: uint8 tensor [N, C, H, W], or a list of N files.
-        labels: [N] whole numbers from 0 on, as an array or a tensor.
-        classes: names, in order of label.
+        labels: [N] whole numbers from 0 on, as an array or a tensor; [N, C] of 0 and 1 where an image may have several of
+            the C classes; without classes, numbers [N] or [N, k] that are to be predicted.
+        classes: names, in order of label; () where labels are numbers.
         splits: rows by "train", "val", "test", as far as the set says which they are; none: all are to be split.
 
-    Raises: ZooError for a label that is not a class.
+    Raises: ZooError for a label that is not a class, or a number that is not finite.
     """
 
     images: torch.Tensor | list[Path]
@@ -45,15 +46,36 @@ class ImageArrays:
     splits: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        self.labels = torch.as_tensor(self.labels, dtype=torch.int64)
+        labels = torch.as_tensor(self.labels)
+        self.targets = ("labels" if labels.ndim == 2 else "class") if self.classes else "numbers"
+        self.labels = labels.long() if self.targets == "class" else labels.float().reshape(len(labels), -1)
         splits = self.splits or {"train": range(len(self.labels))}
         self.splits = {stage: torch.as_tensor(rows, dtype=torch.int64) for stage, rows in splits.items()}
+        if self.targets != "class":
+            self._check_numbers()
+            return
         outside = ((self.labels < 0) | (self.labels >= len(self.classes))).nonzero()
         if len(outside):
             row, count = int(outside[0]), len(self.classes)
             raise ZooError(
                 f"image {row} has label {int(self.labels[row])}, outside the {count} classes (0 to {count - 1}); "
                 "correct the labels or add the class."
+            )
+
+    def _check_numbers(self) -> None:
+        good = self.labels.isfinite()
+        if self.targets == "labels":
+            good = (self.labels == 0) | (self.labels == 1)
+            if self.labels.shape[1] != len(self.classes):
+                raise ZooError(
+                    f"labels are {list(self.labels.shape)} for {len(self.classes)} classes; give [N, classes]."
+                )
+        wrong = (~good).nonzero()
+        if len(wrong):
+            row, column = wrong[0].tolist()
+            kind = "0 or 1" if self.targets == "labels" else "a finite number"
+            raise ZooError(
+                f"image {row} has label {self.labels[row, column].item()} in column {column}, which is not {kind}."
             )
 
 

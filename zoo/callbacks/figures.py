@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from zoo.errors import ZooError
 from zoo.models import GraphModel, ImageModel, Model
@@ -67,12 +68,10 @@ class Figures(Callback):
 
         data = trainer.datamodule
         images, labels = data.test_images(self.images)
-        probabilities, maps = predict(task.model, images)
+        outputs, maps = predict(task.model, images)
         if maps is None:
             raise ZooError(f"{type(task.model).__name__} has no attention to patches.")
-        names = _classes(task.model, probabilities.shape[-1])
-        pairs = zip(labels.tolist(), probabilities.argmax(-1).tolist(), strict=True)
-        titles = [names[true] if true == said else f"{names[true]}\nnot {names[said]}" for true, said in pairs]
+        titles = _titles(task.model, labels, outputs)
         attention_maps(to_pixels(images, Preprocess(**data.preprocess)), maps, png, titles)
 
     def neighbourhood(self, trainer: Any, task: Any, png: Path) -> None:
@@ -80,7 +79,7 @@ class Figures(Callback):
 
         graph = trainer.datamodule.example()
         weights = next(iter(weights_of(task.model, graph).values()))
-        labels = _node_labels(graph)
+        labels = _node_labels(graph) if task.model.targets != "numbers" else None
         plot_neighbourhood(weights, interesting_node(weights, labels), png, labels, task.model.classes)
 
     def attention_entropy(self, trainer: Any, task: Any, png: Path) -> None:
@@ -96,6 +95,25 @@ def _node_labels(graph: Any) -> Tensor | None:
     if labels is None or (batch is not None and len(labels) != len(batch)):
         return None
     return labels if scored is None or labels.ndim > 1 else labels.where(scored, -1)
+
+
+def _titles(model: Model, targets: Tensor, outputs: Tensor) -> list[str]:
+    """What each image is, and what the model says where that is something else."""
+    names = _classes(model, outputs.shape[-1])
+
+    def word(row: list[float]) -> str:
+        if model.targets == "numbers":
+            return " ".join(f"{number:.3g}" for number in row)
+        return ", ".join(name for name, yes in zip(names, row, strict=True) if yes) or "none"
+
+    said = outputs
+    if model.targets == "class":
+        said = one_hot(outputs.argmax(-1), len(names))
+        targets = one_hot(targets, len(names))
+    elif model.targets == "labels":
+        said = outputs > 0
+    pairs = zip(map(word, targets.tolist()), map(word, said.tolist()), strict=True)
+    return [true if true == answer else f"{true}\nnot {answer}" for true, answer in pairs]
 
 
 def _classes(model: Model, n: int) -> list[str]:

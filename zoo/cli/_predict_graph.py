@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli._model import check_answer
-from zoo.cli.predict import likeliest
 from zoo.console import table
 from zoo.errors import ZooError, nearest
 
@@ -35,14 +34,13 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
     size = graph.num_nodes
     if node is not None and not 0 <= node < size:
         raise ZooError(f"--node {node} is not one of the graph's; its {size:,} nodes are numbered from 0.")
-    several = bool((config.get("task") or {}).get("multilabel"))
+    several = bool((config.get("task") or {}).get("multilabel"))  # runs of earlier versions say it there alone
+    targets = "labels" if several else model.targets
     with torch.no_grad():
-        logits = model.forward(*model.inputs(graph)).float()
-    check_answer(logits, model, run)
-    shares = logits.sigmoid() if several else logits.softmax(-1)
-    classes = model.classes or tuple(map(str, range(shares.shape[1])))
-    pooled = model.pools
-    said = None if pooled or several else shares.argmax(-1)
+        outputs = model.forward(*model.inputs(graph)).float()
+    check_answer(outputs, model, run)
+    pooled, said = model.pools, outputs.argmax(-1) if targets == "class" and not model.pools else None
+    classes = model.classes or tuple(map(str, range(outputs.shape[1])))
     drawn: Path | str
     try:  # before anything is printed
         node, drawn = draw(model, graph, node, said, classes, png)
@@ -51,10 +49,11 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
             raise
         drawn = f"Nothing is drawn: {error}"
     if pooled:
-        table(likeliest(shares[0], classes, top or 5), f"{file}   a graph of {size:,} nodes")
+        table(told(outputs, model, top or 5, targets)[0], f"{file}   a graph of {size:,} nodes")
     else:
-        _nodes(shares, classes, node, top or TOP, file)
-        _counts(shares > 0.5 if said is None else F.one_hot(said, len(classes)), classes)
+        _nodes(told(outputs, model, top or TOP, targets), node, file)
+        if targets != "numbers":
+            _counts(outputs > 0 if said is None else F.one_hot(said, len(classes)), classes)
     print(drawn)
 
 
@@ -144,13 +143,13 @@ def _whole(array: Tensor, name: str) -> Tensor:
     return array if array.is_floating_point() or name == "edge_attr" else array.long()
 
 
-def _nodes(shares: Tensor, classes: Sequence[str], node: int | None, top: int, file: Path) -> None:
-    size = len(shares)
+def _nodes(answers: Sequence[Sequence[tuple[str, str]]], node: int | None, file: Path) -> None:
+    size = len(answers)
     shown = list(range(min(size, ROWS)))
     if node is not None and node not in shown:  # the one that is drawn
         shown[-1] = node
     some = f"{size:,} nodes" if size == len(shown) else f"{len(shown)} of {size:,} nodes"
-    rows = [(f"node {i}", *(f"{said}  {share}" for said, share in likeliest(shares[i], classes, top))) for i in shown]
+    rows = [(f"node {i}", *(f"{name}  {figure}" for name, figure in answers[i])) for i in shown]
     table(rows, f"{file}   {some}")
 
 

@@ -19,6 +19,7 @@ class Model(nn.Module):
         config: plain, with a `_target_`, to build it from again (set by `zoo.build`).
         preprocess: how its images were prepared; None where nobody has told, or it reads none.
         classes: names of its outputs, in order; None where nobody has told, or they are no classes.
+        targets: what its outputs are for: "class", "labels" or "numbers" (zoo.spec.TARGETS).
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
@@ -27,6 +28,7 @@ class Model(nn.Module):
     config: dict[str, Any] | None = None
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] | None = None
+    targets: str = "class"
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> dict[str, Any]:

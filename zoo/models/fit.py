@@ -72,8 +72,8 @@ def encodings(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def label(model: Model, spec: Spec) -> None:
-    """Let the model know how its inputs were prepared and what its outputs are called; both are saved with it."""
-    model.preprocess, model.classes = spec.preprocess, spec.classes or None
+    """Let the model know how its inputs were prepared, what its outputs are and what they are called; all is saved with it."""
+    model.preprocess, model.classes, model.targets = spec.preprocess, spec.classes or None, spec.targets
 
 
 def _part(node: Mapping[str, Any], *kinds: type) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.errors import ZooError, nearest
 from zoo.preprocess import Preprocess
+from zoo.spec import TARGETS
 
 LARGEST = 4096  # pixels of a side: what a wrong number there costs is their square
 MODES = ("nearest", "bilinear", "bicubic")
@@ -59,6 +60,15 @@ def classes(content: Any, where: str) -> tuple[str, ...] | None:
     if wrong := next((name for name in content if any(unicodedata.category(c) == "Cc" for c in name)), None):
         raise ZooError(f"{where}: the class {wrong[:80]!r} holds what moves a terminal's cursor.")
     return tuple(content) or None
+
+
+def targets(content: Any, where: str) -> str:
+    """What outputs are for; of folders that do not say, classes. Raises: ZooError for what is not in `zoo.spec.TARGETS`."""
+    if content is None:
+        return "class"
+    if not isinstance(content, str) or content not in TARGETS:
+        raise ZooError(f"{where}: targets={_short(content)} is unknown; there are {', '.join(TARGETS)}.")
+    return content
 
 
 def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] | None, where: str) -> None:

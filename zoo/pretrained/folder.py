@@ -1,6 +1,7 @@
 """A model as a folder: model.safetensors, config.json, README.md. Nothing in it is pickle or code.
 
-config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null}.
+config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
+"class" | "labels" | "numbers"}.
 `format` grows when a reader of today could not understand the file; folders of every older format keep loading.
 """
 
@@ -17,6 +18,7 @@ from zoo.checked.texts import check_config, read_json
 from zoo.declared import strangers
 from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
+from zoo.models import Model
 from zoo.pretrained import card, facts, weights
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
         "model": config,
         "preprocess": asdict(preprocess) if preprocess else None,
         "classes": list(map(printable, classes)) if classes else None,
+        "targets": model.targets if isinstance(model, Model) else "class",
     }
     try:
         text = json.dumps(content, indent=2)
@@ -90,7 +93,8 @@ def find(folder: str | Path) -> Path:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None).
+    """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None),
+    targets.
 
     Raises: ZooError for a file that is broken, of another tool, or of a later version.
     """
@@ -111,4 +115,5 @@ def describe(folder: Path) -> dict[str, Any]:
         "model": content["model"],
         "preprocess": facts.preprocess(content.get("preprocess"), str(path)),
         "classes": facts.classes(content.get("classes"), str(path)),
+        "targets": facts.targets(content.get("targets"), str(path)),
     }

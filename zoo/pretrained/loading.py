@@ -41,5 +41,5 @@ def load(source: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         model.to(floats.pop())
     weights.fill(model, found.state, found.weights)
     facts.check_agree(model, found.preprocess, found.classes, found.described)
-    model.preprocess, model.classes = found.preprocess, found.classes
+    model.preprocess, model.classes, model.targets = found.preprocess, found.classes, found.targets
     return model.eval()

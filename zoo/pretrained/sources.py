@@ -13,8 +13,18 @@ TIMM = "timm://"
 
 @dataclass(frozen=True)
 class Source:
-    """Tensors under our names, mapped from their file; the config they belong to, as the file has it; how images were
-    prepared; class names. weights, described: what errors call the file of the tensors and that of the config."""
+    """What a source holds.
+
+    Args:
+        state: tensors under our names, mapped from their file.
+        weights: what errors call that file.
+        config: the one they belong to, as the file has it; None where none is known.
+        preprocess: how images were prepared.
+        classes: names of the outputs.
+        described: what errors call the file of the config.
+        targets: what outputs are for.
+        ours: whether the config was made here, by a conversion.
+    """
 
     state: weights.State
     weights: str
@@ -22,7 +32,8 @@ class Source:
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] | None = None
     described: str = ""
-    ours: bool = False  # the config was made here, by a conversion
+    targets: str = "class"
+    ours: bool = False
 
 
 def open_source(source: str) -> Source:
@@ -74,7 +85,13 @@ def _from_timm(name: str, file: Path | None) -> Source:
 def _from_folder(where: Path, file: Path | None = None) -> Source:
     content, file = folder.describe(where), file or where / folder.WEIGHTS
     state = weights.read(file)
-    known = content["model"], content["preprocess"], content["classes"], repr(str(where / folder.CONFIG))
+    known = (
+        content["model"],
+        content["preprocess"],
+        content["classes"],
+        repr(str(where / folder.CONFIG)),
+        content["targets"],
+    )
     return Source(weights.clean(state), str(file), *known)
 
 
@@ -102,7 +119,8 @@ def _from_checkpoint(path: Path) -> Source:
     beside = path.absolute().parent.parent / "model"
     known = folder.describe(beside) if (beside / folder.CONFIG).is_file() else {}
     called = f"the model of {str(path)!r}"
-    return Source(state, str(path), given.get("model"), known.get("preprocess"), known.get("classes"), called)
+    told = known.get("preprocess"), known.get("classes"), called, known.get("targets", "class")
+    return Source(state, str(path), given.get("model"), *told)
 
 
 def _timm_name(source: str) -> tuple[str, Path | None]:
