@@ -9,26 +9,103 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*ROOT.glob("zoo/**/*.py"), *ROOT.glob("datamodules/**/*.py"), ROOT / "train.py"])
 
-#: what each package of zoo may import from the project
-ARROWS = {
-    "attention": {"attention", "declared", "errors"},
-    "layers": {"attention", "layers", "declared", "errors"},
-    "models": {"attention", "layers", "models", "declared", "errors", "config", "preprocess", "spec"},
-    # checked and the four after it: load_from_checkpoint
-    "tasks": {
-        "attention", "layers", "models", "tasks", "checked", "construct", "declared", "packages", "config", "errors", "spec",
-    },
-}  # fmt: skip
+#: The floors of the project, lowest first: a room imports its own files and those of lower floors, also inside functions.
+FLOORS = (
+    {"zoo", "zoo.errors"},
+    {"zoo.packages"},
+    {"zoo.declared", "zoo.files", "zoo.console", "zoo.construct", "zoo.graphs", "zoo.preprocess", "zoo.waiting"},
+    {"zoo.config", "zoo.spec"},
+    {"zoo.checked"},
+    {"zoo.attention"},
+    {"zoo.layers", "datamodules"},
+    {"zoo.models"},
+    {"zoo.conf", "zoo.tasks", "zoo.inspect", "zoo.pretrained"},
+    {"zoo.api", "zoo.callbacks"},
+    {"zoo.training"},
+    {"zoo.reports"},
+    {"zoo.cli"},
+    {"zoo.__main__", "train"},
+)
+#: What a room may import besides, or not, with the reason.
+NEVER = {"zoo.attention": {"zoo.files", "zoo.construct", "zoo.config", "zoo.preprocess", "zoo.spec", "zoo.checked"}}
+#: Files that import each other, each with what keeps it; a circle that is gone must leave this list.
+CIRCLES: dict[frozenset[str], str] = {}
 
 
-def imports(path: Path) -> set[str]:
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def room(module: str) -> str:
+    """zoo.models of zoo.models.graph.gat; datamodules of all that is in there."""
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] == "zoo" else 1])
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of the project that a file imports, at its top or inside a function; not for type checkers alone."""
+    tree = ast.parse(path.read_text())
+    unseen = {
+        below
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for each in node.body
+        for below in ast.walk(each)
+    }
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in (node for node in ast.walk(tree) if node not in unseen):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {whole if whole in MODULES else node.module for whole in names.values()}
+    return (found & MODULES.keys()) - {module_of(path)}
+
+
+IMPORTS = {module: imported(path) for module, path in MODULES.items()}
+
+
+def circles(arrows: dict[str, set[str]]) -> set[frozenset[str]]:
+    """The largest sets of nodes in which each reaches each: of the reach of all nodes, the shared part."""
+    reach = {}
+    for start in arrows:
+        seen, todo = set(), [start]
+        while todo:
+            new = arrows[todo.pop()] - seen
+            seen |= new
+            todo += new
+        reach[start] = seen
+    return {frozenset({a} | {b for b in reach[a] if a in reach[b]}) for a in arrows if a in reach[a]}
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == {frozenset("abc")}
+
+
+def test_no_circle_of_files():
+    """Imports inside functions count too: they hide a circle, and do not break it."""
+    assert circles(IMPORTS) == set(CIRCLES)
+
+
+def test_every_room_has_a_floor():
+    assert {room(module) for module in MODULES} == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_upwards(module):
+    """attention <- layers <- models <- tasks <- train.py, and what lies between: nothing points the other way."""
+    floor = next(i for i, rooms in enumerate(FLOORS) if room(module) in rooms)
+    below = set().union(*FLOORS[:floor], {room(module)}) - NEVER.get(room(module), set())
+    assert {room(name) for name in IMPORTS[module]} <= below
+
+
+def test_data_modules_know_no_model():
+    known = {room(name) for module in MODULES if room(module) == "datamodules" for name in IMPORTS[module]}
+    assert not known & {"zoo.layers", "zoo.models", "zoo.tasks"}
 
 
 def test_attention_is_computed_in_one_place():
@@ -38,81 +115,22 @@ def test_attention_is_computed_in_one_place():
     assert not [p for p in outside if forbidden.search(p.read_text())]
 
 
-@pytest.mark.parametrize("package", ARROWS)
-def test_arrows_point_one_way(package):
-    for path in (ROOT / "zoo" / package).rglob("*.py"):
-        parts = {name.split(".")[1] for name in imports(path) if name.startswith("zoo.")}
-        assert parts <= ARROWS[package] | {"ZooError", "build"}, path
-        assert not any(name.startswith("datamodules") for name in imports(path)), path
-
-
-def test_data_modules_know_no_model():
-    for path in (ROOT / "datamodules").rglob("*.py"):
-        known = {name.split(".")[1] for name in imports(path) if name.startswith("zoo.")}
-        assert known <= {"attention", "declared", "errors", "files", "graphs", "preprocess", "spec"}, path
-
-
 def test_only_the_top_floor_knows_data_modules():
     """Commands and reports may; whatever else needs of them a graph's or an image's preparation finds it in zoo."""
-    knowing = {p.parts[1] for p in (q.relative_to(ROOT) for q in SOURCES if q.parts[-1] != "train.py") if p.parts[0] == "zoo"
-               and any(name.startswith("datamodules") for name in imports(ROOT / p))}  # fmt: skip
-    assert knowing <= {"cli", "reports"}
+    knowing = {room(name) for name, names in IMPORTS.items() if any(each.startswith("datamodules") for each in names)}
+    assert knowing <= {"zoo.cli", "zoo.reports", "datamodules"}
 
 
 #: what each room of datamodules may import of the others; all of them what lies beside base.py
 ROOMS = {"": set(), "images": {"images"}, "graphs": {"graphs"}}
-OF_OLD = {"datamodules/augment.py"}  # a name that old configs have
+OF_OLD = {"datamodules.augment"}  # a name that old configs have
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "datamodules").rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix()
-)
-def test_rooms_of_data_know_no_other(path):
-    room = path.relative_to(ROOT / "datamodules").parent.as_posix().strip(".")
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("datamodules.")}
-    assert names & set(ROOMS) <= ROOMS[room] or path.relative_to(ROOT).as_posix() in OF_OLD
-
-
-def test_no_circle_of_files_in_datamodules():
-    """Imports inside functions count too."""
-    assert not circle(ROOT / "datamodules")
-
-
-def circle(package: Path) -> list[str]:
-    """Names of modules of which each imports the next, the last one the first; empty where there is no circle."""
-    files = {}
-    for path in package.rglob("*.py"):
-        name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        files[name] = path
-
-    def module_of(name: str) -> str | None:
-        return name if name in files else module_of(name.rpartition(".")[0]) if "." in name else None
-
-    after = {name: {module_of(found) for found in imports(path)} - {None, name} for name, path in files.items()}
-    done: set[str] = set()
-
-    def walk(name: str, way: list[str]) -> list[str]:
-        if name in way:
-            return way[way.index(name) :]
-        if name not in done:
-            for other in sorted(after[name]):
-                if found := walk(other, [*way, name]):
-                    return found
-            done.add(name)
-        return []
-
-    return next((found for name in sorted(after) if (found := walk(name, []))), [])
-
-
-def test_a_circle_is_found(tmp_path):
-    package = tmp_path / "p"
-    package.mkdir()
-    (package / "a.py").write_text("from p.b import x")
-    (package / "b.py").write_text("def f():\n    from p import c")
-    (package / "c.py").write_text("")
-    assert not circle(package)
-    (package / "c.py").write_text("import p.a")
-    assert circle(package) == ["p.a", "p.b", "p.c"]
+def test_rooms_of_data_know_no_other():
+    for module in (name for name in MODULES if name.startswith("datamodules") and name not in OF_OLD):
+        inside = MODULES[module].relative_to(ROOT / "datamodules").parent.as_posix().strip(".")
+        names = {name.split(".")[1] for name in IMPORTS[module] if name.startswith("datamodules.")}
+        assert names & set(ROOMS) <= ROOMS[inside], module
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -21,7 +21,7 @@ from zoo.inspect import (
     uniform_entropy,
     weights_of,
 )
-from zoo.models.gat import GAT
+from zoo.models.graph.gat import GAT
 
 PNG = b"\x89PNG"
 

@@ -64,7 +64,7 @@ def test_one_layer_has_no_rollout_beside_itself():
 
 
 def test_a_model_without_attention_has_no_map():
-    from zoo.models.cnn import CNN
+    from zoo.models.vision.cnn import CNN
 
     answer = predict(CNN(1, 3, widths=(4,)), torch.randn(2, 1, 8, 8))
     assert answer.maps is None and answer.probabilities.shape == (2, 3)

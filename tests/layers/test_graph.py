@@ -35,9 +35,9 @@ from zoo.layers import (
     readout_of,
 )
 from zoo.layers.graph import make_edges
-from zoo.models.gat import GAT
-from zoo.models.han import HAN
-from zoo.models.rgat import RGAT
+from zoo.models.graph.gat import GAT
+from zoo.models.graph.han import HAN
+from zoo.models.graph.rgat import RGAT
 
 N, E, F = 6, 20, 8
 LAYER = partial(Attention, F, 2, score=GATScore, projection=SharedQKV, output=JoinHeads)

@@ -32,9 +32,9 @@ from zoo.attention import (
 )
 from zoo.errors import ZooError
 from zoo.layers import Embeddings, GatedSkip, GraphAttention, InitialResidual, LinearSkip, Residual
-from zoo.models.gat import GAT
-from zoo.models.han import HAN
-from zoo.models.rgat import RGAT
+from zoo.models.graph.gat import GAT
+from zoo.models.graph.han import HAN
+from zoo.models.graph.rgat import RGAT
 
 N, E, F, C = 7, 20, 5, 3
 CONF = Path(zoo.__file__).parents[1] / "conf" / "score"

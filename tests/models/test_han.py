@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.models.han import HAN
+from zoo.models.graph.han import HAN
 
 F, C, N = 5, 3, 12
 TYPES = {"target": "a", "metapaths": [("a", "one", "a"), ("a", "two", "a")]}

@@ -23,8 +23,8 @@ from zoo.attention import (
     record_attention,
 )  # fmt: skip
 from zoo.errors import ZooError
-from zoo.models.gat import GAT
-from zoo.models.vit import ViT
+from zoo.models.graph.gat import GAT
+from zoo.models.vision.vit import ViT
 
 SMALL = dict(img_size=16, patch_size=4, in_chans=1, num_classes=3, dim=16, depth=2, num_heads=2)
 

@@ -24,7 +24,7 @@ from zoo.attention import (
 from zoo.config import plain
 from zoo.errors import ZooError
 from zoo.models.fit import fit
-from zoo.models.vit import ViT, fitting_patch
+from zoo.models.vision.vit import ViT, fitting_patch
 from zoo.spec import ImageSpec
 
 SMALL = dict(img_size=8, patch_size=2, in_chans=1, num_classes=10, dim=32, depth=2, num_heads=4)

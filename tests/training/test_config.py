@@ -32,9 +32,9 @@ def test_each_logger_keeps_the_csv(logger):
 @pytest.mark.parametrize(
     "override, expected",
     [
-        ("+model.dpth=3", "model.dpth=3 is not a setting of zoo.models.vit.ViT; did you mean 'depth'?"),
+        ("+model.dpth=3", "model.dpth=3 is not a setting of zoo.models.vision.vit.ViT; did you mean 'depth'?"),
         ("seed=4294967296", "seed=4294967296 is not a whole number from 0 to 4294967295; give one, such as seed=0."),
-        ("+model.dpeth=3", "model.dpeth=3 is not a setting of zoo.models.vit.ViT; did you mean 'depth'?"),
+        ("+model.dpeth=3", "model.dpeth=3 is not a setting of zoo.models.vision.vit.ViT; did you mean 'depth'?"),
         ("+trainer.limit_train_batchs=.1", "did you mean 'limit_train_batches'?"),
         ("+model.attention.dropuot=.1", "did you mean 'dropout'?"),
         ("+sede=3", "sede is not a key of this config; did you mean 'seed'?"),

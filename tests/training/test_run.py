@@ -68,7 +68,7 @@ def test_a7_checkpoints_hold_plain_values_only(finished):
     folder, _ = finished
     for name in ("best", "last"):
         checkpoint = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        assert checkpoint["hyper_parameters"]["model"]["_target_"] == "zoo.models.vit.ViT"
+        assert checkpoint["hyper_parameters"]["model"]["_target_"] == "zoo.models.vision.vit.ViT"
         assert not any("_orig_mod" in key for key in checkpoint["state_dict"])
 
 

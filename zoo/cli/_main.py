@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from inspect import cleandoc
+from pathlib import Path
 from typing import NoReturn
 
-import zoo.cli
+from zoo import __version__
 from zoo.errors import ZooError, nearest, printable
 from zoo.training.quiet import quiet
 from zoo.waiting import wait_passively
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def verbs() -> tuple[str, ...]:
     """The names of the verbs: the files that are there."""
-    return tuple(sorted(found.name for found in pkgutil.iter_modules(zoo.cli.__path__) if found.name[0] != "_"))
+    return tuple(
+        sorted(found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)]) if found.name[0] != "_")
+    )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,7 +55,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m zoo", description="Look at, draw and use what is in the zoo; train.py trains it.")
-    parser.add_argument("--version", action="version", version=f"attention-zoo {zoo.__version__}")
+    parser.add_argument("--version", action="version", version=f"attention-zoo {__version__}")
     choices = parser.add_subparsers(metavar="VERB", required=True)
     for name in verbs():
         verb = import_module(f"zoo.cli.{name}")

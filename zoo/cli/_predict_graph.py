@@ -29,6 +29,8 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
     import torch
     from torch.nn import functional as F
 
+    from zoo.inspect.predictions import told
+
     config = trained(run)
     graph = read(model, file, config.get("data") or {})
     size = graph.num_nodes

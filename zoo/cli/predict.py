@@ -75,17 +75,16 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust
     import torch
 
     from zoo.cli._model import check_answer
-    from zoo.inspect.predictions import predict
+    from zoo.inspect.predictions import predict, told
 
     patches = math.prod(getattr(model, "grid", None) or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, run, source, trust), strict=True)
     answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
-    probabilities = torch.cat([answer.probabilities for answer in answers])
-    check_answer(probabilities, model, run)
-    classes = model.classes or tuple(map(str, range(probabilities.shape[1])))
-    best = [likeliest(row, classes, top) for row in probabilities]
+    outputs = torch.cat([answer.outputs for answer in answers])
+    check_answer(outputs, model, run)
+    best = told(outputs, model, top)
     if len(names) == 1:
         table(best[0], names[0])
     else:
@@ -208,12 +207,6 @@ def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
         data.use_preprocess(asdict(prepared) if prepared else {})
         data.setup()
     return data
-
-
-def likeliest(row: "Tensor", classes: Sequence[str], top: int) -> list[tuple[str, str]]:
-    """The `top` classes of a row of probabilities, and these in per cent."""
-    shares, places = row.topk(min(top, len(classes)))
-    return [(classes[i], f"{100 * share:.1f} %") for share, i in zip(shares.tolist(), places.tolist(), strict=True)]
 
 
 def _shortened(name: str, most: int = 18) -> str:

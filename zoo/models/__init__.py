@@ -1,4 +1,4 @@
-"""Models: one file a family; `registry.py` names them."""
+"""Models: a room a modality, a file a family; base.py is what all say of themselves, fit.py fits them to data."""
 
 from typing import Any
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import nn
 
+from zoo.config import instantiate
+
 
 def build_model(config: dict[str, Any]) -> nn.Module:
     """Build a model from a plain config with a `_target_`; the model keeps it as `model.config`, to be built again."""
-    from zoo.config import instantiate
-
     return with_config(instantiate(config), config)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.models import GAT as TheirGAT
 from torch_geometric.nn.norm import BatchNorm
 
-from zoo.models.gat import GAT
+from zoo.models.graph.gat import GAT
 from zoo.pretrained.convert import convert
 from zoo.pretrained.from_pyg import attention_of, loops_of, shown, skip_of, tensors_of
 from zoo.pretrained.pyg_options import refuse, unknown, unsupported
@@ -27,7 +27,7 @@ NORMS = ("eps", "momentum", "affine", "track_running_stats")
 
 @convert.register
 def from_gat(model: TheirGAT) -> GAT:
-    """models.GAT -> zoo.models.gat.GAT, see `zoo.convert`. Dropout stays where PyG has it, after hidden layers.
+    """models.GAT -> zoo.models.graph.gat.GAT, see `zoo.convert`. Dropout stays where PyG has it, after hidden layers.
 
     It is called as `model(x, edge_index, edge_attr=...)`. Raises: ZooError naming the options that ours does not have.
     """
@@ -44,7 +44,7 @@ def config_of(model: Any) -> dict[str, Any]:
     skip, norm = skip_of(first), model.norms[0]
     act = nn.Identity() if model.act is None else model.act
     return {
-        "_target_": "zoo.models.gat.GAT",
+        "_target_": "zoo.models.graph.gat.GAT",
         "in_dim": model.in_channels,
         "num_classes": model.out_channels,
         "head_dim": first.out_channels,

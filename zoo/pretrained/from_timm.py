@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.models.vit import ViT
+from zoo.models.vision.vit import ViT
 from zoo.pretrained import weights
 from zoo.pretrained.convert import convert
 from zoo.pretrained.rebuild import rebuild
@@ -55,7 +55,7 @@ def config_of(model: VisionTransformer) -> dict[str, Any]:
     hidden, (height, width) = block.pop("hidden"), patches.img_size
     ratio = hidden / model.embed_dim
     return {
-        "_target_": "zoo.models.vit.ViT",
+        "_target_": "zoo.models.vision.vit.ViT",
         "img_size": height if height == width else [height, width],
         "patch_size": patches.patch_size[0],
         "in_chans": patches.proj.in_channels,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -155,7 +155,7 @@ class Task(LightningModule):
             found = self.metrics(each)
             others = {name: metric for name, metric in found.items() if isinstance(metric, Metric)}
             self._rows[each] = {name: metric for name, metric in found.items() if not isinstance(metric, Metric)}
-            self._others[f"{each}_metrics"] = MetricCollection(others if each != "train" else {})
+            self._others[f"{each}_metrics"] = MetricCollection({**others} if each != "train" else {})
             if each == "val" and self.monitor not in (known := ["loss", *found]):
                 raise ZooError(f"task.monitor={self.monitor} is not measured; {nearest(self.monitor, known)}")
 
@@ -168,8 +168,8 @@ class Task(LightningModule):
 
     def on_fit_start(self) -> None:
         if next(self.model.parameters()).dtype == torch.float64:
-            for metrics in self._others.values():
-                metrics.set_dtype(torch.float64)
+            for stage in STAGES:
+                self._whole(stage).set_dtype(torch.float64)
 
     def on_train_start(self) -> None:
         self.train()  # a probe's backbone to eval mode
@@ -208,6 +208,10 @@ class Task(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log("test")
 
+    def _whole(self, stage: str) -> MetricCollection:
+        """Metrics that are not means over rows; none in training."""
+        return cast(MetricCollection, self._others[f"{stage}_metrics"])
+
     def _measure(self, batch: Any, stage: str) -> Step:
         """The step, added to the epoch's totals."""
         self.setup(stage)
@@ -221,8 +225,8 @@ class Task(LightningModule):
                 total = values.sum(dtype=wide(values.device))
                 # Several values a row (one for each of several targets) are averaged.
                 totals.add(name, total, step.count, step.count / max(values.numel(), 1))
-            if self._others[f"{stage}_metrics"]:
-                self._others[f"{stage}_metrics"].update(step.outputs.detach(), step.targets)
+            if others := self._whole(stage):
+                others.update(step.outputs.detach(), step.targets)
         return step
 
     def _log(self, stage: str) -> None:
@@ -232,9 +236,9 @@ class Task(LightningModule):
             self.trainer.strategy.reduce(self.totals[stage].state(names, self.device), reduce_op="sum")
         )
         values = {name: sums[i] / counts[i] for i, name in enumerate(names) if counts[i]}
-        if self._others[f"{stage}_metrics"]:
-            values |= self._others[f"{stage}_metrics"].compute()
-            self._others[f"{stage}_metrics"].reset()
+        if others := self._whole(stage):
+            values |= others.compute()
+            others.reset()
         if stage == "test":
             self.results = {name: value.cpu() for name, value in values.items() if value.ndim}
             self.log("test/samples", counts[0], batch_size=1, sync_dist=True)

@@ -1,7 +1,8 @@
 """What a step gives, and the sums over an epoch that its means are made of."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,8 @@ from torch import Tensor
 from zoo.errors import ZooError
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Step:
     """One batch through a model.
 
     Args:

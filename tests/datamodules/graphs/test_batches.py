@@ -48,7 +48,7 @@ def test_the_full_graph_is_sorted_once(monkeypatch):
     """Over all epochs and stages, because the batch says that it stays: its Edges are what the model reads."""
     import zoo.attention.ops.csr as csr
     from zoo.attention import Edges
-    from zoo.models.gat import GAT
+    from zoo.models.graph.gat import GAT
 
     calls, real = [], csr.sort_edges
     monkeypatch.setattr(csr, "sort_edges", lambda *given: calls.append(given) or real(*given))

@@ -1,0 +1,1 @@
+"""Models of images: one file a family, its names (CONFIGS) beside its class."""
