@@ -83,3 +83,12 @@ def test_data_name_their_usual_task():
 def test_short_forms_of_two_keys():
     config = compose("model=gat", "loader=neighbor", "features=node2vec").data
     assert (config.loader, config.features) == ("neighbor", "node2vec")
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_an_experiment_says_its_command_time_and_figure(experiment):
+    head = (CONF / "experiment" / f"{experiment}.yaml").read_text().split("defaults:")[0].splitlines()
+    named = [line[4:12].strip() for line in head if line.startswith("#   ") and line[4] != " "]
+    assert named[:3] == ["command", "time", "figure"] and head[0] == "# @package _global_"
+    (command,) = (line for line in head if line.startswith("#   command"))
+    assert command.split()[2:4] == ["python", "train.py"] and f"experiment={experiment}" in command
