@@ -184,7 +184,7 @@ def test_workers_change_nothing(module):
 def test_impossible_numbers_are_refused(fanout):
     module = DigitsKNN(loader="neighbor", num_neighbors=fanout)
     module.setup()
-    with pytest.raises(ZooError, match=r"data.num_neighbors=\[.*\] are no numbers of neighbours"):
+    with pytest.raises(ZooError, match=r"data.num_neighbors=\[.*\] are not numbers of neighbours"):
         module.train_dataloader()
 
 
