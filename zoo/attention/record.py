@@ -101,8 +101,9 @@ class _Recording:
     def end(self) -> None:
         self.inside = False
         for path in self.stepping:
-            if isinstance(self.maps.get(path), list):
-                self.maps[path] = join_steps(self.maps[path])
+            steps = self.maps.get(path)
+            if isinstance(steps, list) and all(isinstance(weights, Tensor) for weights in steps):
+                self.maps[path] = join_steps(steps)
 
     def add(self, path: str, weights: Tensor | EdgeWeights) -> None:
         before = self.maps.get(path) if self.inside else None  # parts called on their own: the last of each

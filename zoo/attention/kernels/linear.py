@@ -55,22 +55,17 @@ class Linear:
         f_k, v = (x if x.shape[1] == f_q.shape[1] else call.repeat_kv(x) for x in (f_k, v))
         wide = torch.promote_types(v.dtype, torch.float32)  # sums over thousands of keys leave float16's range
         with torch.autocast(v.device.type, enabled=False):
-            summed = self._sum(f_q.to(wide), f_k.to(wide), v.to(wide), seen, causal)
-        total = summed[..., -1:]
-        empty = total == 0
-        out = (summed[..., :-1] / total.masked_fill(empty, 1)).masked_fill(empty, 0)
+            f_q, f_k, v1 = f_q.to(wide), f_k.to(wide), v.to(wide)
+            one = torch.ones_like(v1[..., :1])
+            v1 = torch.cat([v1, one if seen is None else one * seen], -1)
+            if causal:
+                summed, alike = scan(f_q, f_k, v1), v1.cumsum(2)[:, :, v1.shape[2] - f_q.shape[2] :]
+            else:
+                summed, alike = f_q @ (f_k.transpose(-2, -1) @ v1), v1.sum(2, keepdim=True)
+        total = summed[..., -1:]  # the last column sums the weights, z beside S; of `alike` it counts the keys
+        mean = alike[..., :-1] / alike[..., -1:].clamp(min=1)
+        out = torch.where(total == 0, mean, summed[..., :-1] / total.masked_fill(total == 0, 1))
         return AttentionOutput(out.to(v.dtype))
-
-    @staticmethod
-    def _sum(f_q: Tensor, f_k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> Tensor:
-        """[f(q) S, f(q) z]: the last column sums the weights, z beside S; [sum v, number of keys] where that is 0."""
-        one = torch.ones_like(v[..., :1])
-        v1 = torch.cat([v, one if seen is None else one * seen], -1)
-        if causal:
-            summed, alike = scan(f_q, f_k, v1), v1.cumsum(2)[:, :, v1.shape[2] - f_q.shape[2] :]
-        else:
-            summed, alike = f_q @ (f_k.transpose(-2, -1) @ v1), v1.sum(2, keepdim=True)
-        return torch.where(summed[..., -1:] == 0, alike, summed)
 
 
 def scan(f_q: Tensor, f_k: Tensor, v: Tensor) -> Tensor:
