@@ -71,19 +71,23 @@ def test_what_is_tested_is_the_chosen_one(callbacks, group, tmp_path):
     assert make_trainer(1, callbacks=list(parts.values())).checkpoint_callback is best
 
 
-def test_gats_rule_of_stopping(tmp_path):
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_gats_rule_of_stopping(tmp_path, mode):
     """Keep the newest epoch at which both are at their best; stop when neither has been for `patience` validations."""
+    sign = 1 if mode == "max" else -1  # an error is as an accuracy is, the other way up
     history = [(0.5, 1.0), (0.6, 1.1), (0.5, 0.9), (0.6, 0.9), (0.6, 1.2), (0.5, 1.0), (0.5, 1.0), (0.9, 0.1)]
-    rule, trainer = BestOfBoth(tmp_path, "best", patience=2), make_trainer(20)
+    rule, trainer = BestOfBoth(tmp_path, "best", patience=2, mode=mode), make_trainer(20)
     kept = []
     rule.setup(trainer, make_task(), "fit")
     for epoch, (accuracy, loss) in enumerate(history):
-        rule.look(accuracy, loss)
+        rule.look(sign * accuracy, loss)
         if rule.check_monitor_top_k(trainer):
             kept.append(epoch)
         if rule.waited >= rule.patience:
             break
     assert kept == [0, 3] and epoch == 6, "epoch 4 has the best accuracy but not the lowest loss; 5 and 6 neither"
+    with pytest.raises(ZooError, match="neither max nor min"):
+        BestOfBoth(tmp_path, "best", mode="high")
     again = BestOfBoth(tmp_path, "best", patience=2)
     again.load_state_dict(rule.state_dict())
     assert (again.highest, again.lowest, again.waited) == (0.6, 0.9, 2)

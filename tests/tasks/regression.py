@@ -1,9 +1,8 @@
-"""A task of one's own, whole: the regression of one number, or of several, a row (docs/extend.md)."""
+"""A task of one's own, whole: the regression of one number, or of several, of images, nodes or graphs (docs/extend.md)."""
 
 from torch.nn import functional as F
 
-from zoo.tasks.task import Task
-from zoo.tasks.totals import Step
+from zoo.tasks import Step, Task, labelled
 
 
 class Regression(Task):
@@ -13,7 +12,10 @@ class Regression(Task):
     monitor, mode = "mae", "min"
 
     def step(self, batch, stage):
-        outputs, targets = self(*self.model.inputs(batch)), batch[1]
+        targets, rows = labelled(batch, stage)
+        outputs = self(*self.model.inputs(batch))
+        if rows is not None:  # of a graph, those of this stage
+            outputs, targets = outputs[rows], targets[rows]
         return Step(F.mse_loss(outputs, targets), len(targets), outputs, targets)
 
     def metrics(self, stage):

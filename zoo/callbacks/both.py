@@ -1,4 +1,4 @@
-"""GAT's rule for stopping and choosing: accuracy and loss together."""
+"""GAT's rule for stopping and choosing: a metric, in the paper accuracy, and the loss together."""
 
 import math
 from typing import Any
@@ -19,7 +19,11 @@ class BestOfBoth(Checkpoint):
     Args:
         dirpath, filename: the file is `<dirpath>/<filename>.ckpt`.
         patience: validations.
-        accuracy, loss: names of the two metrics; the first is to be high, the second low.
+        accuracy: name of the metric beside the loss.
+        loss: name of the loss, which is to be low.
+        mode: "max" where the metric is to be high, "min" where it is to be low, as an error is.
+
+    Raises: ZooError for another mode.
     """
 
     def __init__(
@@ -29,9 +33,12 @@ class BestOfBoth(Checkpoint):
         patience: int = 100,
         accuracy: str = "val/accuracy",
         loss: str = "val/loss",
+        mode: str = "max",
     ):
+        if mode not in ("max", "min"):
+            raise ZooError(f"callbacks.best.mode={mode!r} is neither max nor min; say which of {accuracy} is better.")
         super().__init__(dirpath, filename, monitor=loss, mode="min")
-        self.patience, self.names = patience, (accuracy, loss)
+        self.patience, self.names, self.sign = patience, (accuracy, loss), 1 if mode == "max" else -1
         self.highest, self.lowest, self.waited = -math.inf, math.inf, 0
         self._both = False
 
@@ -50,6 +57,7 @@ class BestOfBoth(Checkpoint):
 
     def look(self, accuracy: float, loss: float) -> None:
         """Take in one validation."""
+        accuracy *= self.sign
         better = (accuracy >= self.highest, loss <= self.lowest)
         self._both = all(better)
         self.waited = 0 if any(better) else self.waited + 1

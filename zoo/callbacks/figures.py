@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from zoo.errors import ZooError
-from zoo.models import GraphModel, ImageModel, Model
+from zoo.models import GraphModel, Model
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Figures(Callback):
         for logger in trainer.loggers:
             logger.save()  # rows may still be on their way to metrics.csv
         draws = [self.learning_curves, self.confusion_matrix] if "confusion" in task.results else [self.learning_curves]
-        if isinstance(task.model, ImageModel):
+        if "image" in task.model.reads:
             draws.append(self.attention_maps)
         if isinstance(task.model, GraphModel):
             draws += [self.neighbourhood, self.attention_entropy]

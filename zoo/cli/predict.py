@@ -77,7 +77,7 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust
     from zoo.cli._model import check_answer
     from zoo.inspect.predictions import predict, told
 
-    patches = math.prod(getattr(model, "grid", None) or ())
+    patches = math.prod(model.grid or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, run, source, trust), strict=True)

@@ -19,6 +19,9 @@ class Model(nn.Module):
         config: plain, with a `_target_`, to build it from again (set by `zoo.build`).
         preprocess: how its images were prepared; None where nobody has told, or it reads none.
         classes: names of its outputs, in order; None where nobody has told, or they are no classes.
+        grid: (rows, cols) of its patches, where tokens are patches of an image; else None.
+        num_prefix_tokens: tokens before the patches (class, registers).
+        has_class_token: whether the first of them is a class token.
         targets: what its outputs are for: "class", "labels" or "numbers" (zoo.spec.TARGETS).
     """
 
@@ -29,6 +32,9 @@ class Model(nn.Module):
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] | None = None
     targets: str = "class"
+    grid: tuple[int, int] | None = None
+    num_prefix_tokens: int = 0
+    has_class_token: bool = False
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
@@ -65,19 +71,9 @@ class Model(nn.Module):
 
 
 class ImageModel(Model):
-    """A model of images [B, C, H, W].
-
-    Attributes:
-        grid: (rows, cols) of its patches, where tokens are patches of the image; else None.
-        num_prefix_tokens: tokens before the patches (class, registers).
-        has_class_token: whether the first of them is a class token.
-    """
+    """A model of images [B, C, H, W]."""
 
     reads = ("image",)
-
-    grid: tuple[int, int] | None = None
-    num_prefix_tokens: int = 0
-    has_class_token: bool = False
 
     def describe(self) -> dict[str, str]:
         if self.grid is None:

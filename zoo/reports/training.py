@@ -19,16 +19,16 @@ from zoo.training.run import train
 
 class Best(Callback):
     """Keeps, in memory, the weights of the epoch of highest validation accuracy (of equals: lowest loss), and stops when
-    neither accuracy nor loss has got better for `patience` epochs."""
+    neither accuracy nor loss has got better for `patience` epochs. `monitor`: the task's, in place of accuracy."""
 
-    def __init__(self, patience: int):
-        self.patience, self.waited = patience, 0
+    def __init__(self, patience: int, monitor: str = "accuracy"):
+        self.patience, self.waited, self.monitor = patience, 0, monitor
         self.accuracy, self.loss = -math.inf, math.inf
         self.chosen: tuple[float, float] = (-math.inf, -math.inf)
         self.epoch, self.weights = -1, dict[str, Tensor]()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        accuracy, loss = (float(trainer.callback_metrics[f"val/{name}"]) for name in ("accuracy", "loss"))
+        accuracy, loss = (float(trainer.callback_metrics[f"val/{name}"]) for name in (self.monitor, "loss"))
         self.waited = 0 if accuracy > self.accuracy or loss < self.loss else self.waited + 1
         self.accuracy, self.loss = max(accuracy, self.accuracy), min(loss, self.loss)
         if (accuracy, -loss) > self.chosen:
@@ -39,7 +39,7 @@ class Best(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.epoch < 0:
             raise ZooError(
-                "No epoch had a validation accuracy: training ended before the first, or gave NaN from the start."
+                f"No epoch had a validation {self.monitor}: training ended before the first, or gave NaN from the start."
             )
         self.epochs = trainer.current_epoch
         pl_module.load_state_dict(self.weights)  # what is tested
@@ -56,7 +56,7 @@ def load(config: Mapping[str, Any]) -> Any:
         data.use_positions(wanted)
     data.prepare_data()
     data.setup()
-    if data.source.multi_graph or data.source.target or data.multilabel or not data.val_size:
+    if data.source.multi_graph or data.source.target or data.spec.targets != "class" or not data.val_size:
         raise ZooError(
             f"{type(data).__name__} is not one graph of one kind of node, with one label each and a validation part, which "
             "this study needs; take data=cora or data=digits_knn."
@@ -70,7 +70,7 @@ def fit(config: Mapping[str, Any], data: Any, patience: int) -> tuple[Any, dict[
     Args:
         config: of train.py, plain; its callbacks and loggers are left out.
     """
-    best = Best(patience)
+    best = Best(patience, config["task"].get("monitor") or "accuracy")
     settings = {**config, "trainer": {**config["trainer"], "enable_progress_bar": False}}
     record = train(settings, None, data=data, watch=[best])
     figures = {"accuracy": float(record.metrics["test/accuracy"]), "val_accuracy": best.chosen[0], "epoch": best.epoch}

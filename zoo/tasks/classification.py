@@ -12,7 +12,7 @@ from zoo.config import instantiate
 from zoo.errors import ZooError
 from zoo.spec import TARGETS, Spec
 from zoo.tasks.task import RowMetric, Task
-from zoo.tasks.totals import Step
+from zoo.tasks.totals import Step, labelled
 
 
 class Classification(Task):
@@ -146,10 +146,3 @@ def right_class(logits: Tensor, labels: Tensor) -> Tensor:
 def right_labels(logits: Tensor, labels: Tensor) -> Tensor:
     """[rows, C]: whether each yes or no is right."""
     return (logits > 0) == labels.bool()
-
-
-def labelled(batch: Any, stage: str) -> tuple[Tensor, Tensor | None]:
-    """A batch's targets, and which rows of them count at this stage (None: all): the one place that knows both batches."""
-    if isinstance(batch, tuple | list):
-        return batch[1], None
-    return batch.labels, batch.rows[stage]

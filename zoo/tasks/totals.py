@@ -80,3 +80,10 @@ def read_totals(found: Any) -> tuple[list[str], Tensor]:
 def wide(device: torch.device) -> torch.dtype:
     """float64, where the device has it."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def labelled(batch: Any, stage: str) -> tuple[Tensor, Tensor | None]:
+    """A batch's targets, and which rows of them count at this stage (None: all): the one place that knows both batches."""
+    if isinstance(batch, tuple | list):
+        return batch[1], None
+    return batch.labels, batch.rows[stage]
