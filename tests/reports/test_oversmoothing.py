@@ -158,7 +158,7 @@ def test_means_and_deviations():
     (["oversmoothing", "variants=plain+residul"], "did you mean 'residual'?"),
     (["oversmoothing", "data=corra"], "did you mean 'cora'?"),
     (["oversmoothing", "model.head_dmi=3"], "did you mean 'head_dim'?"),
-    (["oversmoothing", "+model.foo=3"], "model.foo=3 is not a setting of zoo.models.gat.GAT"),
+    (["oversmoothing", "+model.foo=3"], "model.foo=3 is not a setting of zoo.models.graph.gat.GAT"),
     (["oversmoothing", "model.depth=3"], "give depths="),
     (["oversmoothing", "trainer.max_epochs=3"], "give epochs="),
     (["oversmoothing", "callbacks=none"], "'callbacks' is not a setting of this study"),
