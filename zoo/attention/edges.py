@@ -59,7 +59,7 @@ class Edges(Pattern):
     keep: Tensor | None = None
     names: Tensor | None = None
     num_loops: int = 0
-    _plan: ClassVar[dict[str, Any]]  # of an instance: what was made of the edges alone; shared by with_features
+    _plan: ClassVar[dict[Any, Any]]  # of an instance: what was made of the edges alone; shared by with_features
     uses_query: ClassVar[bool] = False  # places are nodes, not an order: there may be more targets than sources
 
     def __post_init__(self):

@@ -151,12 +151,12 @@ class _Hook:
 _lock = Lock()
 
 
-def _attach(module: nn.Module, path: str, recording: _Recording) -> None:
+def _attach(module: Any, path: str, recording: _Recording) -> None:
     with _lock:
         module.recorder = _Recorder(*getattr(module.recorder, "sinks", ()), (recording, path))
 
 
-def _detach(module: nn.Module, recording: _Recording) -> None:
+def _detach(module: Any, recording: _Recording) -> None:
     with _lock:
         sinks = [sink for sink in getattr(module.recorder, "sinks", ()) if sink[0] is not recording]
         module.recorder = _Recorder(*sinks) if sinks else None

@@ -8,7 +8,7 @@ For activations with act(z) = act'(z) z, as (leaky) ReLU, du is what the nodes h
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -85,10 +85,11 @@ def _added_backward(
     """Gradients of (q, k, u, edge) as far as `needs` says; the others come back empty."""
     pull = _pull_numbers if q.shape[2] == 1 else _pull_rows
     made = pull(grad, q, k, u, edge, CSR(*plan), activation(act), needs)
-    return tuple(
-        q.new_empty(0) if x is None or not need else x.to(like.dtype)
+    dq, dk, du, dedge = (
+        x.to(like.dtype) if need and x is not None and like is not None else q.new_empty(0)
         for x, like, need in zip(made, (q, k, u, edge), needs, strict=True)
     )
+    return dq, dk, du, dedge
 
 
 def _numbers(q: Tensor, k: Tensor, edge: Tensor | None, csr: CSR, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
@@ -136,8 +137,8 @@ def _pull_rows(grad, q, k, u, edge, csr, f, needs) -> tuple[Tensor | None, ...]:
     dtype = wide(q, k, u)
     grad, u = grad.to(dtype), u.to(dtype)
     of_nodes = f.linear and needs[2]  # du is told from the nodes' sums
-    du = torch.zeros_like(u) if needs[2] else None
-    dedge = q.new_empty(len(csr.row), *u.shape, dtype=dtype) if needs[3] else None
+    du: Any = torch.zeros_like(u) if needs[2] else None
+    dedge: Any = q.new_empty(len(csr.row), *u.shape, dtype=dtype) if needs[3] else None
     dq = dk = None
     if needs[0] or needs[2] or needs[3]:
         dq, g = _sums_like(q, csr, dtype), grad.T.contiguous().unsqueeze(-1)  # [E, G, 1]
@@ -157,7 +158,9 @@ def _pull_rows(grad, q, k, u, edge, csr, f, needs) -> tuple[Tensor | None, ...]:
             dz = f.backward(g[c.edges], z if f.linear else f.apply(z), grad_input=c.buffer)
             c.write(run_sums(dz, c.ptr), dk)
     for x, sums in ((q, dq), (k, dk)):
-        for i in range(0, 0 if sums is None else len(sums), NODES):
+        if sums is None:
+            continue
+        for i in range(0, len(sums), NODES):
             here = sums[i : i + NODES]
             if of_nodes:
                 du += torch.where(here == 0, 0, here * x[i : i + NODES]).sum(0)  # a NaN that no edge reads goes nowhere

@@ -146,7 +146,7 @@ class ViT(ImageModel):
         self.norm_pre = norm(dim) if pre_block_norm else None
 
         bound, attention = unbind(attention or Attention, "pattern")
-        facts = dict(grid=self.grid, prefix=n_prefix, num_heads=num_heads)
+        facts: dict[str, Any] = dict(grid=self.grid, prefix=n_prefix, num_heads=num_heads)
         pattern = on_patches(make_pattern(pattern or bound or Full(), **facts), **facts)
 
         def make_attention() -> nn.Module:
