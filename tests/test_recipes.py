@@ -30,7 +30,7 @@ ON_GRAPHS = {
     "kernel=edge_fused",
 }  # fmt: skip
 GRAPH_SMALL = ("model=gat", "model.head_dim=4", "model.num_heads=2", "pattern=edges")
-METADATA = {"target": "paper", "metapaths": [["paper", "pap", "paper"]]}
+METADATA = {"target": "paper", "metapaths": [["paper", "pap", "paper"], ["paper", "psp", "paper"]]}  # ACM's
 GRAPH = GraphSpec(classes=CLASSES, in_dim=5)
 SPECS = {
     "image": IMAGES,
@@ -98,7 +98,7 @@ def test_every_model_of_graphs_trains(model):
     given = plain(compose(f"model={model}", "model.head_dim=4", "model.num_heads=2"))["model"]
     config = fit_model(given, SPECS[locate(given["_target_"]).reads[0]], 3)
     (x, edges, _, _), labels = ring()
-    inputs = {"rgat": (x, edges, torch.arange(12) % 2), "han": (x, [edges])}.get(model, (x, edges))
+    inputs = {"rgat": (x, edges, torch.arange(12) % 2), "han": (x, [edges, edges.flip(0)])}.get(model, (x, edges))
     one_step(config, inputs, labels)
 
 
