@@ -144,3 +144,23 @@ def test_label_gives_names_and_preprocessing():
     label(model, IMAGES)
     assert model.classes == IMAGES.classes and model.preprocess is IMAGES.preprocess
     assert model.inputs((torch.zeros(2), torch.zeros(2)))[0].shape == (2,)
+
+
+class Captioner(Model):
+    reads = ("image", "text")
+
+
+def test_a_model_takes_all_that_it_reads(monkeypatch):
+    """More than one where a model takes several, as a captioner does."""
+    monkeypatch.setattr("zoo.models.fit.locate", lambda name: Captioner)
+    check_reads({"_target_": "mine.Captioner"}, ("image", "text"))
+    with pytest.raises(ZooError, match="Captioner is for images and text, and Digits holds images; take other data="):
+        check_reads({"_target_": "mine.Captioner"}, ("image",), "Digits")
+
+
+def test_a_probe_is_refused_by_the_command_and_leaves_no_run(tmp_path):
+    """Issue 7: `model=gat finetune=linear_probe` trained everything without a word."""
+    config = compose("model=gat", "finetune=linear_probe", "callbacks=none", "~logger", run=tmp_path / "run")
+    with pytest.raises(ZooError, match="GAT as it is built has none; take finetune=full"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -14,7 +14,8 @@ class Model(nn.Module):
     """Base class. A model names what it reads, and has a `forward` and a `num_classes`; all else has a default.
 
     Attributes:
-        reads: the modalities that it reads, a name of `zoo.spec` each: ("image",), or several where it takes several.
+        reads: the modalities that it reads, a name of `zoo.spec` each: ("image",), or several where it takes several at
+            once, as a captioner does.
         num_classes: numbers it gives a row; 0: features alone.
         config: plain, with a `_target_`, to build it from again (set by `zoo.build`).
         preprocess: how its images were prepared; None where nobody has told, or it reads none.

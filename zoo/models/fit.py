@@ -21,11 +21,14 @@ def check_reads(config: Mapping[str, Any], modalities: Sequence[str], data: str 
     """
     for node in _targets(config):
         kind = _part(node, Model, Pattern, Position)
-        if kind is not None and kind.reads and not set(kind.reads) & set(modalities):
-            hint = "take other data=, or another model=" if issubclass(kind, Model) else "take another, or other data="
-            raise ZooError(
-                f"{kind.__name__} is for {_words(kind.reads)}, and {data} holds {_words(modalities)}; {hint}."
-            )
+        if kind is None or not kind.reads:
+            continue
+        # A model takes all that it reads, as a captioner an image and a text; a part is for any of several.
+        whole = issubclass(kind, Model)
+        if (set(kind.reads) - set(modalities)) if whole else not set(kind.reads) & set(modalities):
+            wanted = _words(kind.reads, "and" if whole else "or")
+            hint = "take other data=, or another model=" if whole else "take another, or other data="
+            raise ZooError(f"{kind.__name__} is for {wanted}, and {data} holds {_words(modalities)}; {hint}.")
 
 
 def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
@@ -90,8 +93,8 @@ def _targets(node: Any) -> Iterator[Mapping[str, Any]]:
         yield from _targets(value)
 
 
-def _words(modalities: Sequence[str]) -> str:
-    return " or ".join(WORDS.get(modality, modality) for modality in modalities)
+def _words(modalities: Sequence[str], between: str = "or") -> str:
+    return f" {between} ".join(WORDS.get(modality, modality) for modality in modalities)
 
 
 def _same(value: Any, size: Any) -> bool:

@@ -71,7 +71,7 @@ class HAN(GraphModel):
         init: Callable[[nn.Module], None] = xavier,
     ):
         super().__init__()
-        self.in_dim, self.num_classes, self.self_loops, self.drop_edge = in_dim, num_classes, self_loops, drop_edge
+        self.in_dim, self.num_classes, self.self_loops = in_dim, num_classes, self_loops
         self.target, self.metapaths = metadata["target"], [tuple(path) for path in metadata["metapaths"]]
         if not self.metapaths:
             raise ZooError("HAN attends along meta-paths, and this data names none.")
@@ -79,7 +79,7 @@ class HAN(GraphModel):
         if len(shares) != len(self.metapaths):
             names = ", ".join(path for _, path, _ in self.metapaths)
             raise ZooError(f"drop_edge is one number, or one for each of the meta-paths {names}; got {drop_edge}.")
-        self.drop_edge = shares
+        self.drop_edge: list[float] = shares
 
         def layer() -> GraphLayer:
             attn = build(

@@ -249,7 +249,7 @@ class ViT(ImageModel):
 #: width, depth, heads as in Dosovitskiy et al. 2021, table 1, and Touvron et al. 2021, table 1 (tiny, small)
 WIDTHS = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12), "large": (1024, 24, 16)}
 #: timm's names with a patch, and the sides of images that they are for
-TIMM = {
+TIMM: dict[str, dict[int, tuple[int, ...]]] = {
     "tiny": {16: (224, 384)},
     "small": {16: (224, 384), 32: (224, 384)},
     "base": {8: (224,), 16: (224, 384), 32: (224, 384)},
