@@ -69,7 +69,7 @@ def test_the_users_recipe_wins_and_an_experiment_over_the_models(own):
     assert compose("experiment=gat_cora").trainer.max_epochs == 100_000
     assert compose("experiment=gat_cora", "recipe=gat").trainer.max_epochs == 200
     assert compose(own, "experiment=gat_cora", "trainer.max_epochs=3", "trainer=long").trainer.max_epochs == 3
-    assert compose("experiment=han_acm").task.optimizer.lr == 0.02
+    assert compose("experiment=gat_pubmed").task.optimizer.lr == 0.01
 
 
 def test_data_name_their_usual_task():
