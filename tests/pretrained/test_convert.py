@@ -161,7 +161,7 @@ def test_training_rates_are_carried_over():
     rates = {"drop_rate": 0.1, "proj_drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.4, "depth": 3}
     ours = zoo.convert(VisionTransformer(**{**TINY, **rates}))
     assert (ours.head_drop.p, ours.blocks[0].mlp.drop.p, ours.blocks[0].attn.dropout) == (0.1, 0.2, 0.3)
-    assert [block.branch1 and block.branch1[-1].drop_prob for block in ours.blocks] == [None, 0.2, 0.4]
+    assert [block.branch1 and block.branch1[-1].p for block in ours.blocks] == [None, 0.2, 0.4]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
