@@ -1,4 +1,4 @@
-"""attention-zoo: one attention core under vision, language, graph and time-series models.
+"""attention-zoo: one attention core under models of images, graphs and text.
 
     import zoo
     model = zoo.create_model("vit_tiny_patch16_224", num_classes=10)
