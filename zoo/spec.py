@@ -109,10 +109,34 @@ class HeterogeneousGraphSpec(GraphSpec):
         return {"in_dim": self.in_dim, "metadata": self.metadata}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextSpec(Spec):
+    """Text as ids of tokens [B, N].
+
+    Args:
+        vocab_size: of the tokenizer.
+        context: the longest row, in tokens.
+        tokenizer: between text and ids (a `zoo.text.Tokenizer`).
+    """
+
+    modality: ClassVar[str] = "text"
+
+    vocab_size: int
+    context: int
+    tokenizer: Any = None
+
+    def sizes(self) -> dict[str, Any]:
+        return {"vocab_size": self.vocab_size}
+
+    def usual(self) -> dict[str, Any]:
+        return {"context": self.context}
+
+
 #: How a sentence calls data of a modality.
 WORDS = {
     "image": "images",
     "graph": "graphs",
     "relational_graph": "graphs with several kinds of edges",
+    "text": "text",
     "heterogeneous_graph": "graphs with several types of node",
 }

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from zoo.declared import declared
 
 
+@declared
 class FeedForward(nn.Module):
     """fc2(act(fc1 x)), the same for every token. Vaswani et al. 2017, section 3.3 (there with ReLU)."""
 
@@ -22,6 +23,25 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.fc1(x))
         x = self.fc2(x if self.drop is None else self.drop(x))
+        return x if self.drop is None else self.drop(x)
+
+
+@declared
+class GatedFeedForward(nn.Module):
+    """down(act(gate x) * up x): three maps in place of two. Shazeer 2020, section 2; with SiLU it is SwiGLU."""
+
+    def __init__(
+        self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.SiLU, dropout: float = 0.0, bias: bool = False
+    ):
+        super().__init__()
+        self.gate = nn.Linear(dim, hidden, bias=bias)
+        self.up = nn.Linear(dim, hidden, bias=bias)
+        self.act = act()
+        self.down = nn.Linear(hidden, dim, bias=bias)
+        self.drop = nn.Dropout(dropout) if dropout else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(self.act(self.gate(x)) * self.up(x))
         return x if self.drop is None else self.drop(x)
 
 

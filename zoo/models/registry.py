@@ -6,9 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.models import graph, vision
+from zoo.models import graph, language, vision
 
-ROOMS = (vision, graph)
+ROOMS = (vision, graph, language)
 
 
 def _collected() -> dict[str, dict[str, Any]]:

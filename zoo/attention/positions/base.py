@@ -14,6 +14,8 @@ class Position(nn.Module):
 
     #: How many leading tokens (class, registers) `embed` has entries of its own for.
     prefix: int = 0
+    #: How many places it has; None: any.
+    length: int | None = None
     #: Whether `rotate` and `bias` go by the distance of two places alone, so that all may be shifted.
     is_relative: bool = True
     #: The modalities of data that it is for; none: any.
@@ -64,6 +66,10 @@ class PositionWrapper(Position):
     @property
     def prefix(self) -> int:  # type: ignore[override]
         return self.position.prefix
+
+    @property
+    def length(self) -> int | None:  # type: ignore[override]
+        return self.position.length
 
     @property
     def acts_on(self):

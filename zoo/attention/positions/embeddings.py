@@ -40,6 +40,7 @@ class Learned(Position):
 
     def __init__(self, dim: int, length: int, std: float = 0.02):
         super().__init__()
+        self.length = length
         self.table = nn.Parameter(torch.empty(length, dim))
         nn.init.trunc_normal_(self.table, std=std)
 

@@ -1,0 +1,137 @@
+"""Language models: sizes as published, causal to the last bit, every part exchangeable."""
+
+from functools import partial
+
+import pytest
+import torch
+
+import zoo
+from zoo.attention import Additive, ALiBi, Attention, Causal, Prefix, RoPE, Sinusoidal, Window
+from zoo.errors import ZooError
+from zoo.models.language.decoder import Decoder
+from zoo.models.language.gpt import GPT
+from zoo.models.language.llama import Llama
+
+#: counted in the released weights (transformers' gpt2*, llama2.c's stories*), tied matrices once
+PUBLISHED = {
+    "gpt2": 124_439_808,
+    "gpt2_medium": 354_823_168,
+    "gpt2_large": 774_030_080,
+    "gpt2_xl": 1_557_611_200,
+    "llama_15m": 15_191_712,
+    "llama_42m": 41_689_600,
+    "llama_110m": 109_529_856,
+}
+SIZES = dict(vocab_size=11, context=12, dim=16, depth=2, num_heads=4)
+FAMILIES = [partial(Decoder, **SIZES), partial(GPT, **SIZES), partial(Llama, **SIZES, num_kv_heads=2)]
+NAMES = ["decoder", "gpt", "llama"]
+
+
+def ids(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 11, shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_as_published(name):
+    with torch.device("meta"):
+        model = zoo.create_model(name)
+    assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+def test_the_future_has_no_say(family):
+    """Causality by gradient, exactly 0; and what comes later changes no logit."""
+    model = family().double().eval()
+    hidden = {}
+    model.drop = torch.nn.Identity()
+    model.drop.register_forward_hook(lambda _, __, x: hidden.update(x=x.requires_grad_()) or x.retain_grad())
+    model(ids(2, 9))[:, 4].sum().backward()
+    gradient = hidden["x"].grad
+    assert gradient[:, :5].abs().amin() > 0 and not gradient[:, 5:].any()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        dict(attention=partial(Attention, score=Additive)),
+        dict(attention=partial(Attention, kernel="reference")),
+        dict(position=RoPE),
+        dict(position=ALiBi),
+        dict(position=Sinusoidal),
+        dict(tied=False, head_bias=True),
+        dict(qk_norm=torch.nn.RMSNorm, embed_scale=4.0, dropout=0.1, attn_dropout=0.1, drop_path=0.1),
+    ],
+    ids=["additive", "reference", "rope", "alibi", "sinusoidal", "untied", "norms and rates"],
+)
+def test_parts_are_exchanged(family, parts):
+    model = family(**parts)
+    assert model(ids(2, 7)).shape == (2, 7, 11)
+    model(ids(2, 7)).logsumexp(-1).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+def test_a_pattern_is_joined_to_causal(family):
+    """Of the layer's own and of the call's alike: one layer, so that what a token sees is what its attention sees."""
+    torch.manual_seed(0)
+    own, plain = (family(depth=1, pattern=pattern).double().eval() for pattern in (Window(2), None))
+    own.load_state_dict(plain.state_dict())
+    x = ids(2, 9)
+    assert torch.equal(own(x), plain(x, pattern=Window(2)))
+    assert torch.equal(
+        family(pattern=Causal()).eval().blocks[0].attn.pattern.allowed(*[torch.tensor(0)] * 4), torch.tensor(True)
+    )
+    changed = x.clone()
+    changed[:, 4] = (changed[:, 4] + 1) % 11
+    moved = (own(x) - own(changed)).abs().amax((0, 2)) > 0
+    assert moved.tolist() == [False] * 4 + [True] * 2 + [False] * 3
+    several = family(patterns=[Window(2), None])
+    assert [str(block.attn.pattern) for block in several.blocks] == ["Window(size=2)", "Full()"]
+
+
+def test_what_a_token_sees_can_be_a_prefix_too():
+    model = GPT(**SIZES).double().eval()
+    x = ids(2, 9)
+    changed = x.clone()
+    changed[:, 2] = (changed[:, 2] + 1) % 11
+    sees = Causal() | Prefix(torch.tensor([3, 0]))
+    moved = (model(x, sees=sees) - model(changed, sees=sees)).abs().amax(-1) > 0
+    assert moved[0].tolist() == [True] * 9, "the prefix is seen by all"
+    assert moved[1].tolist() == [False] * 2 + [True] * 7
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+def test_a_classifier_reads_the_last_token(family):
+    model = family(num_classes=3).eval()
+    assert model(ids(2, 5)).shape == (2, 3) and model.linear_head is model.head
+    assert family().linear_head is None, "the head over the vocabulary is the embedding"
+    model.reset_classifier(5)
+    assert model(ids(2, 5)).shape == (2, 5)
+    states = family(token_head=False).eval()
+    assert states(ids(2, 5)).shape == (2, 5, 16)
+
+
+def test_bad_input_is_a_sentence():
+    model = GPT(**SIZES)
+    with pytest.raises(ZooError, match="13 tokens, but GPT has 12 learned positions: give fewer"):
+        model(ids(1, 13))
+    for wrong in (-1, 11):
+        with pytest.raises(ZooError, match=f"The id {wrong} is outside the vocabulary of this model, 0 to 10"):
+            model(torch.tensor([[wrong, 2]]))
+    with pytest.raises(ZooError, match=r"integers \[B, N\]; got torch.float32 \[2, 3\]"):
+        model(torch.zeros(2, 3))
+    with pytest.warns(UserWarning, match="13 tokens: Llama was made for 12"):
+        Llama(**SIZES)(ids(1, 13))
+    with pytest.raises(ZooError, match="3 patterns for 2 layers"):
+        GPT(**SIZES, patterns=[None] * 3)
+    with pytest.raises(ZooError, match="positive; got depth=0"):
+        GPT(**{**SIZES, "depth": 0})
+
+
+def test_saved_and_loaded(tmp_path):
+    """A tied matrix is written once, and tied again."""
+    model = zoo.create_model("llama_mini", vocab_size=11, dim=16, depth=1).eval()
+    zoo.save(model, tmp_path / "model")
+    again = zoo.load(tmp_path / "model")
+    assert torch.equal(model(ids(1, 5)), again(ids(1, 5))) and again.head.weight is again.embed.weight
