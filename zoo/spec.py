@@ -1,6 +1,6 @@
 """What data is: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
 
-A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph"; text, series and
+A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph", "text"; series and
 pairs of sequences get a record here when they come. What is known of data before anything is loaded is the word alone.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from zoo.preprocess import Preprocess
 
 #: What a row's target can be.
-TARGETS = {"class": "one class", "labels": "several classes at once", "numbers": "numbers"}
+TARGETS = {"class": "one class", "labels": "several classes at once", "numbers": "numbers", "tokens": "its own tokens"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class Spec:
 
     Args:
         classes: names of the classes, in order; empty where targets are numbers.
-        targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1) or "numbers" (float [rows, num_targets]).
+        targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1), "numbers" (float [rows, num_targets]) or "tokens"
+            (of a text: there is nothing else to learn from it).
         num_targets: numbers that a row's target holds.
     """
 
@@ -111,12 +112,12 @@ class HeterogeneousGraphSpec(GraphSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class TextSpec(Spec):
-    """Text as ids of tokens [B, N].
+    """Tokens of texts.
 
     Args:
-        vocab_size: of the tokenizer.
-        context: the longest row, in tokens.
-        tokenizer: between text and ids (a `zoo.text.Tokenizer`).
+        vocab_size: ids are 0 to vocab_size - 1.
+        context: the most tokens that a row of a batch holds.
+        tokenizer: the `zoo.text.Tokenizer` that made them.
     """
 
     modality: ClassVar[str] = "text"
@@ -124,6 +125,7 @@ class TextSpec(Spec):
     vocab_size: int
     context: int
     tokenizer: Any = None
+    targets: str = "tokens"
 
     def sizes(self) -> dict[str, Any]:
         return {"vocab_size": self.vocab_size}
@@ -137,6 +139,6 @@ WORDS = {
     "image": "images",
     "graph": "graphs",
     "relational_graph": "graphs with several kinds of edges",
-    "text": "text",
     "heterogeneous_graph": "graphs with several types of node",
+    "text": "text",
 }

@@ -1,0 +1,68 @@
+"""Batches of text: what a model reads, what it is to say, and whose text it is."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from torch import Tensor
+
+#: A target that nobody is asked for: padding, a prompt, the end of a document. torch's cross-entropy leaves it out.
+NOTHING = -100
+
+
+@dataclass(eq=False)
+class TextBatch:
+    """Rows of tokens, and for each the token after it. The shift by one is made here and nowhere else (bug 30).
+
+    Args:
+        ids: [B, N] long; padding has the pad id, or 0.
+        targets: [B, N] long, the token after each; NOTHING (-100) where none is asked for.
+        mask: [B, N] bool, True = a token; None: all are.
+        pos: [B, N] long, places that begin again with each document of a row; None: the order in the row.
+        documents: [B, N] long, which document of the row a token belongs to, -1 for padding; documents do not see each
+            other. None: a row is one text.
+        num_bytes: [B] long, bytes of the text that the row's targets stand for: bits_per_byte = nats / log(2) / bytes.
+        sample: [B] long, numbers of the rows in their part: with seed and epoch the key to what a task draws for each.
+        seed, epoch: of training; (0, 0) in evaluation, so that what is drawn stays the same.
+    """
+
+    ids: Tensor
+    targets: Tensor
+    mask: Tensor | None = None
+    pos: Tensor | None = None
+    documents: Tensor | None = None
+    num_bytes: Tensor | None = None
+    sample: Tensor | None = None
+    seed: int = 0
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """The same on another device."""
+        return self._each("to", *args, **kwargs)
+
+    def pin_memory(self) -> Self:
+        """The same in pinned memory."""
+        return self._each("pin_memory")
+
+    def _each(self, verb: str, *args: Any, **kwargs: Any) -> Self:
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved = {
+            name: getattr(value, verb)(*args, **kwargs) if isinstance(value, Tensor) else value
+            for name, value in found.items()
+        }
+        return type(self)(**moved)
+
+
+@dataclass(eq=False)
+class LabelledText(TextBatch):
+    """Texts with labels, a text a row; what is not labelled of it can be learned from too.
+
+    Args:
+        labels: [B] long; float [B, C] of 0 and 1 where a text may have several classes.
+        rows: rows that count by stage, as graphs have them; None: all.
+    """
+
+    labels: Tensor | None = None
+    rows: Any = None
