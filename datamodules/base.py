@@ -131,6 +131,9 @@ class DataModule(LightningDataModule):
     def use_preprocess(self, preprocess: Any) -> None:
         """Feed a pretrained model as it was trained, where its modality has a preprocessing."""
 
+    def use_tokenizer(self, tokenizer: Any) -> None:
+        """Feed a pretrained model with the tokens that it knows, where its modality has a tokenizer. Before `setup`."""
+
     # -- batches -----------------------------------------------------------------------------------------------------
 
     @property

@@ -8,6 +8,7 @@ import torch
 import zoo
 from zoo.attention import Additive, ALiBi, Attention, Causal, Prefix, RoPE, Sinusoidal, Window
 from zoo.errors import ZooError
+from zoo.models.language.bert import BERT
 from zoo.models.language.decoder import Decoder
 from zoo.models.language.gpt import GPT
 from zoo.models.language.llama import Llama
@@ -21,10 +22,13 @@ PUBLISHED = {
     "llama_15m": 15_191_712,
     "llama_42m": 41_689_600,
     "llama_110m": 109_529_856,
+    "bert_base": 109_514_298,  # with the head over the vocabulary and without the pooler: BertForMaskedLM
+    "bert_large": 335_174_458,
 }
 SIZES = dict(vocab_size=11, context=12, dim=16, depth=2, num_heads=4)
 FAMILIES = [partial(Decoder, **SIZES), partial(GPT, **SIZES), partial(Llama, **SIZES, num_kv_heads=2)]
 NAMES = ["decoder", "gpt", "llama"]
+BERT_TOO = pytest.mark.parametrize("family", [*FAMILIES, partial(BERT, **SIZES)], ids=[*NAMES, "bert"])
 
 
 def ids(*shape: int) -> torch.Tensor:
@@ -36,6 +40,14 @@ def test_parameters_as_published(name):
     with torch.device("meta"):
         model = zoo.create_model(name)
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name, count", [("bert_base", 109_482_240), ("bert_large", 335_141_888)])
+def test_parameters_of_bert_with_its_pooler(name, count):
+    """BertModel: hidden states and the pooler."""
+    with torch.device("meta"):
+        model = zoo.create_model(name, token_head=False, pooler=True)
+    assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
@@ -121,7 +133,7 @@ def test_bad_input_is_a_sentence():
             model(torch.tensor([[wrong, 2]]))
     with pytest.raises(ZooError, match=r"integers \[B, N\]; got torch.float32 \[2, 3\]"):
         model(torch.zeros(2, 3))
-    with pytest.warns(UserWarning, match="13 tokens: Llama was made for 12"):
+    with pytest.warns(UserWarning, match="More tokens than the 12 that this Llama was made for"):
         Llama(**SIZES)(ids(1, 13))
     with pytest.raises(ZooError, match="3 patterns for 2 layers"):
         GPT(**SIZES, patterns=[None] * 3)
@@ -135,3 +147,33 @@ def test_saved_and_loaded(tmp_path):
     zoo.save(model, tmp_path / "model")
     again = zoo.load(tmp_path / "model")
     assert torch.equal(model(ids(1, 5)), again(ids(1, 5))) and again.head.weight is again.embed.weight
+
+
+def test_bert_sees_all_and_reads_the_first_token():
+    model = BERT(**SIZES).double().eval()
+    x = ids(2, 9)
+    changed = x.clone()
+    changed[:, 4] = (changed[:, 4] + 1) % 11
+    assert ((model(x) - model(changed)).abs().amax((0, 2)) > 0).all()
+    left = model(x, sees=Causal()) - model(changed, sees=Causal())
+    assert (left.abs().amax((0, 2)) > 0).tolist() == [False] * 4 + [True] * 5
+    classifier = BERT(**SIZES, num_classes=3).eval()
+    assert classifier.token_head is None and classifier(ids(2, 5)).shape == (2, 3)
+    model.reset_classifier(4)
+    assert model(x).shape == (2, 4) and model(x).dtype == torch.float64
+
+
+@BERT_TOO
+def test_logits_of_some_tokens_alone(family):
+    model = family().eval()
+    at = torch.tensor([0, 4, 9])
+    torch.testing.assert_close(model(ids(2, 5), at=at), model(ids(2, 5)).flatten(0, 1)[at])
+
+
+@BERT_TOO
+def test_a_mask_with_holes_is_refused(family):
+    for row in ([1, 0, 1], [0, 1, 0, 1], [1, 1, 0, 1]):
+        with pytest.raises(ZooError, match="The mask has holes"):
+            family()(ids(2, len(row)), torch.tensor([[1] * len(row), row]).bool())
+    with pytest.raises(ZooError, match=r"mask is boolean, .* \[2, 3\]; got torch.int64"):
+        family()(ids(2, 3), torch.ones(2, 3).long())

@@ -26,7 +26,7 @@ def _collected() -> dict[str, dict[str, Any]]:
 CONFIGS = _collected()
 
 #: Sizes of a name that the data of a training decide. Not the image's: patches are made for it.
-DECIDED = ("num_classes", "in_chans", "in_dim", "edge_dim", "readout")
+DECIDED = ("num_classes", "in_chans", "in_dim", "edge_dim", "readout", "vocab_size", "context")
 
 
 def store(files: Iterable[Path]) -> None:

@@ -35,9 +35,12 @@ class LanguageModel(Model):
     tokenizer: Any = None
     grad_checkpointing: bool = False
     _end_tokens: tuple[int, ...] | None = None
+    embed_scale: float = 1.0
     embed: nn.Embedding
     position: Position
+    drop: nn.Module | None
     blocks: nn.ModuleList
+    norm: nn.Module | None
     head: nn.Module
 
     def __init__(self, vocab_size: int, context: int, dim: int, depth: int, num_heads: int):
@@ -63,46 +66,152 @@ class LanguageModel(Model):
     def end_tokens(self, ids: tuple[int, ...] | None) -> None:
         self._end_tokens = ids
 
+    def forward_features(
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        *,
+        pos: Tensor | None = None,
+        pattern: Pattern | None = None,
+        cache: Any = None,
+        sees: Pattern | None = None,
+    ) -> Tensor:
+        """Hidden states [B, N, dim] after the last block, normalised where the model does that; arguments as of `forward`."""
+        pos, places = self.placed(ids, mask, pos, cache)
+        x = self.before_blocks(self.embed_tokens(ids, pos, cache))
+        sees = self.sees if sees is None else sees
+        x = self.run_blocks(x, cache, pattern=sees if pattern is None else sees & pattern, pos=pos, places=places)
+        return x if self.norm is None else self.norm(x)
+
+    def forward_head(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states -> what `forward` gives: of each token where there is a head over the vocabulary, else of each row."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward_head")
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        *,
+        pos: Tensor | None = None,
+        pattern: Pattern | None = None,
+        cache: Any = None,
+        sees: Pattern | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
+        """[B, N] -> logits [B, N, vocab_size]; hidden states where there is no head; [B, num_classes] with a classifier.
+
+        Args:
+            mask: [B, N] bool, True = a token; padding stands left or right of a row's tokens, which are as if alone (C5).
+            pos: [N] or [B, N], places for the position part; default a row's own tokens, counted from 0 or behind what the
+                cache holds. Packed documents count from 0 each.
+            pattern: AND-ed to every layer's own.
+            cache: of `new_cache`: the tokens follow those that it holds, and are added to it.
+            sees: in place of the model's own `sees`: `Causal() | Prefix(n)` for a prefix LM.
+            at: [n], indices into the B N tokens, row by row: logits [n, vocab_size] of these alone, as a large vocabulary is
+                most of the work.
+        """
+        x = self.forward_features(ids, mask, pos=pos, pattern=pattern, cache=cache, sees=sees)
+        return self.forward_head(x if at is None else x.flatten(0, 1)[at], mask)
+
     # ---- where the tokens stand
 
-    def embed_tokens(self, ids: Tensor, pos: Tensor | None) -> Tensor:
-        """ids [B, N] -> [B, N, dim] with their places in them."""
-        x = self.embed(ids)
-        return self.position.embed(x, torch.arange(ids.shape[1], device=ids.device) if pos is None else pos)
+    def placed(
+        self, ids: Tensor, mask: Tensor | None, pos: Tensor | None, cache: Any
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """(pos, places) for the attention: what positions go by, and what patterns go by, -1 where there is no token. None
+        where the order in the sequence (behind what the cache holds) says it all.
 
-    def check_ids(self, ids: Tensor, places: int) -> None:
-        """Raise ZooError for ids outside the vocabulary, or more `places` than a learned position has; tell of more than the
-        model was made for. The values of ids are looked at on a CPU, where that waits for nobody."""
+        Raises: ZooError for ids outside the vocabulary, a mask with holes, more tokens than learned positions.
+        """
         if ids.ndim != 2 or ids.is_floating_point():
             raise ZooError(f"A language model takes ids of tokens, integers [B, N]; got {ids.dtype} {list(ids.shape)}.")
-        if places > self.context:
-            self._beyond(places)
-        if ids.numel() and ids.device.type == "cpu" and not torch.compiler.is_compiling():
-            least, most = (int(x) for x in ids.aminmax())
-            if least < 0 or most >= self.vocab_size:
-                wrong = least if least < 0 else most
-                raise ZooError(
-                    f"The id {wrong} is outside the vocabulary of this model, 0 to {self.vocab_size - 1}: was the text encoded "
-                    "with another tokenizer?"
-                )
+        if mask is not None and (mask.dtype != torch.bool or mask.shape != ids.shape):
+            raise ZooError(
+                f"mask is boolean, True = a token, of the shape of ids, {list(ids.shape)}; got {mask.dtype} {list(mask.shape)}."
+            )
+        places = None
+        if mask is not None:
+            places = mask.cumsum(-1) - 1
+            places = torch.where(mask, places if cache is None else places + cache[0].next_places(1), -1)
+        self._check_values(ids, mask, pos, places, cache)
+        return (places.clamp(min=0) if pos is None and places is not None else pos), places
 
-    def _beyond(self, places: int) -> None:
+    def embed_tokens(self, ids: Tensor, pos: Tensor | None, cache: Any = None) -> Tensor:
+        """ids [B, N] -> [B, N, dim] with their places in them, by default in order behind what the cache holds."""
+        x = self.embed(ids)
+        x = x if self.embed_scale == 1.0 else x * self.embed_scale
+        if not self.position.acts_on:
+            return x
+        if pos is None:
+            n = ids.shape[1]
+            pos = torch.arange(n, device=ids.device) if cache is None else cache[0].next_places(n)
+        return self.position.embed(x, pos)
+
+    def before_blocks(self, x: Tensor) -> Tensor:
+        """What is done to the embedded tokens."""
+        return x if self.drop is None else self.drop(x)
+
+    def _check_values(
+        self, ids: Tensor, mask: Tensor | None, pos: Tensor | None, places: Tensor | None, cache: Any
+    ) -> None:
+        """Look at the values on a CPU alone: elsewhere that would wait for the device."""
+        n = ids.shape[1]
+        if ids.device.type != "cpu" or torch.compiler.is_compiling() or not ids.numel():
+            self._check_length(n if cache is None and mask is None and pos is None else 0)
+            return
+        least, most = (int(x) for x in ids.aminmax())
+        if least < 0 or most >= self.vocab_size:
+            raise ZooError(
+                f"The id {least if least < 0 else most} is outside the vocabulary of this model, 0 to {self.vocab_size - 1}: "
+                "was the text encoded with another tokenizer?"
+            )
+        if mask is not None and bool((mask[:, 1:] > mask[:, :-1]).sum(-1).add(mask[:, 0]).max() > 1):
+            raise ZooError(
+                "The mask has holes: padding stands left or right of a row's tokens, not among them. Leave out the tokens, or "
+                "hide them with pattern=Padding(mask)."
+            )
+        given = places if pos is None else pos
+        if given is not None:
+            self._check_length(int(given.max()) + 1)
+        else:
+            self._check_length(n if cache is None else n + int(cache[0].next_places(1).max()))
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens <= self.context:
+            return
+        kind = type(self).__name__
         if self.position.length is not None:
             raise ZooError(
-                f"{places} tokens, but {type(self).__name__} has {self.context} learned positions: give fewer, or train with "
-                "a position that extends (position=rope, alibi or sinusoidal)."
+                f"{tokens} tokens, but {kind} has {self.context} learned positions: give fewer, or train with a position that "
+                "extends (position=rope, alibi or sinusoidal)."
             )
         if not torch.compiler.is_compiling():
             warnings.warn(
-                f"{places} tokens: {type(self).__name__} was made for {self.context}, and what it says of more was never "
-                "trained.",
-                stacklevel=5,
+                f"More tokens than the {self.context} that this {kind} was made for: what it says of them was never trained.",
+                stacklevel=6,
             )
 
-    # ---- its parts, for tasks
+    # ---- its parts
+
+    def new_cache(self, batch: int, length: int, policy: Any = "full") -> Any:
+        """An empty cache of `length` tokens for `batch` rows, in the dtype and on the device of the model.
+
+        Args:
+            policy: "full", "none", "window:N", "sinks:S+N", "heavy:H+N", "int8", or a factory of one layer's (see
+                `zoo.attention.caches`).
+        """
+        from zoo.attention.caches import ModelCache, make_cache
+
+        like = self.embed.weight
+        made = [
+            make_cache(policy, batch, block.attn.num_kv_heads, length, block.attn.head_dim, like.dtype, like.device)
+            for block in self.blocks
+        ]
+        return ModelCache(made)
 
     def run_blocks(self, x: Tensor, cache: Any = None, **how: Any) -> Tensor:
         """The blocks in turn, each with its own part of the cache, or recomputed in the backward pass."""
+        how = {name: value for name, value in how.items() if value is not None}
         for i, block in enumerate(self.blocks):
             if self.grad_checkpointing and self.training:
                 x = checkpoint(block, x, use_reentrant=False, **how)
@@ -126,6 +235,12 @@ class LanguageModel(Model):
         self.head.to(device=like.device, dtype=like.dtype)
         if self.config:
             self.config = {**self.config, "num_classes": num_classes, "token_head": False}
+
+    def generate(self, ids: Any, max_new_tokens: int = 64, **how: Any) -> Any:
+        """Tokens that follow, see `zoo.generation.generate`."""
+        from zoo.generation import generate
+
+        return generate(self, ids, max_new_tokens, **how)
 
     def no_weight_decay(self) -> set[str]:
         """Parameters of positions."""

@@ -157,48 +157,8 @@ class Decoder(LanguageModel):
                 with torch.no_grad():
                     maps[-1].weight.mul_((2 * len(self.blocks)) ** -0.5)
 
-    def forward_features(
-        self,
-        ids: Tensor,
-        mask: Tensor | None = None,
-        *,
-        pos: Tensor | None = None,
-        pattern: Pattern | None = None,
-        sees: Pattern | None = None,
-    ) -> Tensor:
-        """Hidden states [B, N, dim] after the last block and its norm; arguments as of `forward`."""
-        self.check_ids(ids, ids.shape[1])
-        if mask is not None:
-            raise NotImplementedError("masks come with the core's places=")
-        x = self.embed_tokens(ids, pos)
-        x = x if self.embed_scale == 1.0 else x * self.embed_scale
-        x = x if self.drop is None else self.drop(x)
-        sees = self.sees if sees is None else sees
-        x = self.run_blocks(x, pattern=sees if pattern is None else sees & pattern, pos=pos)
-        return x if self.norm is None else self.norm(x)
-
-    def forward(
-        self,
-        ids: Tensor,
-        mask: Tensor | None = None,
-        *,
-        pos: Tensor | None = None,
-        pattern: Pattern | None = None,
-        sees: Pattern | None = None,
-    ) -> Tensor:
-        """[B, N] -> logits [B, N, vocab_size]; hidden states where there is no head; [B, num_classes] with a classifier.
-
-        Args:
-            mask: [B, N] bool, True = a token; padding stands left or right of a row's tokens.
-            pos: [N] or [B, N], places for the position part; default a row's own tokens, counted from 0.
-            pattern: AND-ed to every layer's own.
-            sees: in place of the model's own `sees`: `Causal() | Prefix(n)` for a prefix LM.
-        """
-        x = self.forward_features(ids, mask, pos=pos, pattern=pattern, sees=sees)
-        return self.forward_head(x, mask)
-
     def forward_head(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Hidden states [B, N, dim] -> what `forward` gives."""
+        """Hidden states -> what `forward` gives: of all tokens where there is a head over the vocabulary."""
         if self.num_classes:
             x = x[torch.arange(len(x), device=x.device), last_token(mask, x.shape[1])]
         x = x if self.head_drop is None else self.head_drop(x)

@@ -1,0 +1,166 @@
+"""BERT: scaled dot x full x learned, trained on words that are hidden from it. Devlin et al. 2019."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Attention, Full, Learned, OutputProjection, Pattern, Position, build, make_pattern, unbind
+from zoo.declared import declared
+from zoo.layers import Block, FeedForward, normal, post_norm
+from zoo.models.language.base import LanguageModel
+
+LAYER_NORM = partial(nn.LayerNorm, eps=1e-12)
+
+
+class TokenHead(nn.Module):
+    """logits = E norm(act(W h)) + b, with E the embedding where tied. Devlin et al. 2019, appendix A.1 and their code."""
+
+    def __init__(self, embed: nn.Embedding, tied: bool, norm: Callable[[int], nn.Module], act: Callable[[], nn.Module]):
+        super().__init__()
+        vocab_size, dim = embed.weight.shape
+        self.transform, self.act, self.norm = nn.Linear(dim, dim), act(), norm(dim)
+        self.decoder = nn.Linear(dim, vocab_size, device="meta" if tied else None)
+        if tied:
+            self.decoder.weight = embed.weight
+            self.decoder.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.norm(self.act(self.transform(x))))
+
+
+@declared
+class BERT(LanguageModel):
+    """ids [B, N] -> logits [B, N, vocab_size] of the tokens themselves, hidden ones too; or logits [B, num_classes].
+
+        x = norm(E[ids] + segment 0 + position)
+        x = block_depth(... block_1(x)),                 each token sees all
+        logits = token_head(x),   or   head(tanh(W x_first))
+
+    Args:
+        vocab_size, context, dim, depth, num_heads: the usual sizes.
+        hidden: width inside the feed-forward, default 4 dim.
+        num_classes: above 0 a classifier of each row's first token, in place of the head over the vocabulary.
+        token_head: False for hidden states alone.
+        pooler: whether tanh(W x) stands before the classifier; without classes it is kept for those who want it.
+        tied: whether the token head's matrix is the embedding's.
+        segments: kinds of segments; every token is of the first (two in the released weights: a pair of sentences).
+        attention, pattern, position, norm, feed_forward, order: parts, as of `Decoder`. With `pre_norm` blocks give
+            final_norm=True.
+        final_norm: a norm after the blocks.
+        dropout, attn_dropout, head_dropout, drop_path: rates.
+        end_tokens: ids that end a text; None: the tokenizer's.
+        init: called on every module.
+    """
+
+    objective = "masked"
+
+    def __init__(
+        self,
+        vocab_size: int,
+        context: int = 512,
+        dim: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        *,
+        hidden: int | None = None,
+        num_classes: int = 0,
+        token_head: bool = True,
+        pooler: bool | None = None,
+        tied: bool = True,
+        segments: int = 2,
+        attention: Callable[..., nn.Module] | None = None,
+        pattern: Pattern | Callable[..., Pattern] | None = None,
+        position: Callable[..., Position] | None = None,
+        norm: Callable[[int], nn.Module] | None = None,
+        final_norm: bool = False,
+        feed_forward: Callable[..., nn.Module] | None = None,
+        act: Callable[[], nn.Module] | None = None,
+        order: Callable[..., Tensor] = post_norm,
+        qkv_bias: bool = True,
+        dropout: float = 0.0,
+        attn_dropout: float = 0.0,
+        head_dropout: float = 0.0,
+        drop_path: float = 0.0,
+        end_tokens: list[int] | None = None,
+        init: Callable[[nn.Module], None] = normal,
+    ):
+        super().__init__(vocab_size, context, dim, depth, num_heads)
+        norm, act, hidden = norm or LAYER_NORM, act or nn.GELU, hidden or 4 * dim
+        self.num_classes = num_classes
+        self.end_tokens = None if end_tokens is None else tuple(end_tokens)
+
+        self.embed = nn.Embedding(vocab_size, dim)
+        self.segments = nn.Embedding(segments, dim) if segments else None
+        place = partial(
+            build, position or Learned, dim=dim, num_heads=num_heads, head_dim=dim // num_heads, length=context
+        )
+        start: Position = place()
+        self.position = start if "tokens" in start.acts_on else Position()
+        self.norm_pre = norm(dim)
+        self.drop = nn.Dropout(dropout) if dropout else None
+
+        bound, attention = unbind(attention or Attention, "pattern")
+        pattern = make_pattern(pattern or bound or Full(), num_heads=num_heads)
+        self.blocks = nn.ModuleList(
+            Block(
+                dim,
+                build(
+                    attention, dim=dim, num_heads=num_heads, bias=qkv_bias, dropout=attn_dropout, pattern=pattern,
+                    position=place() if start.acts_inside else None, output=partial(OutputProjection, dropout=dropout),
+                ),
+                build(feed_forward or FeedForward, dim=dim, hidden=hidden, act=act, dropout=dropout, bias=True),
+                norm=norm, order=order, drop_path=drop_path * i / max(depth - 1, 1),
+            )
+            for i in range(depth)
+        )  # fmt: skip
+        self.norm = norm(dim) if final_norm else None
+        pooler = bool(num_classes) if pooler is None else pooler
+        self.pooler = nn.Linear(dim, dim) if pooler else None
+        self.head_drop = nn.Dropout(head_dropout) if head_dropout else None
+        self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
+        self.token_head = TokenHead(self.embed, tied, norm, act) if token_head and not num_classes else None
+        for module in self.modules():
+            init(module)
+
+    def before_blocks(self, x: Tensor) -> Tensor:
+        return super().before_blocks(self.norm_pre(x if self.segments is None else x + self.segments.weight[0]))
+
+    def forward_head(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states -> what `forward` gives: of all tokens where there is a head over the vocabulary."""
+        if self.token_head is not None:
+            return self.token_head(x)
+        if not self.num_classes:
+            return x
+        x = self.pooled(x, mask)
+        return self.head(x if self.head_drop is None else self.head_drop(x))
+
+    def pooled(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, N, dim] -> [B, dim]: each row's first token, through the pooler where there is one."""
+        first = 0 if mask is None else mask.int().argmax(-1)
+        x = x[torch.arange(len(x), device=x.device), first]
+        return x if self.pooler is None else self.pooler(x).tanh()
+
+    def reset_classifier(self, num_classes: int) -> None:
+        super().reset_classifier(num_classes)
+        self.token_head = None
+        if num_classes and self.pooler is None:
+            self.pooler = nn.Linear(self.dim, self.dim).to(self.embed.weight)
+            normal(self.pooler)
+        if self.config:
+            self.config = {**self.config, "pooler": self.pooler is not None}
+
+
+def _config(context: int, dim: int, depth: int, num_heads: int, vocab_size: int, **more: Any) -> dict[str, Any]:
+    sizes = dict(vocab_size=vocab_size, context=context, dim=dim, depth=depth, num_heads=num_heads)
+    return {"_target_": "zoo.models.language.bert.BERT", **sizes, **more}
+
+
+#: Devlin et al. 2019, section 3, with the vocabulary of the uncased models; and ours
+CONFIGS: dict[str, dict[str, Any]] = {
+    "bert_base": _config(512, 768, 12, 12, 30522, dropout=0.1, attn_dropout=0.1),
+    "bert_large": _config(512, 1024, 24, 16, 30522, dropout=0.1, attn_dropout=0.1),
+    "bert_mini": _config(64, 128, 4, 4, 4096),
+}
