@@ -19,6 +19,7 @@ FLOORS = (
     {"zoo.attention"},
     {"zoo.layers", "datamodules"},
     {"zoo.models"},
+    {"zoo.adapters"},
     {"zoo.conf", "zoo.tasks", "zoo.inspect", "zoo.pretrained"},
     {"zoo.api", "zoo.callbacks"},
     {"zoo.training"},

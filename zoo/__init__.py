@@ -13,15 +13,19 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "adapt": ("zoo.adapters", "adapt"),
     "build": ("zoo.models", "build_model"),
     "create_model": ("zoo.api", "create_model"),
     "list_models": ("zoo.api", "list_models"),
     "load": ("zoo.pretrained", "load"),
+    "merge": ("zoo.adapters", "merge"),
     "save": ("zoo.pretrained", "save"),
     "convert": ("zoo.pretrained", "convert"),
     "ZooError": ("zoo.errors", "ZooError"),
 }
-__all__ = ["ZooError", "build", "convert", "create_model", "list_models", "load", "save"]
+__all__ = [
+    "ZooError", "adapt", "build", "convert", "create_model", "list_models", "load", "merge", "save",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

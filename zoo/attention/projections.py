@@ -3,12 +3,21 @@
 import torch
 from torch import Tensor, nn
 
+from zoo.attention.maps import Map, side_by_side
 from zoo.declared import declared
 from zoo.errors import ZooError
 
 
 class Projection(nn.Module):
-    """Base class: define `queries` and `keys_values`; `forward` where the two together are cheaper than one by one."""
+    """Base class: define `queries` and `keys_values`; `forward` where the two together are cheaper than one by one.
+
+    `maps` says where the maps q, k and v are, for adapters and whatever else goes by those names.
+    """
+
+    @property
+    def maps(self) -> dict[str, Map]:
+        """Name -> where that map lies; none by default."""
+        return {}
 
     def queries(self, x: Tensor) -> Tensor:
         """[B, N, dim] -> q [B, H, N, D]."""
@@ -31,6 +40,11 @@ class FusedQKV(Projection):
         super().__init__()
         self.heads, self.head_dim = (num_heads, num_kv_heads, num_kv_heads), head_dim
         self.qkv = nn.Linear(dim, sum(self.heads) * head_dim, bias=bias)
+
+    @property
+    def maps(self):
+        q, k, v = (heads * self.head_dim for heads in self.heads)
+        return side_by_side("qkv", q=q, k=k, v=v)
 
     def queries(self, x):
         return self.forward(x)[0]
@@ -63,6 +77,11 @@ class SeparateQKV(Projection):
         self.q = nn.Linear(dim, num_heads * head_dim, bias=bias)
         self.kv = nn.Linear(context_dim or dim, sum(self.heads) * head_dim, bias=bias)
 
+    @property
+    def maps(self):
+        k, v = (heads * self.head_dim for heads in self.heads)
+        return {"q": Map("q"), **side_by_side("kv", k=k, v=v)}
+
     def queries(self, x):
         return in_heads(self.q(x), self.head_dim)
 
@@ -85,6 +104,11 @@ class SharedQKV(Projection):
         self.head_dim = head_dim
         self.map = nn.Linear(dim, num_heads * head_dim, bias=bias)
         self.context = nn.Linear(context_dim, num_heads * head_dim, bias=bias) if context_dim else None
+
+    @property
+    def maps(self):
+        other = Map("map" if self.context is None else "context")
+        return {"q": Map("map"), "k": other, "v": other}
 
     def queries(self, x):
         return in_heads(self.map(x), self.head_dim)
@@ -118,6 +142,10 @@ class SharedKV(Projection):
         self.head_dim = head_dim
         self.key = nn.Linear(context_dim or dim, num_heads * head_dim, bias=bias)
         self.query = self.key if share else nn.Linear(dim, num_heads * head_dim, bias=bias)
+
+    @property
+    def maps(self):
+        return {"q": Map("key" if self.query is self.key else "query"), "k": Map("key"), "v": Map("key")}
 
     def queries(self, x):
         return in_heads(self.query(x), self.head_dim)
@@ -161,6 +189,11 @@ class OutputProjection(nn.Module):
         super().__init__()
         self.proj = nn.Linear(num_heads * head_dim, dim, bias=bias)
         self.drop = nn.Dropout(dropout) if dropout else None
+
+    @property
+    def maps(self) -> dict[str, Map]:
+        """The one map, "o"."""
+        return {"o": Map("proj")}
 
     def forward(self, heads: Tensor) -> Tensor:
         out = self.proj(heads.transpose(1, 2).flatten(2))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from zoo.attention.maps import Map
 from zoo.declared import declared
 
 
@@ -19,6 +20,11 @@ class FeedForward(nn.Module):
         self.act = act()
         self.fc2 = nn.Linear(hidden, dim, bias=bias)
         self.drop = nn.Dropout(dropout) if dropout else None
+
+    @property
+    def maps(self) -> dict[str, Map]:
+        """Its maps by their usual names."""
+        return {"up": Map("fc1"), "down": Map("fc2")}
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.fc1(x))
@@ -39,6 +45,11 @@ class GatedFeedForward(nn.Module):
         self.act = act()
         self.down = nn.Linear(hidden, dim, bias=bias)
         self.drop = nn.Dropout(dropout) if dropout else None
+
+    @property
+    def maps(self) -> dict[str, Map]:
+        """Its maps by their usual names."""
+        return {"up": Map("up"), "gate": Map("gate"), "down": Map("down")}
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.down(self.act(self.gate(x)) * self.up(x))

@@ -1,6 +1,7 @@
 """What every model says of itself; tasks, figures and commands ask this, and no model by its name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -8,6 +9,19 @@ from torch import nn
 
 from zoo.errors import ZooError
 from zoo.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model's weights come from.
+
+    source: as `zoo.load` and `init=` take it. changed: names of tensors that are not as they are there. new: those among
+    them that started anew, as a classifier of other classes.
+    """
+
+    source: str
+    changed: frozenset[str] = frozenset()
+    new: frozenset[str] = frozenset()
 
 
 class Model(nn.Module):
@@ -24,6 +38,9 @@ class Model(nn.Module):
         num_prefix_tokens: tokens before the patches (class, registers).
         has_class_token: whether the first of them is a class token.
         targets: what its outputs are for: "class", "labels" or "numbers" (zoo.spec.TARGETS).
+        origin: where its weights come from; None where they started at random, or nobody has told.
+        adapter: what `zoo.adapt` has put on it, see `zoo.adapters.Adapter`; else None.
+        converted_from: the class of transformers that it was converted from, "LlamaForCausalLM"; else None.
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
@@ -36,6 +53,9 @@ class Model(nn.Module):
     grid: tuple[int, int] | None = None
     num_prefix_tokens: int = 0
     has_class_token: bool = False
+    origin: Origin | None = None
+    adapter: Any = None
+    converted_from: str | None = None
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
