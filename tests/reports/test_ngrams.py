@@ -64,7 +64,10 @@ def test_compressors_are_those_of_the_shell():
     before, after = joined(train, 10**6), joined(test, 10**6)
     assert before == "\n".join([*train, ""]).encode()
     found = bits_per_byte(train, test)
-    for name, compress in {"gzip -9": lambda x: gzip.compress(x, 9), "xz": lambda x: lzma.compress(x, preset=9)}.items():
+    for name, compress in {
+        "gzip -9": lambda x: gzip.compress(x, 9),
+        "xz": lambda x: lzma.compress(x, preset=9),
+    }.items():
         bits = 8 * (len(compress(before + after)) - len(compress(before))) / len(after)
         assert found[name] == pytest.approx(bits, abs=0.05) and 0 < bits < 8
     assert bits_per_byte(train, []) == {}
