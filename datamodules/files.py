@@ -19,10 +19,11 @@ def find(name: str, folders: Iterable[Path]) -> Path | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
-def verify(path: Path, md5: str) -> Path:
-    """The path, if the file is the expected one."""
-    if (found := _md5(path)) != md5:
-        raise ZooError(f"{path} is damaged or another file: its md5 is {found}, not {md5}; remove or replace it.")
+def verify(path: Path, digest: str) -> Path:
+    """The path, if the file is the expected one by its md5 or sha256."""
+    name, found = _digest(path, digest)
+    if found != digest:
+        raise ZooError(f"{path} is damaged or another file: its {name} is {found}, not {digest}; remove or replace it.")
     return path
 
 
@@ -45,8 +46,8 @@ def unpack(archive: Path, folder: str, cache: Path) -> None:
         os.replace(Path(everything, folder), beside)
 
 
-def download(name: str, urls: Iterable[str], folders: Iterable[Path], md5: str | None = None) -> Path:
-    """Fetch `name` into the last of `folders`, the cache, from the first of `urls` that has it, and compare its md5."""
+def download(name: str, urls: Iterable[str], folders: Iterable[Path], digest: str | None = None) -> Path:
+    """Fetch `name` into the last of `folders`, the cache, from the first of `urls` that has it, and check its md5 or sha256."""
     folders = list(folders)
     target, failures = folders[-1] / name, []
     with caching(target) as temporary:
@@ -62,9 +63,10 @@ def download(name: str, urls: Iterable[str], folders: Iterable[Path], md5: str |
                 f"{name} is not in {' or '.join(dict.fromkeys(map(str, folders)))} and cannot be downloaded "
                 f"({'; '.join(failures)}); put it at {places}, or set ZOO_DATA (paths.data) to a folder that has it."
             )
-        if md5 and (found := _md5(temporary)) != md5:
+        kind, found = _digest(temporary, digest) if digest else ("", None)
+        if found != digest:
             raise ZooError(
-                f"{url} sent something else than {name}: its md5 is {found}, not {md5}; "
+                f"{url} sent something else than {name}: its {kind} is {found}, not {digest}; "
                 f"try again, or put the right file at {target}."
             )
     return target
@@ -80,5 +82,15 @@ def cached(target: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     return np.load(target, mmap_mode="c")
 
 
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+def obtain(name: str, urls: Iterable[str], folders: Iterable[Path], digest: str) -> Path:
+    """The file of this name and hash: where the user has it, else downloaded."""
+    folders = list(folders)
+    found = find(name, folders)
+    return verify(found, digest) if found else download(name, urls, folders, digest)
+
+
+def _digest(path: Path, like: str) -> tuple[str, str]:
+    """(the hash's name, the hash) of a file, of the kind that `like` is by its length."""
+    kind = "sha256" if len(like) == 64 else "md5"
+    with open(path, "rb") as file:
+        return kind, hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

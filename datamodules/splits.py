@@ -44,11 +44,39 @@ def subsample(rows: Tensor, labels: Tensor, count: int | None, seed: int, sample
     return _stratified(rows, labels, count, seed, f"data.train_limit={count}", samples)[1]
 
 
+def shares_of(split: Sequence[float], example: str = "[0.9, 0.05, 0.05]") -> list[float]:
+    """Shares of training, validation and test. Raises: ZooError for numbers that are none."""
+    numbers = isinstance(split, Sequence) and all(type(share) in (int, float) for share in split)
+    shares = [float(share) for share in split] if numbers else []
+    if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or not abs(sum(shares) - 1) <= 1e-6:
+        shown = list(split) if isinstance(split, Sequence) and not isinstance(split, str) else split
+        raise ZooError(f"data.split={shown} is not three shares that add up to 1; give {example}.")
+    return shares
+
+
+def at_random(count: int, split: Sequence[float], seed: int) -> Splits:
+    """Shares of training, validation and test of `count` samples without labels; each that has a share has a sample.
+
+    Raises: ZooError for shares that are none, or less samples than parts.
+    """
+    shares = shares_of(split)
+    least = sum(share > 0 for share in shares)
+    if count < least:
+        raise ZooError(
+            f"data.split={shares} makes {least} parts, and there are {count} documents; give more, or set shares to 0."
+        )
+    order = torch.randperm(count, generator=generator(seed))
+    sizes = {stage: max(1, round(share * count)) if share else 0 for stage, share in zip(STAGES, shares, strict=True)}
+    while (over := sum(sizes.values()) - count) != 0:  # rounding, at most by two; the largest part takes it
+        largest = max(sizes, key=lambda stage: sizes[stage])
+        sizes[largest] -= 1 if over > 0 else -1
+    parts = order.split(list(sizes.values()))
+    return {stage: part.sort().values for stage, part in zip(sizes, parts, strict=True)}
+
+
 def fractions(labels: Tensor, split: Sequence[float], seed: int) -> Splits:
     """Shares of training, validation and test, the classes in proportion (rows with several classes: at random)."""
-    shares = [float(share) for share in split]
-    if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ZooError(f"data.split={list(split)} is not three shares that add up to 1; give [0.6, 0.2, 0.2].")
+    shares = shares_of(split, "[0.6, 0.2, 0.2]")
     rest, name = torch.arange(len(labels)), f"data.split={shares}"
     found = {}
     for stage, share in (("test", shares[2]), ("val", shares[1] / (shares[0] + shares[1]))):

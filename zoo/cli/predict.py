@@ -1,4 +1,15 @@
-"""What a model says of images, and how much of each patch it read."""
+"""Say what is on images or in a graph, and draw where the model looked.
+
+    python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
+    python -m zoo predict runs/<a run> cat.jpg photos      several: files, and every image in a folder
+    python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
+    python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
+    python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
+
+The figure shows each image, and how much of each patch the last layer's heads, every layer and the rollout read; of a
+graph a node, and how every head of the first layer weighs its edges. An .npz is what data=npz trains on; edge_attr and,
+for R-GAT, edge_type are read where the model reads them, y and masks never.
+"""
 
 import argparse
 import math
@@ -8,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.console import console, table
-from zoo.errors import ZooError, naming
+from zoo.errors import ZooError, answering, naming
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,28 +30,44 @@ if TYPE_CHECKING:
 BATCH = 32
 PATCHES = 4096  # of an image: the attention of each layer is their square
 DRAWN = 12  # images of a folder that the figure shows
-WHAT, OPTIONS = "an image", ()
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Nothing that is for images alone."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, which images or graph, how much of the answer."""
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or a model folder")
+    what = "an image, a folder of images, test:<number>, or a graph.npz"
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=f"{what}; one or more")
+    parser.add_argument("--top", type=int, help="how many classes of each image or graph (default 5) or node (3)")
+    parser.add_argument("--node", type=int, help="the node of a graph that is drawn (default: one worth looking at)")
+    parser.add_argument(
+        "--out", metavar="PNG", help="the attention figure, or a folder (default attention-<input>.png)"
+    )
+    parser.add_argument(
+        "--trust",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package of your own that RUN's config may name",
+    )
 
 
-def name(source: str) -> tuple[str, ...]:
-    """The file and its folders."""
-    return Path(source).with_suffix("").parts
-
-
-def check(model: Any, source: str, run: str) -> None:
-    """Raises: ZooError for a graph."""
-    if source.lower().endswith(".npz"):
-        kind = type(model).__name__
-        raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
-
-
-def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
+def run(options: argparse.Namespace) -> None:
     """Print the classes, write the figure."""
-    predict_images(model, options.run, source, options.top or 5, png, options.trust)
+    import zoo
+
+    if options.top is not None and options.top < 1:
+        raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
+    figures = _figures(options.inputs, options.out)
+    model = zoo.load(options.run, trust=options.trust)
+    of_graphs = [_is_graph(model, source, options.node) for source in options.inputs]  # all, before any is told
+    for source, png, of_graph in zip(options.inputs, figures, of_graphs, strict=True):
+        with answering(f"{source} in the model of {options.run}"):
+            if of_graph:
+                from zoo.cli._predict_graph import predict_graph
+
+                predict_graph(model, options.run, Path(source), options.node, options.top, png)
+            else:
+                predict_images(model, options.run, source, options.top or 5, png, options.trust)
 
 
 def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust: Sequence[str] = ()) -> None:
@@ -82,6 +109,52 @@ def images(model: "Model", run: str, source: str, trust: Sequence[str] = ()) -> 
         raise ZooError(f"{source} does not exist; give an image, a folder of images, or test:<number>.")
     for file in _files(path) if path.is_dir() else [path]:
         yield str(file), to_input(file, model.preprocess)
+
+
+def _figures(sources: Sequence[str], wanted: str | None) -> list[Path]:
+    """Where each input's figure goes: the file that was named, or a file of its own in the folder that was."""
+    out = Path(wanted or ".")
+    if out.is_dir() or not out.suffix:
+        return [out / f"attention-{name}.png" for name in _names(sources)]
+    if out.suffix.lower() != ".png":
+        raise ZooError(f"--out {out} is not a .png file; name one, or a folder.")
+    if len(sources) > 1:
+        raise ZooError(f"--out {out} is one file for {len(sources)} inputs; name a folder.")
+    return [out]
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """A name for each input, of as many of its folders as tell it from the others: cat, or a-cat and b-cat."""
+    names = []
+    for source in sources:
+        parts = Path(source).with_suffix("").parts
+        others = [Path(other).with_suffix("").parts for other in sources if other != source]
+        n = next((n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), 1)
+        names.append("-".join(parts[-n:]).replace(":", "-"))
+    return [f"{name}-{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]
+
+
+def _is_graph(model: "Model", source: str, node: int | None) -> bool:
+    """Whether a graph is given to a model of graphs; False for images to one of images; anything else is refused."""
+    from zoo.spec import WORDS
+    from zoo.training.summary import INPUTS, takes
+
+    kind, given = type(model).__name__, takes(model)
+    of_graph = source.lower().endswith(".npz")
+    if given is None:
+        what = " or ".join(WORDS[each] for each in model.reads)
+        raise ZooError(
+            f"{kind} reads {what}, which no file holds here: predict is for images and graphs of one type of node."
+        )
+    if of_graph and given == INPUTS["image"]:
+        raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
+    if not of_graph and given != INPUTS["image"]:
+        raise ZooError(f"{kind} takes a graph, not {source}; give an .npz with x [N, F] and edge_index [2, E].")
+    if not of_graph and node is not None:
+        raise ZooError(f"--node {node} is for a graph, and {source} is not one; leave it out.")
+    if of_graph and not Path(source).is_file():
+        raise ZooError(f"{source} does not exist; give an .npz with x [N, F] and edge_index [2, E].")
+    return of_graph
 
 
 def _files(folder: Path) -> list[Path]:

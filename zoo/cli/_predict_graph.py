@@ -6,7 +6,6 @@ here. A model folder alone does not tell, and its graph is taken as it stands.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,32 +22,6 @@ if TYPE_CHECKING:
 ROWS = 20  # lines of a table
 TOP = 3  # classes of each node
 TARGETS = ("y", "train_mask", "val_mask", "test_mask")  # of data=npz; nothing here looks at them
-
-WHAT, OPTIONS = "a graph", ("node",)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Which node is drawn."""
-    parser.add_argument("--node", type=int, help="the node of a graph that is drawn (default: one worth looking at)")
-
-
-def name(source: str) -> tuple[str, ...]:
-    """The file and its folders."""
-    return Path(source).with_suffix("").parts
-
-
-def check(model: Any, source: str, run: str) -> None:
-    """Raises: ZooError for what is no .npz, or not there."""
-    what = "give an .npz with x [N, F] and edge_index [2, E]"
-    if not source.lower().endswith(".npz"):
-        raise ZooError(f"{type(model).__name__} takes a graph, not {source}; {what}.")
-    if not Path(source).is_file():
-        raise ZooError(f"{source} does not exist; {what}.")
-
-
-def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
-    """Print the classes, draw where the node looks."""
-    predict_graph(model, options.run, Path(source), options.node, options.top, png)
 
 
 def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top: int | None, png: Path) -> None:

@@ -1,0 +1,106 @@
+"""Texts to learn language from: `data=python_docs`, `tinyshakespeare`, `textfile`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from datamodules.files import obtain
+from datamodules.splits import STAGES, Splits, at_random, shares_of
+from datamodules.text import python_docs
+from datamodules.text.corpus import Corpus, FileText, Text
+from datamodules.text.module import TextData
+from zoo.declared import declared
+from zoo.errors import ZooError
+
+SHAKESPEARE = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+
+
+@declared("run")
+@dataclass(kw_only=True, eq=False, repr=False)
+class PythonDocs(TextData):
+    """The topics of `help()` and the docstrings of the running CPython's standard library; split by document.
+
+    Args:
+        split: shares of training, validation and test, by number of documents.
+    """
+
+    split: Sequence[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+
+    def load(self) -> Corpus:
+        found = python_docs.documents(self.search_paths[-1])
+        splits = at_random(len(found), self.split, self.split_seed)
+        return Corpus([Text(text) for text in found], splits, name="data=python_docs")
+
+
+@declared("run")
+@dataclass(kw_only=True, eq=False, repr=False)
+class TextFile(TextData):
+    """A file of UTF-8, split by position, or a folder of them (with all folders in it), each a document, split by document.
+
+    Args:
+        path: of the file or folder.
+        split: shares of training, validation and test: of bytes, or of documents.
+        pattern: which files of a folder.
+    """
+
+    path: str | None = None
+    split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
+    pattern: str = "*.txt"
+
+    def load(self) -> Corpus:
+        if not self.path:
+            raise ZooError("data=textfile needs data.path=<a file of text, or a folder of them>.")
+        path = Path(self.path).expanduser()
+        if path.is_dir():
+            files = sorted(file for file in path.rglob(self.pattern) if file.is_file() and not _hidden(file, path))
+            if not files:
+                raise ZooError(
+                    f"data.path={path} has no file {self.pattern}; data.pattern= says which files are meant."
+                )
+            splits = at_random(len(files), self.split, self.split_seed)
+            return Corpus([FileText(file) for file in files], splits, name=f"data.path={path}")
+        if not path.is_file():
+            raise ZooError(f"data.path={path} is neither a file nor a folder.")
+        return by_position(path, self.split, f"data.path={path}")
+
+
+@declared("run")
+@dataclass(kw_only=True, eq=False, repr=False)
+class TinyShakespeare(TextData):
+    """1,115,394 characters of Shakespeare's plays, 65 different ones, split by position.
+
+    Args:
+        split: shares of training, validation and test; nanoGPT's is [0.9, 0.1, 0].
+    """
+
+    split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
+
+    def load(self) -> Corpus:
+        path = obtain("tinyshakespeare/input.txt", [SHAKESPEARE_URL], self.search_paths, SHAKESPEARE)
+        return by_position(path, self.split, "data=tinyshakespeare")
+
+
+def by_position(path: Path, split: Sequence[float], name: str) -> Corpus:
+    """A file as three parts, one behind the other: the shares of its bytes, each to the end of a character."""
+    shares = shares_of(split)
+    size = path.stat().st_size
+    cuts = [0]
+    with open(path, "rb") as file:
+        for share in (shares[0], shares[0] + shares[1]):
+            at = int(size * share + 1e-6) if share < 1 else size
+            file.seek(at)
+            while at < size and 0x80 <= file.read(1)[0] < 0xC0:  # within a character
+                at += 1
+            cuts.append(at)
+    ends = [*cuts[1:], size]
+    documents = [FileText(path, start, end) for start, end in zip(cuts, ends, strict=True)]
+    rows = {stage: [i] if shares[i] else [] for i, stage in enumerate(STAGES)}
+    splits: Splits = {stage: torch.tensor(row, dtype=torch.int64) for stage, row in rows.items()}
+    return Corpus(documents, splits, ends=False, name=name)
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)

@@ -1,0 +1,70 @@
+"""The tokenizer that a config asks for: read, or made of the training part and kept."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from datamodules.files import caching, obtain
+from zoo.errors import ZooError, nearest
+from zoo.text import Tokenizer, from_file, gpt2, train_tokenizer
+from zoo.text.gpt2 import FILES, URL
+
+log = logging.getLogger(__name__)
+#: Kind -> the keys that it has beside `kind`; those of conf/tokenizer.
+KEYS = {
+    "byte": {"special"},
+    "char": {"special"},
+    "bpe": {"vocab_size", "special"},
+    "unigram": {"vocab_size", "special"},
+    "wordpiece": {"vocab_size", "special"},
+    "gpt2": set(),
+    "file": {"path"},
+}
+
+
+def check(config: Any) -> dict[str, Any]:
+    """The config as a dict. Raises: ZooError for another kind, or a key that it has not."""
+    if not isinstance(config, Mapping) or config.get("kind") not in KEYS:
+        kind = config.get("kind") if isinstance(config, Mapping) else config
+        raise ZooError(f"data.tokenizer={kind} is unknown; {nearest(str(kind), KEYS)}")
+    kind = config["kind"]
+    for key in config.keys() - KEYS[kind] - {"kind"}:
+        raise ZooError(f"tokenizer.{key} is not a key of tokenizer={kind}; {nearest(key, KEYS[kind])}")
+    return dict(config)
+
+
+def make(
+    config: Mapping[str, Any], texts: Callable[[], Iterable[str]], digest: Callable[[], str], folders: tuple[Path, Path]
+) -> Tokenizer:
+    """The tokenizer of a config.
+
+    Args:
+        config: {"kind": ...} and what stands in conf/tokenizer/<kind>.yaml.
+        texts: of the training part.
+        digest: its hash.
+        folders: where gpt2's files are looked for, then the cache, where what was trained is kept.
+    """
+    config = check(config)
+    kind = config.pop("kind")
+    if kind == "file":
+        if not config.get("path"):
+            raise ZooError("tokenizer=file needs tokenizer.path=<a tokenizer.json>.")
+        return from_file(config["path"])
+    if kind == "gpt2":
+        found = [obtain(f"gpt2-bpe/{name}", [URL + name], folders, digest) for name, digest in FILES.items()]
+        return gpt2(*found)
+    if kind == "byte":
+        return train_tokenizer(kind, (), **config)
+    key = f"{digest()} {kind} {sorted(config.items())} {version('tokenizers')}"
+    kept = folders[-1] / "tokenizers" / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    if not kept.is_file():
+        log.info(f"training the tokenizer ({kind}) on the training part")
+        made = train_tokenizer(kind, texts(), **config)
+        with caching(kept) as beside:
+            beside.write_text(made.to_json(), encoding="utf-8")
+    found_again = from_file(kept)
+    found_again.kind = kind
+    return found_again
