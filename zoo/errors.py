@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from unicodedata import category
+from unicodedata import bidirectional, category
+
+#: Letters that a terminal does not show but obeys: controls, halves of pairs, ends of lines, what turns the writing around.
+_OBEYED = ("Cc", "Cs", "Zl", "Zp")
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 class ZooError(ValueError):
@@ -24,9 +28,18 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return f"{guess}There are: {', '.join(options) or 'none'}."
 
 
-def printable(text: str) -> str:
-    """Text without what moves a terminal's cursor or colours it: such letters as their escapes."""
-    return "".join(c.encode("unicode_escape").decode() if category(c) == "Cc" else c for c in text)
+def printable(text: str, kept: str = "") -> str:
+    """Text without what moves a terminal's cursor, colours or turns around what follows: such letters as their escapes.
+
+    Args:
+        text: of any origin.
+        kept: letters that stay all the same, as a new line in a text that is shown as it is.
+    """
+    return "".join(c if c in kept or not _obeyed(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _obeyed(letter: str) -> bool:
+    return not letter.isprintable() and (category(letter) in _OBEYED or bidirectional(letter) in _TURNING)
 
 
 @contextmanager

@@ -142,3 +142,6 @@ WORDS = {
     "heterogeneous_graph": "graphs with several types of node",
     "text": "text",
 }
+
+#: What a user gives to `python -m zoo predict` of a model that reads it; what is not here no file holds.
+GIVEN = {"image": "<image>", "graph": "<graph.npz>", "relational_graph": "<graph.npz>", "text": '"a sentence"'}

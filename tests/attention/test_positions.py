@@ -49,6 +49,30 @@ def test_rope_by_complex_numbers(halves):
     torch.testing.assert_close(RoPE(D, halves=halves).rotate(x, pos), want)
 
 
+def test_rope_on_a_part_of_the_width():
+    """GPT-NeoX, Phi: the first numbers of a head are turned as a head of that width, the others stay."""
+    x, pos = torch.randn(B, H, N, 16, dtype=torch.float64), torch.arange(N)
+    turned = RoPE(16, part=0.25, halves=True).rotate(x, pos)
+    torch.testing.assert_close(turned[..., :4], RoPE(4, halves=True).rotate(x[..., :4], pos))
+    assert torch.equal(turned[..., 4:], x[..., 4:])
+
+
+def test_scalings_of_rope():
+    """linear: places lie closer. llama3, yarn: fast pairs keep their turn, slow ones are divided."""
+    x, pos, like = torch.randn(B, H, N, 64, dtype=torch.float64), torch.arange(N), torch.zeros(1, dtype=torch.float64)
+    plain = RoPE(64).frequencies(like)
+    linear = RoPE(64, scaling={"type": "linear", "factor": 4.0})
+    torch.testing.assert_close(linear.rotate(x, 4 * pos), RoPE(64).rotate(x, pos))
+    for kind, gain in (("llama3", 1.0), ("yarn", 1 + 0.1 * math.log(8))):
+        scaled = RoPE(64, scaling={"type": kind, "factor": 8.0, "original_max_position_embeddings": 512})
+        shares = scaled.frequencies(like) / plain
+        assert shares[0] == 1 and shares[-1].item() == pytest.approx(1 / 8) and (shares.diff() <= 1e-12).all()
+        torch.testing.assert_close(scaled.rotate(x, 0 * pos), gain * x)
+    yarn = {"type": "yarn", "factor": 8.0}
+    assert RoPE(64, scaling={**yarn, "attention_factor": 0.5}).scaling.gain == 0.5
+    assert RoPE(64, scaling={**yarn, "mscale": 0.7, "mscale_all_dim": 0.7}).scaling.gain == 1.0
+
+
 @pytest.mark.parametrize("kind", [kind for kind in INSIDE if make(kind).is_relative])
 @pytest.mark.parametrize("pattern", [None, Causal()])
 def test_only_the_distance_matters(kind, pattern):
@@ -176,6 +200,15 @@ def test_places_may_differ_by_sample(kind):
     "call, words",
     [
         (lambda: RoPE(7), "even; got 7"),
+        (lambda: RoPE(8, part=0.3), "part=0.3 of head_dim=8"),
+        (lambda: RoPE(8, base=1.0), "above 1; got 1.0"),
+        (lambda: RoPE(8, scaling={"type": "dynamic", "factor": 2.0}), "'dynamic' of RoPE is unknown"),
+        (lambda: RoPE(8, scaling={"type": "linear"}), "does not say its factor"),
+        (lambda: RoPE(8, scaling={"type": "linear", "factor": -1.0}), "factor=-1.0"),
+        (lambda: RoPE(8, scaling={"type": "linear", "factor": "x"}), "factor='x'"),
+        (lambda: RoPE(8, scaling={"type": "linear", "factor": 2.0, "low": 1}), "scaling.low is not a setting"),
+        (lambda: RoPE(8, scaling={"type": "llama3", "factor": 2.0, "high_freq_factor": 1.0}), "above low_freq_factor"),
+        (lambda: RoPE(8, scaling=4.0), "scaling=4.0"),
         (lambda: AxialRoPE(6, (2, 2)), "got 6"),
         (lambda: SinCos2D(6, (2, 2)), "6 % 4"),
         (lambda: Learned(4, 3).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens, but Learned has 3"),

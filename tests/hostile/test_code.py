@@ -133,7 +133,7 @@ def test_data_of_a_run(run, refused, door):
 
 def test_data_are_looked_for_where_the_reader_says(run, monkeypatch):
     """A config of somebody else's never says where something is written."""
-    from zoo.cli.predict import test_data
+    from zoo.cli.predict.images import test_data
 
     monkeypatch.setenv("ZOO_DATA", "my data")
     monkeypatch.setenv("ZOO_CACHE", "my cache")

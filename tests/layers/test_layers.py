@@ -6,14 +6,14 @@ from torch import nn
 
 from zoo.attention import Attention, Causal, KVCache, Padding, SeparateQKV
 from zoo.errors import ZooError
-from zoo.layers import Block, FeedForward, PatchEmbed, post_norm, pre_norm
+from zoo.layers import Block, CentredRMSNorm, FeedForward, PatchEmbed, parallel, post_norm, pre_norm
 
 DIM, B, N = 16, 2, 5
 
 
 def block(**how):
     made = Block(DIM, Attention(DIM, 4), FeedForward(DIM, 32), **how).double().eval()
-    for norm in (made.norm1, made.norm2):
+    for norm in [module for module in made.modules() if isinstance(module, nn.LayerNorm)]:
         nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     return made
 
@@ -32,6 +32,23 @@ def test_post_norm():
     b, x = block(order=post_norm), tokens()
     t3 = b.norm1(x + b.attn(x))
     torch.testing.assert_close(b(x), b.norm2(t3 + b.mlp(t3)))
+
+
+def test_parallel():
+    """GPT-NeoX: both sublayers read the block's input; Phi: through one norm."""
+    b, x = block(order=parallel), tokens()
+    torch.testing.assert_close(b(x), x + b.attn(b.norm1(x)) + b.mlp(b.norm2(x)))
+    b = block(order=parallel, shared_norm=True)
+    torch.testing.assert_close(b(x), x + b.attn(b.norm1(x)) + b.mlp(b.norm1(x)))
+    assert not hasattr(b, "norm2")
+
+
+def test_centred_rms_norm_is_rms_norm_with_one_more():
+    x, ours, torchs = tokens(), CentredRMSNorm(DIM), nn.RMSNorm(DIM, eps=1e-6)
+    ours, torchs = ours.to(x), torchs.to(x)
+    nn.init.normal_(ours.weight)
+    torchs.weight.data = 1 + ours.weight.data
+    torch.testing.assert_close(ours(x), torchs(x), rtol=1e-6, atol=1e-6)
 
 
 def test_post_norm_is_torchs_encoder_layer():

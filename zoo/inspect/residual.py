@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from zoo.attention.record import strip_wrappers
 from zoo.errors import ZooError
-from zoo.layers.block import Block, post_norm, pre_norm
+from zoo.layers.block import Block, parallel, post_norm, pre_norm
 
 PARTS = ("norm1", "attn", "branch1", "norm2", "mlp", "branch2")
 #: Where the names of the equations (see zoo/layers/block.py) are read, for the orders that have such names.
 NAMES = {
     pre_norm: {"X": "in", "Y": "norm2.in", "Z": "out"},
+    parallel: {"X": "in", "Z": "out"},
     post_norm: {"X": "in", "T2": "norm1.in", "T3": "norm1.out", "T5": "norm2.in", "H": "norm2.out"},
 }
 
@@ -65,6 +66,6 @@ def _listen(block: Block, path: str, stream: dict[str, dict[str, Tensor]]) -> li
         steps["out"] = output.detach()
         steps.update({name: steps[place] for name, place in NAMES.get(block.order, {}).items()})
 
-    parts = {name: module for name in PARTS if (module := getattr(block, name)) is not None}
+    parts = {name: module for name in PARTS if (module := getattr(block, name, None)) is not None}
     hooks = [module.register_forward_hook(part(name)) for name, module in parts.items()]
     return [block.register_forward_pre_hook(begin), *hooks, block.register_forward_hook(end)]

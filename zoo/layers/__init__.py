@@ -1,6 +1,6 @@
 """Layers around the attention: blocks, feed-forward, patches; graph layers."""
 
-from zoo.layers.block import Block, post_norm, pre_norm
+from zoo.layers.block import Block, parallel, post_norm, pre_norm
 from zoo.layers.feedforward import FeedForward, GatedFeedForward, QuickGELU
 from zoo.layers.graph import (
     Embeddings,
@@ -15,12 +15,14 @@ from zoo.layers.graph import (
 from zoo.layers.graph_attention import GraphAttention
 from zoo.layers.identity_mapping import IdentityMappedQKV
 from zoo.layers.init import normal, trunc_normal, xavier
+from zoo.layers.norms import CentredRMSNorm
 from zoo.layers.pairnorm import pair_norm
 from zoo.layers.patches import PatchEmbed
 from zoo.layers.readout import readout_of
 
 __all__ = [
-    "Block", "Embeddings", "FeatureDropout", "FeedForward", "GatedFeedForward", "GatedSkip", "GraphAttention",
+    "Block", "CentredRMSNorm", "Embeddings", "FeatureDropout", "FeedForward", "GatedFeedForward", "GatedSkip",
+    "GraphAttention",
     "GraphLayer", "GraphMemory", "IdentityMappedQKV", "InitialResidual", "LinearSkip", "PatchEmbed", "QuickGELU",
-    "Residual", "normal", "pair_norm", "post_norm", "pre_norm", "readout_of", "trunc_normal", "xavier",
+    "Residual", "normal", "pair_norm", "parallel", "post_norm", "pre_norm", "readout_of", "trunc_normal", "xavier",
 ]  # fmt: skip

@@ -1,10 +1,12 @@
-"""One transformer block, in both orders of the literature.
+"""One transformer block, in the orders of the literature.
 
 pre-norm     Y = X + MHA(LN X);    Z = Y + FFN(LN Y)                      Xiong et al. 2020, figure 1b
+parallel     Y = X + MHA(LN X);    Z = Y + FFN(LN X)                      Wang and Komatsuzaki 2021 (GPT-J); GPT-NeoX, Phi
 post-norm    T2 = X + MHA(X);      T3 = LN T2
              T5 = T3 + FFN(T3);    H = LN T5                              Vaswani et al. 2017, section 3.1
 """
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -30,6 +32,12 @@ def post_norm(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch) -> T
     return norm(x + branch(sublayer(x)))
 
 
+@declared
+def parallel(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch, start: Tensor) -> Tensor:
+    """x + branch(sublayer(norm(start))): every sublayer reads the block's input, so that none waits for another."""
+    return x + branch(sublayer(norm(start)))
+
+
 class LayerScale(nn.Module):
     """gamma * x, gamma [dim] starting small. Touvron et al. 2021 (CaiT), section 2."""
 
@@ -52,7 +60,9 @@ class Block(nn.Module):
         dim: width of the stream.
         attn_mlp: the two sublayers of an encoder, under the names `attn` and `mlp`.
         norm: factory, called with dim for each sublayer.
-        order: `pre_norm` or `post_norm`, or another function of (x, norm, sublayer, branch).
+        order: `pre_norm`, `post_norm` or `parallel`, or another function of (x, norm, sublayer, branch); one that takes
+            `start` too is given the block's input.
+        shared_norm: one norm, `norm1`, before every sublayer (Phi), in place of one each.
         layer_scale: start of a learned gain on each branch; None for none.
         drop_path: probability of leaving a branch out for a sample, in training (Huang et al. 2016).
         sublayers: others, by names of your own, in order.
@@ -70,12 +80,14 @@ class Block(nn.Module):
         *attn_mlp: nn.Module,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         order: Callable[..., Tensor] = pre_norm,
+        shared_norm: bool = False,
         layer_scale: float | None = None,
         drop_path: float = 0.0,
         **sublayers: nn.Module,
     ):
         super().__init__()
-        self.order = order
+        self.order, self.shared_norm = order, shared_norm
+        self.from_start = "start" in inspect.signature(order).parameters
         given = dict(zip(("attn", "mlp"), attn_mlp, strict=False)) | sublayers
         self.names = tuple(given)
         for i, (name, layer) in enumerate(given.items(), 1):
@@ -83,7 +95,8 @@ class Block(nn.Module):
                 raise ZooError(
                     f"{name}={layer!r} is not a sublayer of a Block: give a module, under a name of its own."
                 )
-            setattr(self, f"norm{i}", norm(dim))
+            if i == 1 or not shared_norm:
+                setattr(self, f"norm{i}", norm(dim))
             setattr(self, name, layer)
             setattr(self, f"branch{i}", _branch(dim, layer_scale, drop_path))
 
@@ -92,10 +105,12 @@ class Block(nn.Module):
         that is a sublayer's name holds that sublayer's: `block(x, pattern=Causal(), cross_attn=dict(context=y))`."""
         own = {name: how.pop(name) for name in self.names if name in how}
         own[self.names[0]] = {**how, **own.get(self.names[0], {})}
+        more = {"start": x} if self.from_start else {}
         for i, name in enumerate(self.names, 1):
             layer, branch = getattr(self, name), getattr(self, f"branch{i}")
+            norm = self.norm1 if self.shared_norm else getattr(self, f"norm{i}")
             given = own.get(name)
-            x = self.order(x, getattr(self, f"norm{i}"), partial(layer, **given) if given else layer, branch or _same)
+            x = self.order(x, norm, partial(layer, **given) if given else layer, branch or _same, **more)
         return x
 
 

@@ -17,15 +17,12 @@ SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference"
 PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "torch-geometric", "hydra-core")
 
 
-#: What of a user's `python -m zoo predict` gives a model, by what it reads; what is not here no file of ours can hold.
-INPUTS = {"image": "<image>", "graph": "<graph.npz>", "relational_graph": "<graph.npz>"}
-
-
 def takes(model: Any) -> str | None:
     """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
     from zoo.models import Model
+    from zoo.spec import GIVEN
 
-    return next((INPUTS[each] for each in model.reads if each in INPUTS), None) if isinstance(model, Model) else None
+    return next((GIVEN[each] for each in model.reads if each in GIVEN), None) if isinstance(model, Model) else None
 
 
 def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> None:

@@ -1,9 +1,13 @@
 """RoPE: queries and keys are turned by angles in proportion to their places, so q.k depends on the distance alone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from zoo.attention.positions.base import Position
+from zoo.attention.positions.scaling import Scaling, scaling_of
 from zoo.declared import declared
 from zoo.errors import ZooError
 
@@ -12,26 +16,66 @@ from zoo.errors import ZooError
 class RoPE(Position):
     """(x_2i, x_2i+1) turned by pos * base^(-2i/D). Su et al. 2021, section 3.2.2.
 
-    `halves=True` pairs (x_i, x_i+D/2) instead, as Llama and GPT-NeoX checkpoints do: the same up to a permutation of
-    the width. Angles and the turn itself are computed in float32 or wider, whatever the model's dtype (C8).
+    Angles and the turn itself are computed in float32 or wider, whatever the model's dtype (C8).
+
+    Args:
+        head_dim: width of a head.
+        base: of the frequencies; above 1.
+        halves: pairs are (x_i, x_i+D/2) instead, as in Llama and GPT-NeoX checkpoints: the same up to a permutation of
+            the width.
+        part: the part of the width that is turned, its beginning; D is then that part (GPT-NeoX, Phi).
+        scaling: for texts longer than those of the training, {"type": "linear" | "llama3" | "yarn", "factor": ..., ...} with
+            the usual names, see zoo/attention/positions/scaling.py.
+
+    Raises:
+        ZooError: a width that is odd, a part that is no whole number of pairs, a scaling that is none.
     """
 
-    def __init__(self, head_dim: int, base: float = 10000.0, halves: bool = False):
+    def __init__(
+        self,
+        head_dim: int,
+        base: float = 10000.0,
+        halves: bool = False,
+        part: float = 1.0,
+        scaling: Scaling | Mapping[str, Any] | None = None,
+    ):
         super().__init__()
         if head_dim % 2:
             raise ZooError(f"RoPE turns pairs: head_dim must be even; got {head_dim}.")
-        self.head_dim, self.base, self.halves = head_dim, base, halves
+        width = round(head_dim * part)
+        if not 0 < part <= 1 or width % 2 or not width or abs(width - head_dim * part) > 1e-6:
+            raise ZooError(f"RoPE turns pairs: part={part} of head_dim={head_dim} is no even number of them.")
+        if not base > 1:
+            raise ZooError(f"RoPE turns by powers of base, which must be above 1; got {base}.")
+        self.head_dim, self.base, self.halves, self.width, self.scaling = (
+            head_dim,
+            base,
+            halves,
+            width,
+            scaling_of(scaling),
+        )
+
+    def frequencies(self, like: Tensor) -> Tensor:
+        """[D/2]: the angle of each pair from one place to the next, on the device of `like`, in float32 or wider."""
+        exponent = torch.arange(0, self.width, 2, device=like.device, dtype=_wide(like)) / self.width
+        frequency = self.base**-exponent
+        return frequency if self.scaling is None else self.scaling.apply(frequency, self.base)
 
     def rotate(self, x, pos):
-        exponent = torch.arange(0, self.head_dim, 2, device=x.device, dtype=_wide(x)) / self.head_dim
-        return apply_rotary(x, pos.to(_wide(x)).unsqueeze(-1) * self.base**-exponent, self.halves)
+        angle = pos.to(_wide(x)).unsqueeze(-1) * self.frequencies(x)
+        gain = 1.0 if self.scaling is None else self.scaling.gain
+        if self.width == self.head_dim:
+            return apply_rotary(x, angle, self.halves, gain)
+        return torch.cat([apply_rotary(x[..., : self.width], angle, self.halves, gain), x[..., self.width :]], -1)
 
 
-def apply_rotary(x: Tensor, angle: Tensor, halves: bool = False) -> Tensor:
-    """Turn pairs of x [B, H, N, D] by angle [N, D/2] or [B, N, D/2]."""
+def apply_rotary(x: Tensor, angle: Tensor, halves: bool = False, gain: float = 1.0) -> Tensor:
+    """Turn pairs of x [B, H, N, D] by angle [N, D/2] or [B, N, D/2], and multiply by gain."""
     if angle.ndim == 3:
         angle = angle.unsqueeze(1)  # a place for each sample, the same for all heads
     cos, sin = angle.cos(), angle.sin()
+    if gain != 1.0:
+        cos, sin = gain * cos, gain * sin
     split = (
         (lambda y: y.unflatten(-1, (2, -1)).unbind(-2)) if halves else (lambda y: y.unflatten(-1, (-1, 2)).unbind(-1))
     )

@@ -41,7 +41,7 @@ class Decoder(LanguageModel):
         norm: factory of norms, called with dim.
         final_norm: whether there is one after the blocks.
         feed_forward: factory; takes what it names of dim, hidden, act, bias, dropout.
-        order: `pre_norm`, `parallel` ... (see `zoo.layers.Block`).
+        order, shared_norm: `pre_norm`, `parallel` ..., and whether both sublayers have one norm (see `zoo.layers.Block`).
         qkv_bias, out_bias, mlp_bias, head_bias: which maps have a bias; None: the family's.
         qk_norm: factory of a norm on queries and keys, called with head_dim.
         embed_scale: factor on the embedded tokens.
@@ -82,6 +82,7 @@ class Decoder(LanguageModel):
         final_norm: bool = True,
         feed_forward: Callable[..., nn.Module] | None = None,
         order: Callable[..., Tensor] = pre_norm,
+        shared_norm: bool = False,
         qkv_bias: bool | None = None,
         out_bias: bool | None = None,
         mlp_bias: bool | None = None,
@@ -132,6 +133,7 @@ class Decoder(LanguageModel):
                 build(its["feed_forward"], dim=dim, hidden=hidden, bias=its["mlp_bias"], dropout=dropout),
                 norm=its["norm"],
                 order=order,
+                shared_norm=shared_norm,
                 drop_path=drop_path * i / max(depth - 1, 1),
             )
             for i, pattern in enumerate(patterns)

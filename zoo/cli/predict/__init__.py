@@ -1,0 +1,125 @@
+"""Say what is on images, in a graph or in a sentence, and draw where the model looked.
+
+    python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
+    python -m zoo predict runs/<a run> cat.jpg photos      several: files, and every image in a folder
+    python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
+    python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
+    python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
+    python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it
+    python -m zoo predict runs/<a run> "a [MASK]" --layer 0 --head mean
+
+The figure shows each image, and how much of each patch the last layer's heads, every layer and the rollout read; of a
+graph a node, and how every head of the first layer weighs its edges; of a sentence how much each of its tokens reads of
+each, head by head. An .npz is what data=npz trains on; edge_attr and, for R-GAT, edge_type are read where the model reads
+them, y and masks never.
+"""
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import ZooError, answering
+from zoo.spec import WORDS
+
+#: What a model reads -> the file here that knows what to do with it. Such a file has
+#:   options(parser)                            command line options that are its alone; returns their names
+#:   check(model, source, run)                  refuses what is no input of the model, before anything is told
+#:   name(source) -> (str, ...)                 what a figure is called after; the last part, or as many as tell it from others
+#:   predict(model, source, options, png)       tells the answer, writes the figure
+READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "text": "texts"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, which inputs, how much of the answer."""
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or a model folder")
+    what = "an image, a folder of images, test:<number>, a graph.npz, or a sentence"
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=f"{what}; one or more")
+    parser.add_argument("--top", type=int, help="how many classes or tokens of each input (default 5) or node (3)")
+    parser.add_argument(
+        "--out", metavar="PNG", help="the attention figure, or a folder (default attention-<input>.png)"
+    )
+    parser.add_argument(
+        "--trust",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package of your own that RUN's config may name",
+    )
+    for reader in _readers():
+        _module(reader).options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the answers, write the figures."""
+    import zoo
+
+    if options.top is not None and options.top < 1:
+        raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
+    _check_out(options.inputs, options.out)
+    model = zoo.load(options.run, trust=options.trust)
+    reader = _module(reader_of(model))
+    _refuse_options_of_others(reader, options)
+    for source in options.inputs:  # all, before any is told
+        reader.check(model, source, options.run)
+    for source, png in zip(options.inputs, _figures(options.inputs, reader.name, options.out), strict=True):
+        with answering(f"{source} in the model of {options.run}"):
+            reader.predict(model, source, options, png)
+
+
+def reader_of(model: Any) -> str:
+    """The file for what a model reads. Raises: ZooError for what no file or sentence holds."""
+    found = [READERS[each] for each in model.reads if each in READERS]
+    if not found:
+        what = " or ".join(WORDS[each] for each in model.reads)
+        raise ZooError(
+            f"{type(model).__name__} reads {what}, which no file holds here: predict is for images, graphs of one type of node "
+            "and sentences."
+        )
+    return found[0]
+
+
+def _readers() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(READERS.values()))
+
+
+def _module(reader: str) -> Any:
+    return import_module(f"zoo.cli.predict.{reader}")
+
+
+def _refuse_options_of_others(reader: Any, options: argparse.Namespace) -> None:
+    for other in map(_module, _readers()):
+        for name in set(other.OPTIONS) - set(reader.OPTIONS):
+            if (value := getattr(options, name)) is not None:
+                raise ZooError(
+                    f"--{name} {value} is for {other.WHAT}, and {options.inputs[0]} is not one; leave it out."
+                )
+
+
+def _check_out(sources: Sequence[str], wanted: str | None) -> None:
+    out = Path(wanted or ".")
+    if out.is_dir() or not out.suffix:
+        return
+    if out.suffix.lower() != ".png":
+        raise ZooError(f"--out {out} is not a .png file; name one, or a folder.")
+    if len(sources) > 1:
+        raise ZooError(f"--out {out} is one file for {len(sources)} inputs; name a folder.")
+
+
+def _figures(sources: Sequence[str], parts: Any, wanted: str | None) -> list[Path]:
+    """Where each input's figure goes: the file that was named, or a file of its own in the folder that was."""
+    out = Path(wanted or ".")
+    if out.is_dir() or not out.suffix:
+        return [out / f"attention-{name}.png" for name in _names([parts(source) for source in sources])]
+    return [out]
+
+
+def _names(inputs: Sequence[tuple[str, ...]]) -> list[str]:
+    """A name for each input, of as many of its parts as tell it from the others: cat, or a-cat and b-cat."""
+    names = []
+    for parts in inputs:
+        others = [other for other in inputs if other != parts]
+        n = next((n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), 1)
+        names.append("-".join(parts[-n:]).replace(":", "-"))
+    return [f"{name}-{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]

@@ -1,0 +1,118 @@
+"""What a model says of a sentence, and how much each of its tokens read of each.
+
+A classifier names classes, a causal model the likeliest next tokens, a masked model those that may stand for each [MASK].
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.console import table
+from zoo.errors import ZooError, one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WHAT, OPTIONS = "a sentence", ("layer", "head")
+TOP = 5
+MASK = "[MASK]"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Which attention is drawn."""
+    parser.add_argument("--layer", type=int, help="of a sentence: the layer that is drawn, from 0 (default: the last)")
+    parser.add_argument("--head", type=_head, help="of a sentence: the head, from 0, or mean (default: every one)")
+
+
+def _head(word: str) -> int | str:
+    if word != "mean" and not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is neither a number from 0 on nor mean")
+    return word if word == "mean" else int(word)
+
+
+def name(source: str) -> tuple[str, ...]:
+    """The first words, as a file may be called."""
+    words = re.findall(r"\w+", source)
+    return ("-".join(words[:5])[:40] or "empty",)
+
+
+def check(model: Any, source: str, run: str) -> None:
+    """Raises: ZooError for a model that cannot read letters."""
+    if model.tokenizer is None:
+        raise ZooError(
+            f"{run} has no tokenizer, without which a sentence is no ids; save one beside the model: "
+            "tokenizer.save('tokenizer.json')."
+        )
+
+
+def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
+    """Print the classes or the tokens, draw the attention."""
+    from zoo.cli._model import check_answer
+    from zoo.inspect.tokens import choose, plot_tokens, read
+
+    top = options.top or TOP
+    ids = encode(model, source)
+    outputs, weights = read(model, ids)
+    if not model.num_classes and outputs.shape[-1] != model.vocab_size:
+        raise ZooError(f"{type(model).__name__} has no head: it gives hidden states, which say nothing by themselves.")
+    maps = choose(weights, options.layer, options.head)  # before anything is told
+    check_answer(outputs, model, options.run)
+    _tell(model, outputs, ids, source, top)
+    print(plot_tokens(maps, [model.tokenizer.token(id) for id in ids], png).absolute())
+
+
+def encode(model: Any, source: str) -> list[int]:
+    """The ids of a sentence as the model was trained on such: behind its beginning and before its end where it reads whole
+    texts, without an end where it is to go on.
+
+    Raises: ZooError for a masked model and a sentence without [MASK], or no tokens at all.
+    """
+    tokenizer = model.tokenizer
+    if model.num_classes:
+        ids = tokenizer.document(source)
+    elif model.objective == "masked":
+        ids = _masked(tokenizer, source)
+    else:
+        ids = tokenizer.prompt(source)
+    if not ids:
+        raise ZooError("the sentence is empty, and the tokenizer has no token that a text begins with; give a word.")
+    return ids
+
+
+def _masked(tokenizer: Any, source: str) -> list[int]:
+    if tokenizer.mask is None:
+        raise ZooError("the model guesses masked tokens, and its tokenizer has no mask token; train with one that has.")
+    parts = source.split(MASK)
+    if len(parts) == 1:
+        raise ZooError(
+            f"the model guesses what is hidden: write {MASK} in place of a word of {one_line(source, 60)!r}."
+        )
+    if len(tokenizer.encode(" a")) == len(
+        tokenizer.encode("a")
+    ):  # a space is part of the word after it: the guessed one too
+        parts = [*(part.removesuffix(" ") for part in parts[:-1]), parts[-1]]
+    pieces = [tokenizer.encode(part) if part else [] for part in parts]
+    joined = [*chain.from_iterable([*piece, tokenizer.mask] for piece in pieces[:-1]), *pieces[-1]]
+    return [id for id in (tokenizer.bos, *joined, tokenizer.eos) if id is not None]
+
+
+def _tell(model: Any, outputs: Tensor, ids: list[int], source: str, top: int) -> None:
+    from zoo.inspect.predictions import told
+
+    title = one_line(source, 200)
+    if model.num_classes:
+        return table(told(outputs[None], model, top)[0], title)
+    tokenizer = model.tokenizer
+    places = [i for i, id in enumerate(ids) if id == tokenizer.mask] if model.objective == "masked" else [len(ids) - 1]
+    shares, found = outputs[places].softmax(-1).topk(min(top, outputs.shape[-1]))
+    rows = [
+        [(tokenizer.token(id), f"{100 * share:.1f} %") for share, id in zip(*pair, strict=True)]
+        for pair in zip(shares.tolist(), found.tolist(), strict=True)
+    ]
+    if len(rows) == 1:
+        return table(rows[0], title)
+    table([(f"{MASK} {i}", *(f"{said}  {share}" for said, share in row)) for i, row in enumerate(rows)], title)

@@ -1,0 +1,127 @@
+"""Where a language model looks: attention weights with its tokens on both axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo.attention import record_attention
+from zoo.errors import ZooError, printable
+from zoo.inspect.plots import new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TOKENS = 64  # that a figure shows; names of more could not be read
+PANELS = 12  # heads
+LETTERS = 16  # of a token's name on an axis
+
+
+class Reading(NamedTuple):
+    """outputs: as the model gives them for a batch of one, without the batch. weights: [H, N, N] of each layer, first first."""
+
+    outputs: Tensor
+    weights: list[Tensor]
+
+
+@torch.no_grad()
+def read(model: Any, ids: Sequence[int]) -> Reading:
+    """What a language model makes of the ids of one text, and its attention beside it; both on the CPU."""
+    model.eval()
+    batch = torch.tensor([list(ids)], device=next(model.parameters()).device)
+    with record_attention(model) as recorded:
+        outputs = model.forward(batch)  # forward, not a call: the plain model, also where the call is compiled
+    runs = [run for each in recorded.values() for run in (each if isinstance(each, list) else [each])]
+    return Reading(outputs[0].float().cpu(), [run[0].float().cpu() for run in runs if isinstance(run, Tensor)])
+
+
+def choose(weights: Sequence[Tensor], layer: int | None = None, head: int | str | None = None) -> dict[str, Tensor]:
+    """Maps [N, N] by their titles: every head of one layer, one of them, or their mean.
+
+    Args:
+        weights: [H, N, N] of each layer.
+        layer: from 0; None: the last.
+        head: from 0; "mean" of the layer's heads; None: all of them.
+
+    Raises: ZooError for a layer or a head that is not there.
+    """
+    layer = len(weights) - 1 if layer is None else layer
+    if not 0 <= layer < len(weights):
+        raise ZooError(f"--layer {layer} is not there: the model's layers are 0 to {len(weights) - 1}.")
+    heads = weights[layer]
+    if head == "mean":
+        return {f"layer {layer}, mean of {len(heads)} heads": heads.mean(0)}
+    if head is None:
+        return {f"layer {layer}, head {h}": each for h, each in enumerate(heads)}
+    if not isinstance(head, int) or not 0 <= head < len(heads):
+        raise ZooError(f"--head {head} is not there: give 0 to {len(heads) - 1}, or mean.")
+    return {f"layer {layer}, head {head}": heads[head]}
+
+
+def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Path) -> Path:
+    """A panel a map: the row is the token that looks, the column what it looks at; black 0, bright the map's largest weight.
+
+    Of a longer text the last 64 tokens are shown, of many heads the first 12.
+
+    Args:
+        maps: [N, N] by title, rows that add up to 1.
+        tokens: N names; letters that a font lacks or that would move others are shown as their codes.
+        png: the file to write.
+    """
+    left = max(len(tokens) - TOKENS, 0)
+    names = [drawable(token) for token in tokens[left:]]
+    shown = dict(list(maps.items())[:PANELS])
+    columns = min(len(shown), 4 if len(names) <= 24 else 2)
+    rows = -(-len(shown) // columns)
+    one = len(shown) == 1
+    side = max(2.6 if not one else 4.0, (0.13 if not one else 0.2) * len(names) + 1.0)
+    figure = new_figure(side * columns + 0.6, side * rows + 0.7)
+    more = [f"the last {len(names)} of {len(tokens)} tokens"] * bool(left)
+    more += [f"{len(shown)} of {len(maps)} heads"] * (len(maps) > len(shown))
+    title = "how much each token (row) reads of each (column)"
+    figure.suptitle("\n".join([title, *[", ".join(more)] * bool(more)]), fontsize=9)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    for i, (axes, (name, weights)) in enumerate(zip(grid.flat, shown.items(), strict=False)):
+        _panel(axes, weights[left:, left:], name)
+        _names(axes, names, rows=i % columns == 0, columns=i + columns >= len(shown))
+    return save(figure, png)
+
+
+def drawable(token: str) -> str:
+    """A token as an axis can show it: a space as a low line, letters that move others or that the font lacks as codes."""
+    known = _letters()
+    text = "".join(
+        c if ord(c) in known else c.encode("unicode_escape").decode() for c in printable(token.replace(" ", "\u2423"))
+    )
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}\u2026"
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """What matplotlib's own font can draw."""
+    from matplotlib import font_manager
+
+    return frozenset(font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap())
+
+
+def _panel(axes: Axes, weights: Tensor, title: str) -> None:
+    most = max(weights.max().item(), 1e-12) if weights.numel() else 1.0
+    axes.imshow(weights.numpy(), cmap="magma", vmin=0, vmax=most, interpolation="nearest")
+    axes.set_title(title, fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _names(axes: Axes, names: Sequence[str], *, rows: bool, columns: bool) -> None:
+    """Names at the left of the first panel of a row, and under the last of a column."""
+    size = 7 if len(names) <= 24 else 5
+    places = range(len(names))
+    axes.set_xticks(places if columns else [], names if columns else [], fontsize=size, rotation=90)
+    axes.set_yticks(places if rows else [], names if rows else [], fontsize=size)
