@@ -1,0 +1,149 @@
+"""What a model says of images, and how much of each patch it read."""
+
+import argparse
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.console import console, table
+from zoo.errors import ZooError, naming
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo.inspect.maps import PatchMaps
+    from zoo.models import ImageModel, Model
+
+BATCH = 32
+PATCHES = 4096  # of an image: the attention of each layer is their square
+DRAWN = 12  # images of a folder that the figure shows
+WHAT, OPTIONS = "an image", ()
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Nothing that is for images alone."""
+
+
+def name(source: str) -> tuple[str, ...]:
+    """The file and its folders."""
+    return Path(source).with_suffix("").parts
+
+
+def check(model: Any, source: str, run: str) -> None:
+    """Raises: ZooError for a graph."""
+    if source.lower().endswith(".npz"):
+        kind = type(model).__name__
+        raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
+
+
+def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
+    """Print the classes, write the figure."""
+    predict_images(model, options.run, source, options.top or 5, png, options.trust)
+
+
+def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust: Sequence[str] = ()) -> None:
+    """A table for one image, a line for each of several; a row of maps for each of the first."""
+    import torch
+
+    from zoo.cli._model import check_answer
+    from zoo.inspect.predictions import predict, told
+
+    patches = math.prod(model.grid or ())
+    if patches > PATCHES:
+        raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
+    names, inputs = zip(*images(model, run, source, trust), strict=True)
+    answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
+    outputs = torch.cat([answer.outputs for answer in answers])
+    check_answer(outputs, model, run)
+    best = told(outputs, model, top)
+    if len(names) == 1:
+        table(best[0], names[0])
+    else:
+        table([(name, *(f"{said}  {share}" for said, share in row)) for name, row in zip(names, best, strict=True)])
+    maps = answers[0].maps  # a batch holds all that are drawn
+    if maps is None:
+        console().print(f"{type(model).__name__} has no attention to draw.", markup=False)
+        return
+    titles = [f"{_shortened(name)}\n{said} {share}" for name, ((said, share), *_) in zip(names, best, strict=True)]
+    print(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))
+
+
+def images(model: "Model", run: str, source: str, trust: Sequence[str] = ()) -> Iterator[tuple[str, "Tensor"]]:
+    """Names, and inputs [1, C, H, W] of the model."""
+    from zoo.inspect import to_input
+
+    if source.startswith("test:"):
+        yield _of_test_set(model, run, source, trust)
+        return
+    path = Path(source)
+    if not path.exists():
+        raise ZooError(f"{source} does not exist; give an image, a folder of images, or test:<number>.")
+    for file in _files(path) if path.is_dir() else [path]:
+        yield str(file), to_input(file, model.preprocess)
+
+
+def _files(folder: Path) -> list[Path]:
+    from zoo.preprocess import EXTENSIONS, image_files
+
+    found = image_files(folder)
+    if not found:
+        raise ZooError(f"{folder} holds no images ({', '.join(EXTENSIONS)}).")
+    return found
+
+
+def _of_test_set(model: "Model", run: str, source: str, trust: Sequence[str]) -> tuple[str, "Tensor"]:
+    """An image of the set that the run was tested on, numbered in the fixed order of its figures."""
+    number = source.removeprefix("test:")
+    if not (number.isascii() and number.isdigit()):
+        raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
+    if not (Path(run) / "config.yaml").is_file():
+        raise ZooError(f"{source} needs a run's folder with its config.yaml; {run} has none. Give an image instead.")
+    data = test_data(model, Path(run) / "config.yaml", trust)
+    if int(number) >= data.test_size:
+        raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
+    inputs, labels = data.test_images(int(number) + 1)
+    return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
+
+
+def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
+    """The images that a run was tested on, of the data module in its config.yaml, prepared as the model's.
+
+    The file says which set; where files are looked for, and where something may be written, the reader says (ZOO_DATA,
+    ZOO_CACHE), and what the model was fed with its own `preprocess`.
+
+    Raises: ZooError for a config that is none, or names what is not declared as data (docs/criteria.md, A8).
+    """
+    from zoo import conf, construct, packages
+    from zoo.checked import model as checked
+    from zoo.checked.texts import read_yaml
+
+    content, where = read_yaml(config), f"data in {str(config)!r}"
+    tree = checked.resolve(
+        content.get("data") if isinstance(content, dict) else None, where, None, "run", packages.checked(trust)
+    )
+    if getattr(tree.target, "modality", None) != "image":  # a file may name what is no data at all
+        raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
+    mine: dict[str, Any] = {**conf.places(), "augment": None}
+    prepared = model.preprocess
+    if prepared is not None:
+        mine |= {"img_size": None, "in_chans": None, "normalise": None}
+    with naming(where):
+        data = construct.make(tree, **mine)
+        data.use_preprocess(asdict(prepared) if prepared else {})
+        data.setup()
+    return data
+
+
+def _shortened(name: str, most: int = 18) -> str:
+    """The name of a file; of a long one the beginning and the end, where its number stands."""
+    name = Path(name).name
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
+
+
+def _draw(inputs: "Tensor", maps: "PatchMaps", model: "ImageModel", png: Path, titles: list[str]) -> Path:
+    from zoo.inspect.maps import attention_maps
+    from zoo.inspect.preprocess import to_pixels
+
+    return attention_maps(to_pixels(inputs, model.preprocess), maps, png, titles).absolute()
