@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -46,9 +46,6 @@ class DataModule(LightningDataModule):
     source: Any = field(default=None, init=False)
     modality = ""  # a word of `zoo.spec`
     samples = "samples"  # what they are called in messages
-    places: ClassVar[
-        tuple[str, ...]
-    ] = ()  # settings that say where files of the user's own lie: no run's config decides them
 
     def __post_init__(self):
         super().__init__()
@@ -59,7 +56,7 @@ class DataModule(LightningDataModule):
 
     def load(self) -> Any:
         """The set; each set's own part."""
-        raise NotImplementedError(f"{type(self).__name__} is a data set without `load`: define it.")
+        raise NotImplementedError
 
     def finish(self, source: Any) -> Any:
         """What was loaded, split, checked and prepared."""
@@ -67,12 +64,12 @@ class DataModule(LightningDataModule):
 
     def dataset(self, stage: str) -> Dataset:
         """The samples of "train", "val" or "test"; its `__getitems__` takes a `datamodules.sampling.BatchIndex`."""
-        raise NotImplementedError(f"{type(self).__name__} is of a modality without `dataset`: define it.")
+        raise NotImplementedError
 
     @property
     def spec(self) -> Spec:
         """What the data is, once it is set up; models and tasks are fitted to it."""
-        raise NotImplementedError(f"{type(self).__name__} is of a modality without `spec`: define it.")
+        raise NotImplementedError
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -8,9 +8,7 @@ searched after this project's. Files of others never profit from that: `trust=["
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,24 +19,16 @@ from typing import Any
 from zoo.errors import ZooError, nearest
 
 GROUP = "attention_zoo.packages"
-_trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
+_trusted: set[str] = set()
 
 
 def own() -> tuple[str, ...]:
-    """The user's own packages, and those that are trusted just now.
+    """The user's own packages, and those that `trust=` of train.py named.
 
     Raises: ZooError for a name that is no package's.
     """
-    return tuple(dict.fromkeys([*_installed(), *checked(_told(), "ZOO_PACKAGES"), *_trusted.get()]))
-
-
-def in_front() -> str:
-    """What a command line needs in front of it to know the same packages in another shell; "" where that is nothing."""
-    return f"ZOO_PACKAGES={','.join(told)} " if (told := _told()) else ""
-
-
-def _told() -> list[str]:
-    return os.environ.get("ZOO_PACKAGES", "").replace(",", " ").split()
+    told = os.environ.get("ZOO_PACKAGES", "").replace(",", " ").split()
+    return tuple(dict.fromkeys([*_installed(), *checked(told, "ZOO_PACKAGES"), *sorted(_trusted)]))
 
 
 @cache
@@ -55,14 +45,9 @@ def confs() -> list[Path]:
     return [folder for folder in found if folder.is_dir()]
 
 
-@contextmanager
-def trusting(packages: Iterable[str]) -> Iterator[None]:
-    """Within the block the user's config may name these packages too: what `trust=` says for one call."""
-    before = _trusted.set((*_trusted.get(), *checked(packages)))
-    try:
-        yield
-    finally:
-        _trusted.reset(before)
+def trust(packages: Iterable[str]) -> None:
+    """From here on, in this process, the user's config may name these packages: what `trust=` of train.py says."""
+    _trusted.update(checked(packages))
 
 
 def checked(packages: Iterable[str], where: str = "trust") -> tuple[str, ...]:

@@ -13,15 +13,17 @@ from zoo.errors import ZooError
 from zoo.models import GraphModel, Model
 
 log = logging.getLogger(__name__)
+WORDS = 24  # tokens of a test text whose attention is drawn
 
 
 class Figures(Callback):
     """After a test, draw into `<folder>/figures` what the data allows.
 
     Learning curves; a confusion matrix where the task counts one; of a model of images attention_maps of
-    `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`. A
-    figure that cannot be drawn (a model without attention, a run that only tested) is left out with a line in the log:
-    it must not cost the run its results. Not drawn under fast_dev_run.
+    `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`; of one
+    of text token_attention of the beginning of `datamodule.test_rows(1)`. A figure that cannot be drawn (a model
+    without attention, a run that only tested) is left out with a line in the log: it must not cost the run its
+    results. Not drawn under fast_dev_run.
 
     Args:
         folder: the run folder; metrics.csv is read from it.
@@ -42,6 +44,8 @@ class Figures(Callback):
             draws.append(self.attention_maps)
         if isinstance(task.model, GraphModel):
             draws += [self.neighbourhood, self.attention_entropy]
+        if "text" in task.model.reads:
+            draws.append(self.token_attention)
         for draw in draws:
             png = self.folder / "figures" / f"{draw.__name__}.png"
             _try(draw, trainer, task, png)
@@ -88,6 +92,13 @@ class Figures(Callback):
         graph = trainer.datamodule.example()
         plot_entropy(weights_of(task.model, graph), graph.num_nodes, png)
 
+    def token_attention(self, trainer: Any, task: Any, png: Path) -> None:
+        from zoo.inspect.tokens import choose, plot_tokens, read
+
+        row = trainer.datamodule.test_rows(1)
+        ids = (row.ids[0] if row.mask is None else row.ids[0][row.mask[0]])[:WORDS].tolist()
+        plot_tokens(choose(read(task.model, ids).weights), [task.model.tokenizer.token(id) for id in ids], png)
+
 
 def _node_labels(graph: Any) -> Tensor | None:
     """Labels of nodes, -1 where `scored` says that a node has none; None where it is graphs that are labelled."""
@@ -126,5 +137,5 @@ def _try(draw: Callable, trainer: Trainer, task: LightningModule, png: Path) -> 
         draw(trainer, task, png)
     except ZooError as error:
         log.info("%s is left out: %s", png.name, error)
-    except Exception:  # a figure must not cost the run its results
+    except Exception:
         log.warning("%s could not be drawn", png.name, exc_info=True)

@@ -4,4 +4,8 @@ A study is a module of this package that stands in `REPORTS`; its docstring expl
 """
 
 #: name -> module
-REPORTS = {"baselines": "zoo.reports.baselines", "oversmoothing": "zoo.reports.oversmoothing"}
+REPORTS = {
+    "baselines": "zoo.reports.baselines",
+    "oversmoothing": "zoo.reports.oversmoothing",
+    "perplexity": "zoo.reports.perplexity",
+}

@@ -10,7 +10,6 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from zoo import packages
 from zoo.conf import quoted
 from zoo.errors import ZooError
 from zoo.training import lock
@@ -88,8 +87,7 @@ def how_to_go_on(folder: Path, overrides: list[str]) -> str:
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         return "there is no checkpoint yet, so the same command starts anew."
     words = [*(word for word in overrides if not word.startswith("ckpt_path=")), f"ckpt_path={quoted(folder)}"]
-    command = f"{packages.in_front()}python train.py {' '.join(map(shlex.quote, words))}"
-    return f"this goes on from the last checkpoint:\n    {command}"
+    return f"this goes on from the last checkpoint:\n    python train.py {' '.join(map(shlex.quote, words))}"
 
 
 def _interrupted(error: BaseException) -> bool:

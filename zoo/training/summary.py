@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from zoo import packages
-from zoo.declared import strangers
 from zoo.files import write_text
 from zoo.training.folders import summary, write_config
 
@@ -108,9 +106,8 @@ def print_summary(
 
     console.print("\nWorth trying next:")
     what, run = takes(model), shlex.quote(_short(folder))
-    trust = "".join(f" --trust {package}" for package in strangers(model.config))
-    use = f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"
-    for command in (use + trust, *next_trainings(overrides, choices)):
+    use = [f"python -m zoo predict {run} {what}"] if what else [f"python -m zoo info {run}"]
+    for command in (*use, *next_trainings(overrides, choices)):
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
@@ -124,7 +121,7 @@ def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tupl
 
 
 def _command(arguments: Sequence[str]) -> str:
-    return packages.in_front() + " ".join(["python train.py", *map(shlex.quote, arguments)])
+    return " ".join(["python train.py", *map(shlex.quote, arguments)])
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -3,7 +3,6 @@
     python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
     python -m zoo predict runs/<a run> cat.jpg photos      several: files, and every image in a folder
     python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
-    python -m zoo predict runs/<a run> test:17 --data photos    of a run on a folder of one's own: where that lies
     python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
     python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError, answering
+from zoo.spec import WORDS
 
 #: What a model reads -> the file here that knows what to do with it. Such a file has
 #:   options(parser)                            command line options that are its alone; returns their names
@@ -72,8 +72,6 @@ def reader_of(model: Any) -> str:
     """The file for what a model reads. Raises: ZooError for what no file or sentence holds."""
     found = [READERS[each] for each in model.reads if each in READERS]
     if not found:
-        from zoo.spec import WORDS
-
         what = " or ".join(WORDS[each] for each in model.reads)
         raise ZooError(
             f"{type(model).__name__} reads {what}, which no file holds here: predict is for images, graphs of one type of node "

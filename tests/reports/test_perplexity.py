@@ -1,0 +1,79 @@
+"""C10: perplexity is exp(total NLL / predicted tokens), each token once, at any batch size."""
+
+import numpy as np
+import pytest
+import torch
+
+from zoo.errors import ZooError
+from zoo.models.language.gpt import GPT
+from zoo.models.language.llama import Llama
+from zoo.reports.perplexity import losses, measured, read_text, windows
+from zoo.text import train_tokenizer
+
+
+@pytest.fixture(scope="module", params=[GPT, Llama])
+def model(request):
+    torch.manual_seed(0)
+    return request.param(64, context=16, dim=16, depth=2, num_heads=2).double().eval()
+
+
+@pytest.mark.parametrize("context", [1, 2, 7, 16, 100])
+def test_every_token_but_the_first_is_predicted_once(context):
+    """C10."""
+    for stride in {1, 2, context // 2 or 1, context}:
+        if stride > context:
+            continue
+        for tokens in range(60):
+            counts = np.zeros(tokens, int)
+            for begin, end, counted in windows(tokens, context, stride):
+                assert 0 <= begin < end <= begin + context and 0 < counted <= end - begin
+                counts[end + 1 - counted : end + 1] += 1
+            assert counts[:1].sum() == 0 and (counts[1:] == 1).all()
+
+
+def test_later_windows_have_the_context_that_was_asked_for():
+    for begin, end, counted in windows(1000, 32, 8)[1:-1]:
+        assert end - begin == 32 and counted == 8  # 24 tokens stand before the first that counts
+
+
+@pytest.mark.parametrize("stride", [1, 5, 16])
+def test_losses_are_those_of_each_window_by_itself_at_any_batch_size(model, stride):
+    """C10."""
+    ids = torch.randint(64, (61,), generator=torch.Generator().manual_seed(1)).tolist()
+    by_hand = []
+    for target in range(1, len(ids)):
+        begin = next(w.begin for w in windows(len(ids), 16, stride) if w.end >= target)
+        logits = model(torch.tensor([ids[begin:target]]))[0, -1]
+        by_hand.append(-logits.log_softmax(-1)[ids[target]].item())
+    for batch_size in (1, 3, 100):
+        np.testing.assert_allclose(losses(model, ids, 16, stride, batch_size), by_hand, rtol=0, atol=1e-10)
+
+
+def test_a_text_of_one_token_has_nothing_to_predict(model):
+    assert len(losses(model, [3], 16, 8)) == len(losses(model, [], 16, 8)) == 0
+
+
+def test_the_first_token_counts_behind_a_beginning_alone():
+    """C10."""
+    text = "d\u00e9j\u00e0 vu"
+    for special in (True, False):
+        tokenizer = train_tokenizer("byte", [text], special=special)
+        ids, sizes = measured(tokenizer, text)
+        assert len(ids) == len(text.encode()) + special and sizes.sum() == len(text.encode())
+        assert (tokenizer.bos is not None and (ids[0], sizes[0]) == (tokenizer.bos, 0)) == special
+
+
+def test_strides_that_leave_tokens_out_are_refused():
+    for stride in (0, 17):
+        with pytest.raises(ZooError, match=f"stride={stride}"):
+            windows(10, 16, stride)
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"abc\xff")
+    with pytest.raises(ZooError, match=r"a.txt is no UTF-8 text: byte 3 is 0xff"):
+        read_text(str(tmp_path / "a.txt"))
+    with pytest.raises(ZooError, match="cannot be read"):
+        read_text(str(tmp_path / "b.txt"))
+    (tmp_path / "c.txt").write_bytes(b"\xef\xbb\xbfabc")
+    assert read_text(str(tmp_path / "c.txt")) == "abc"

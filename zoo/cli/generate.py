@@ -1,0 +1,87 @@
+"""Go on with a text, as a language model would: printed as it comes.
+
+    python -m zoo generate runs/<a run> "Once upon a time"
+    python -m zoo generate runs/<a run> "def main(" --temperature 0 --max-new-tokens 200
+    python -m zoo generate runs/<a run> "" --top-p 0.9 --seed 1 --stop "." --cache window:64
+    python -m zoo generate runs/<a run> "The" --draft runs/<a smaller run>     (or --draft lookup)
+
+The options are those of zoo.generate and model.generate, with its defaults; an empty prompt begins a text.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from zoo.errors import ZooError, printable
+
+
+class _Option(NamedTuple):
+    type: Callable[[str], Any]
+    help: str
+
+
+OPTIONS = {
+    "max_new_tokens": _Option(int, "how many tokens at most (64)"),
+    "temperature": _Option(float, "below 1 bolder choices are rarer; 0: always the likeliest token (1.0)"),
+    "top_k": _Option(int, "draw from the k likeliest tokens"),
+    "top_p": _Option(float, "draw from the likeliest tokens that make up this share"),
+    "min_p": _Option(float, "draw from tokens at least this times as likely as the likeliest"),
+    "repetition_penalty": _Option(float, "above 1: what was there becomes less likely (1.0)"),
+    "seed": _Option(int, "the same seed draws the same text"),
+    "num_beams": _Option(int, "search with so many beams; with --temperature 0, printed at the end (1)"),
+    "length_penalty": _Option(float, "of beams: above 0 favours longer texts (1.0)"),
+    "draft": _Option(str, "a run of a smaller model that proposes tokens, or lookup"),
+    "cache": _Option(str, "full, none, window:N, sinks:S+N, heavy:H+N or int8 (full)"),
+    "prefill_chunk": _Option(int, "read the prompt so many tokens at a time"),
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, which text, and how."""
+    parser.add_argument("run", metavar="RUN", help="a run's folder, a model folder, or what else zoo.load reads")
+    parser.add_argument("prompt", metavar="PROMPT", help="the text to go on with")
+    for name, (kind, words) in OPTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, help=words)
+    parser.add_argument(
+        "--stop", action="append", help="a text that ends it; several times for several; '': only length"
+    )
+    parser.add_argument("--compile", action="store_true", default=None, help="compile the model's step first")
+    parser.add_argument(
+        "--trust",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package of your own that RUN's config may name",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the prompt, and what follows as it comes."""
+    import zoo
+
+    model = zoo.load(options.run, trust=options.trust)
+    if "text" not in model.reads:
+        raise ZooError(
+            f"{options.run} is a {type(model).__name__}, which writes no text; give a run of a language model."
+        )
+    how = {name: value for name in (*OPTIONS, "compile") if (value := getattr(options, name)) is not None}
+    if options.stop is not None:
+        how["stop"] = [each for each in options.stop if each]
+    if how.get("draft", "lookup") != "lookup":
+        how["draft"] = zoo.load(how["draft"], trust=options.trust)
+    if how.get("num_beams", 1) > 1:
+        pieces = zoo.generate(model, options.prompt, **how)
+    else:
+        pieces = zoo.generate(model, options.prompt, stream=True, **how)
+    _write(options.prompt)  # what is refused is refused before anything is told
+    for piece in pieces:
+        _write(piece)
+    _write("\n")
+
+
+def _write(text: str) -> None:
+    """At once, without what a terminal would obey, in letters that it has."""
+    shown, encoding = printable(text, kept="\n\t"), sys.stdout.encoding or "utf-8"
+    sys.stdout.write(shown.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
