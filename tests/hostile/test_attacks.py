@@ -182,10 +182,15 @@ def test_parts_in_wrong_places(run, refused, part):
 
 
 def test_a_run_that_names_its_neighbours_files(run, refused):
-    """A folder of images that the file names is read, never written, and a broken one is a sentence."""
-    for root in ("/dev", str(run.parent / "precious"), "nowhere", 3, ["x"], ""):
+    """Which folder of the reader's is read, no file says; one that holds no images is a sentence."""
+    words = ("predict", "{run}", "test:1", "--out", "{here}/out.png")
+    for root in ("/", "/dev", str(run.parent / "precious"), "nowhere", ""):
         write_yaml(run, CONFIG, {"_target_": "datamodules.images.ImageFolder", "root": root})
-        assert refused(verb("predict", "{run}", "test:1", "--out", "{here}/out.png"))
+        assert "give --data FOLDER" in refused(verb(*words))
+        assert refused(verb(*words, "--data", "{here}/precious"))
+    for root in (3, ["x"]):
+        write_yaml(run, CONFIG, {"_target_": "datamodules.images.ImageFolder", "root": root})
+        assert "root" in refused(verb(*words))
 
 
 @pytest.mark.parametrize(

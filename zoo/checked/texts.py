@@ -50,8 +50,8 @@ def check_plain(content: Any, where: str) -> Any:
     """
     for path, value in _walk(content, where):
         if isinstance(value, dict):
-            if wrong := next((key for key in value if not isinstance(key, str)), None):
-                raise ZooError(f"{where}: the key {_short(wrong)} in {path or 'it'} is not a text.")
+            if wrong := [key for key in value if not isinstance(key, str)]:
+                raise ZooError(f"{where}: the key {_short(wrong[0])} in {path or 'it'} is not a text.")
         elif isinstance(value, str):
             if len(value) > LETTERS:
                 raise ZooError(f"{where}: {path} has {len(value)} letters, which no setting has.")
