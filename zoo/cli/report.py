@@ -1,8 +1,11 @@
-"""Run a study: train over a range of settings, print a table, draw a figure.
+"""Run a study: train or measure over a range of settings, print a table, draw a figure.
 
     python -m zoo report oversmoothing model=gat data=cora depths=2,4,8,16,32
     python -m zoo report oversmoothing              without more: GAT on the digits' graph, no download
     python -m zoo report baselines data=acm         logistic regression on the features, and on their means over neighbours
+    python -m zoo report baselines data=python_docs   byte n-grams, gzip and xz; of texts with labels tf-idf of words and pairs
+    python -m zoo report perplexity run=runs/<a run> path=book.txt context=256 stride=128
+    python -m zoo report cache run=runs/<a run> path=book.txt    what keys and values cost and lose, policy by policy
 
 oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:
 depths, seeds, variants (joined by +: residual+dropedge), epochs, patience, out; and whatever train.py takes of model,
