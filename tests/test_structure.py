@@ -17,7 +17,7 @@ FLOORS = (
     {"zoo.config", "zoo.spec", "zoo.text"},
     {"zoo.checked"},
     {"zoo.attention"},
-    {"zoo.layers", "datamodules"},
+    {"zoo.layers", "zoo.generation", "datamodules"},
     {"zoo.models"},
     {"zoo.adapters"},
     {"zoo.conf", "zoo.tasks", "zoo.inspect", "zoo.pretrained"},

@@ -21,10 +21,12 @@ _WHERE = {
     "merge": ("zoo.adapters", "merge"),
     "save": ("zoo.pretrained", "save"),
     "convert": ("zoo.pretrained", "convert"),
+    "generate": ("zoo.generation", "text"),
+    "quantize": ("zoo.layers.quantized", "quantize"),
     "ZooError": ("zoo.errors", "ZooError"),
 }
 __all__ = [
-    "ZooError", "adapt", "build", "convert", "create_model", "list_models", "load", "merge", "save",
+    "ZooError", "adapt", "build", "convert", "create_model", "generate", "list_models", "load", "merge", "quantize", "save",
 ]  # fmt: skip
 
 
