@@ -127,5 +127,5 @@ def wide(scores: Tensor) -> Tensor:
 
 
 def logprob_of(token: Tensor, scores: Tensor) -> Tensor:
-    """[B]: log softmax(scores [B, V]) at token [B]."""
+    """[B]: the logarithm of the softmax of scores [B, V] at token [B]."""
     return scores.gather(-1, token[:, None])[:, 0] - scores.logsumexp(-1)
