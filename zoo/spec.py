@@ -27,6 +27,7 @@ class Spec:
 
     modality: ClassVar[str]
     preprocess: ClassVar[Preprocess | None] = None
+    tokenizer: ClassVar[Any] = None
 
     classes: tuple[str, ...] = ()
     targets: str = "class"
@@ -124,7 +125,7 @@ class TextSpec(Spec):
 
     vocab_size: int
     context: int
-    tokenizer: Any = None
+    tokenizer: Any = None  # type: ignore[misc]  # of each data set, where the base has none
     targets: str = "tokens"
 
     def sizes(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What every task keeps, tested on each because it exists: an epoch's metric is that of one pass over its rows."""
 
 import json
+import math
 import os
 import pkgutil
 import socket
@@ -16,10 +17,13 @@ from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error
 from torch.nn import functional as F
 
 import zoo.tasks
+from datamodules.text import TextBatch
 from tests.tasks.regression import Regression
 from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
+from zoo.models.language.gpt import GPT
 from zoo.tasks.classification import Classification
+from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.task import Task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +44,31 @@ MAKE = {
         lambda images, labels: torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1),
     ),
 }
+#: of texts the rows are tokens, of which each text has others, and a batch has names
+MAKE["tokens"] = (lambda **more: LanguageModelling(Words(), ADAMW, **more), None)
 tasks = pytest.mark.parametrize("kind", MAKE)
+
+
+class Words(GPT):
+    """Of the shape of Tiny: what this file takes out of a model is there."""
+
+    def __init__(self):
+        super().__init__(11, 6, 8, 1, 2)
+        self.batch_norm = self.dropout = torch.nn.Identity()
+
+
+def texts(n):
+    """ids, targets of which some are not asked for, and their bytes."""
+    ids = torch.randint(11, (n, 7), generator=torch.Generator().manual_seed(1))
+    targets = ids[:, 1:].clone()
+    for row in range(n):
+        targets[row, : row % 5] = -100
+    return ids[:, :-1], targets, (targets >= 0).sum(1) * 3
+
+
+def total(kind, n=ROWS):
+    """What all means are over."""
+    return int((texts(n)[1] >= 0).sum()) if kind == "tokens" else n
 
 
 class Batches:
@@ -70,7 +98,10 @@ def rows(kind, n=ROWS):
     return images, MAKE[kind][1](images, labels)
 
 
-def batches(kind, size, part=slice(None)):
+def batches(kind, size, part=slice(None), n=ROWS):
+    if kind == "tokens":
+        parts = zip(*(tensor[part].split(size) for tensor in texts(n)), strict=True)
+        return Batches([TextBatch(ids, targets, num_bytes=sizes) for ids, targets, sizes in parts])
     images, targets = (tensor[part] for tensor in rows(kind))
     return Batches(list(zip(images.split(size), targets.split(size), strict=True)))
 
@@ -82,6 +113,14 @@ def make(kind, **more):
 
 def by_hand(task, kind):
     """Loss and metrics of all rows at once, of scikit-learn."""
+    if kind == "tokens":
+        ids, targets, sizes = texts(ROWS)
+        with torch.no_grad():
+            out = task.eval()(ids)
+        loss = F.cross_entropy(out[targets >= 0], targets[targets >= 0])
+        right = (out.argmax(-1) == targets).sum() / total(kind)
+        bits = loss * total(kind) / math.log(2) / sizes.sum()
+        return {"loss": loss, "accuracy": right, "perplexity": loss.exp(), "bits_per_byte": bits}
     images, targets = rows(kind)
     with torch.no_grad():
         out = task.eval()(images)
@@ -113,7 +152,9 @@ def test_a13_metrics_are_those_of_one_pass(kind, size):
     task, trainer = make(kind), make_trainer()
     (tested,) = trainer.test(task, batches(kind, size), verbose=False)
     expected = by_hand(task, kind)
-    assert tested == pytest.approx({**{f"test/{n}": float(v) for n, v in expected.items()}, "test/samples": ROWS}, 1e-5)
+    assert tested == pytest.approx(
+        {**{f"test/{n}": float(v) for n, v in expected.items()}, f"test/{task.counted}": total(kind)}, 1e-5
+    )
     (validated,) = trainer.validate(task, batches(kind, size), verbose=False)
     assert validated == pytest.approx({f"val/{name}": float(value) for name, value in expected.items()}, rel=1e-5)
 
@@ -165,21 +206,24 @@ def test_a11_a_resumed_epoch_is_the_uninterrupted_one(kind, step, tmp_path):
 @tasks
 def test_memory_does_not_grow_with_the_epoch(kind):
     task = make(kind)
-    images, targets = rows(kind, 4)
-    task.training_step((images, targets), 0)
+    (batch,) = batches(kind, 4, slice(4))
+    task.training_step(batch, 0)
     first = {name: value.numel() for name, value in task.totals["train"].sums.items()}
     for i in range(1, 20):
-        task.training_step((images, targets), i)
+        task.training_step(batch, i)
     totals = task.totals["train"]
     assert {name: value.numel() for name, value in totals.sums.items()} == first
-    assert set(totals.counts.values()) == {80}
+    assert totals.counts["loss"] == 20 * total(kind, 4)
     assert all(value.dtype == torch.float64 and not value.requires_grad for value in totals.sums.values())
+
+
+USUAL = {"number": ("mae", "min"), "numbers": ("mae", "min"), "tokens": ("loss", "min")}
 
 
 @tasks
 def test_checkpoints_and_curves_follow_the_monitor(kind):
     task = make(kind)
-    assert (task.monitor, task.mode) == (("mae", "min") if kind.startswith("number") else ("accuracy", "max"))
+    assert (task.monitor, task.mode) == USUAL.get(kind, ("accuracy", "max"))
     loss = make(kind, monitor="loss", mode="min")
     assert (loss.monitor, loss.mode) == ("loss", "min")
     with pytest.raises(ZooError, match=r"task.monitor=los is not measured; did you mean 'loss'"):
@@ -188,7 +232,7 @@ def test_checkpoints_and_curves_follow_the_monitor(kind):
         make(kind, mode="low")
 
 
-@tasks
+@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind != "tokens"])
 def test_b6_a_linear_probe_trains_the_head_alone(kind):
     task = make(kind, finetune="linear_probe")
     before = weights(task.model)
@@ -236,7 +280,7 @@ def ranks(tmp_path_factory):
 def test_a12_processes_sum_to_one_pass(ranks, kind):
     expected = {name: float(value) for name, value in by_hand(make(kind), kind).items()}
     for logged in (rank[kind] for rank in ranks):
-        assert logged["test/samples"] == ROWS
+        assert logged[f"test/{make(kind).counted}"] == total(kind)
         for name, value in expected.items():
             assert logged[f"test/{name}"] == pytest.approx(value, rel=1e-5), name
             assert logged[f"val/{name}"] == pytest.approx(value, rel=1e-5), name

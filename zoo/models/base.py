@@ -37,7 +37,8 @@ class Model(nn.Module):
         grid: (rows, cols) of its patches, where tokens are patches of an image; else None.
         num_prefix_tokens: tokens before the patches (class, registers).
         has_class_token: whether the first of them is a class token.
-        targets: what its outputs are for: "class", "labels" or "numbers" (zoo.spec.TARGETS).
+        targets: what its outputs are for: "class", "labels", "numbers" or "tokens" (zoo.spec.TARGETS).
+        tokenizer: between text and ids (`zoo.text.Tokenizer`); None where nobody has told, or it reads no text.
         origin: where its weights come from; None where they started at random, or nobody has told.
         adapter: what `zoo.adapt` has put on it, see `zoo.adapters.Adapter`; else None.
         converted_from: the class of transformers that it was converted from, "LlamaForCausalLM"; else None.
@@ -50,6 +51,7 @@ class Model(nn.Module):
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] | None = None
     targets: str = "class"
+    tokenizer: Any = None
     grid: tuple[int, int] | None = None
     num_prefix_tokens: int = 0
     has_class_token: bool = False

@@ -75,8 +75,25 @@ def encodings(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def label(model: Model, spec: Spec) -> None:
-    """Let the model know how its inputs were prepared, what its outputs are and what they are called; all is saved with it."""
-    model.preprocess, model.classes, model.targets = spec.preprocess, spec.classes or None, spec.targets
+    """Let the model know how its inputs were prepared, what its outputs are and what they are called; all is saved with it.
+
+    Raises: ZooError for a tokenizer with more tokens than the model knows.
+    """
+    model.preprocess, model.tokenizer = spec.preprocess, spec.tokenizer
+    check_tokenizer(model, spec.tokenizer, "The data's tokenizer")
+    # A model without outputs of its own beside the vocabulary learned from the texts' tokens, whatever labels they have.
+    named = model.num_classes or spec.tokenizer is None
+    model.classes, model.targets = (spec.classes or None, spec.targets) if named else (None, "tokens")
+
+
+def check_tokenizer(model: Model, tokenizer: Any, name: str) -> None:
+    """Raise ZooError where a tokenizer makes ids that a model does not know. Fewer are fine: released models leave room."""
+    known = getattr(model, "vocab_size", None)
+    if tokenizer is not None and isinstance(known, int) and tokenizer.vocab_size > known:
+        raise ZooError(
+            f"{name} has {tokenizer.vocab_size:,} tokens, and this {type(model).__name__} knows {known:,}: take the tokenizer "
+            "that it was trained with."
+        )
 
 
 def _part(node: Mapping[str, Any], *kinds: type) -> Any:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.tasks.classification import Classification
+    from zoo.tasks.language_modelling import LanguageModelling
     from zoo.tasks.task import RowMetric, Task
     from zoo.tasks.totals import Step, labelled
 
 #: What is looked for in which file, on first use: Lightning takes seconds to import.
 WHERE = {
     "Classification": "classification",
+    "LanguageModelling": "language_modelling",
     "RowMetric": "task",
     "Step": "totals",
     "Task": "task",
     "labelled": "totals",
 }
 
-__all__ = ["Classification", "RowMetric", "Step", "Task", "labelled"]
+__all__ = ["Classification", "LanguageModelling", "RowMetric", "Step", "Task", "labelled"]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,6 +65,11 @@ class Task(LightningModule):
     #: Kinds of targets (`zoo.spec.TARGETS`) that it learns from.
     learns: ClassVar[tuple[str, ...]] = tuple(TARGETS)
 
+    #: What is counted: `test/samples` is logged.
+    counted: ClassVar[str] = "samples"
+    #: Means that a step brings itself (`Step.means`), by name.
+    means: ClassVar[tuple[str, ...]] = ()
+
     monitor: str = "loss"
     mode: str = "min"
     model: Model
@@ -141,9 +146,17 @@ class Task(LightningModule):
         rows, a torchmetrics Metric. In training functions alone, so that a step costs a few additions."""
         return {}
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def derived(self, values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What is logged besides, of the means over an epoch."""
+        return {}
+
+    def minimised(self, step: Step) -> Tensor:
+        """What a training step minimises; Lightning averages it over accumulated batches and over processes."""
+        return step.loss
+
+    def forward(self, *inputs: Any, **how: Any) -> Tensor:
         """What the model gives for its inputs."""
-        return self.model(*inputs)
+        return self.model(*inputs, **how)
 
     # ---- loops
 
@@ -156,7 +169,7 @@ class Task(LightningModule):
             others = {name: metric for name, metric in found.items() if isinstance(metric, Metric)}
             self._rows[each] = {name: metric for name, metric in found.items() if not isinstance(metric, Metric)}
             self._others[f"{each}_metrics"] = MetricCollection({**others} if each != "train" else {})
-            if each == "val" and self.monitor not in (known := ["loss", *found]):
+            if each == "val" and self.monitor not in (known := ["loss", *found, *self.means]):
                 raise ZooError(f"task.monitor={self.monitor} is not measured; {nearest(self.monitor, known)}")
 
     def train(self, mode: bool = True) -> "Task":
@@ -182,7 +195,7 @@ class Task(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         if batch_idx == 0:  # Lightning 2.6 calls no on_train_epoch_start after a resume at an epoch's last step
             self.totals["train"].clear()
-        return self._measure(batch, "train").loss
+        return self.minimised(self._measure(batch, "train"))
 
     def on_train_epoch_end(self) -> None:
         if self.totals["train"].counts:  # else resumed where the epoch had been logged already
@@ -212,11 +225,16 @@ class Task(LightningModule):
         """Metrics that are not means over rows; none in training."""
         return cast(MetricCollection, self._others[f"{stage}_metrics"])
 
+    def _names(self, stage: str) -> list[str]:
+        return ["loss", *self._rows[stage], *self.means]
+
     def _measure(self, batch: Any, stage: str) -> Step:
         """The step, added to the epoch's totals."""
         self.setup(stage)
         step, totals = self.step(batch, stage), self.totals[stage]
         totals.add("loss", step.loss, step.count, step.count)
+        for name, (total, count) in step.means.items():
+            totals.add(name, total, count)
         if step.targets is None:
             return step
         with torch.no_grad():
@@ -231,7 +249,7 @@ class Task(LightningModule):
 
     def _log(self, stage: str) -> None:
         """Log what the epoch's rows come to, over all processes, and start anew."""
-        names = ["loss", *self._rows[stage]]
+        names = self._names(stage)
         sums, counts = torch.as_tensor(
             self.trainer.strategy.reduce(self.totals[stage].state(names, self.device), reduce_op="sum")
         )
@@ -239,9 +257,10 @@ class Task(LightningModule):
         if others := self._whole(stage):
             values |= others.compute()
             others.reset()
+        values |= self.derived(values)
         if stage == "test":
             self.results = {name: value.cpu() for name, value in values.items() if value.ndim}
-            self.log("test/samples", counts[0], batch_size=1, sync_dist=True)
+            self.log(f"test/{self.counted}", counts[0], batch_size=1, sync_dist=True)
         shown = "loss" if stage == "train" else self.monitor
         for name, value in values.items():
             if not value.ndim:
@@ -271,7 +290,7 @@ class Task(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         totals = self.totals["train"]
         if totals.counts:  # within an epoch
-            names = ["loss", *self._rows["train"]]
+            names = self._names("train")
             mine = totals.state(names, self.device).cpu()
             everyone = [mine] * self.trainer.world_size
             if len(everyone) > 1:

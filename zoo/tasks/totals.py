@@ -1,7 +1,7 @@
 """What a step gives, and the sums over an epoch that its means are made of."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,12 +19,14 @@ class Step:
         count: rows (images, nodes, tokens, ...) that were scored: the batch's weight in every mean.
         outputs: what metrics compare, [count, ...].
         targets: with what, [count, ...]; None where there is nothing to compare with (mixed images have no one label).
+        means: further means by name, as (sum, what it is divided by): (bits, bytes) of a text, which are no mean over rows.
     """
 
     loss: Tensor
     count: int
     outputs: Tensor
     targets: Tensor | None
+    means: Mapping[str, tuple[Tensor, int]] = field(default_factory=dict)
 
 
 class Totals:
@@ -83,7 +85,7 @@ def wide(device: torch.device) -> torch.dtype:
 
 
 def labelled(batch: Any, stage: str) -> tuple[Tensor, Tensor | None]:
-    """A batch's targets, and which rows of them count at this stage (None: all): the one place that knows both batches."""
+    """A batch's targets, and which rows of them count at this stage (None: all): the one place that knows all batches."""
     if isinstance(batch, tuple | list):
         return batch[1], None
-    return batch.labels, batch.rows[stage]
+    return batch.labels, None if batch.rows is None else batch.rows[stage]

@@ -21,7 +21,6 @@ class LanguageModel(Model):
         context: places that it is made for. A learned position refuses more; for others more is a notice.
         objective: what it is trained for where nobody says otherwise: "causal" or "masked".
         sees: what a token may see, to which the pattern of each layer and of each call is AND-ed.
-        tokenizer: between text and ids; None where nobody has told. It is saved with the model.
         dim: width of the hidden states.
     """
 
@@ -32,7 +31,6 @@ class LanguageModel(Model):
     vocab_size: int
     context: int
     dim: int
-    tokenizer: Any = None
     grad_checkpointing: bool = False
     _end_tokens: tuple[int, ...] | None = None
     embed_scale: float = 1.0
