@@ -1,6 +1,8 @@
 """Every model of conf/model trains and tests in every precision of the trainer, or is refused in a sentence."""
 
 import math
+import shutil
+import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +14,7 @@ import torch
 from datamodules.graphs.collection import GraphCollection
 from datamodules.graphs.module import GraphData
 from datamodules.graphs.synthetic import digits_knn
+from datamodules.text import TextFile
 from tests.training.compose import compose
 from zoo.config import instantiate, plain
 from zoo.training.run import train
@@ -57,9 +60,18 @@ class Types(GraphData):
         return GraphCollection([graph], found.classes, found.splits, target="digit", metapaths=tuple(paths))
 
 
+LANGUAGE = ("gpt", "llama", "bert")
+
+
 @cache
 def data_for(model: str):
     """A small set of the kind that the model reads; one for all precisions, as a batch is cast and the set is not."""
+    if model in LANGUAGE:
+        folder = tempfile.mkdtemp()
+        found = TextFile(path=CONF.parent / "README.md", context=16, batch_size=4, folder=folder, cache=folder)
+        found.setup()
+        shutil.rmtree(folder)
+        return found
     config = plain(compose(f"model={model}"))
     found = Relations() if model == "rgat" else Types() if model == "han" else instantiate(config["data"])
     found.setup()
@@ -70,6 +82,7 @@ def data_for(model: str):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_family_trains_in_every_precision(model, precision):
     sizes = {"vit": ["model.dim=16", "model.depth=1"], "cnn": ["model.widths=[8,8]"]}.get(model, [])
+    sizes = ["model.dim=16", "model.depth=1"] if model in LANGUAGE else sizes
     few = [f"+trainer.limit_{part}_batches=2" for part in ("train", "val", "test")]
     quiet = ["callbacks=none", "~logger", "+trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
     config = compose(f"model={model}", f"trainer.precision={precision}", "trainer.max_epochs=1", *sizes, *few, *quiet)
