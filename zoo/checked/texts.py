@@ -15,14 +15,15 @@ PARTS = 2_000  # things to build that a config names; the largest of ours names 
 OTHERS = ("_args_", "_convert_", "_recursive_")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, which may be any plain value. Raises: ZooError where it is none."""
+def read_json(path: Path, bits: int = 63) -> Any:
+    """The content of a JSON file, which may be any plain value with whole numbers of so many bits. Raises: ZooError where it is
+    none."""
     text = _text(path, BYTES["json"])
     try:
         content = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ZooError(f"{str(path)!r} cannot be read ({_why(error)}); copy it again.") from error
-    return check_plain(content, str(path))
+    return check_plain(content, str(path), bits)
 
 
 def read_yaml(path: Path) -> Any:
@@ -43,7 +44,7 @@ def read_yaml(path: Path) -> Any:
     return check_plain(content, str(path))
 
 
-def check_plain(content: Any, where: str) -> Any:
+def check_plain(content: Any, where: str, bits: int = 63) -> Any:
     """Refuse what JSON cannot hold, and what is deeper or larger than any config. Returns it.
 
     Raises: ZooError that names `where` and the key.
@@ -56,7 +57,7 @@ def check_plain(content: Any, where: str) -> Any:
             if len(value) > LETTERS:
                 raise ZooError(f"{where}: {path} has {len(value)} letters, which no setting has.")
         elif type(value) is int:
-            if value.bit_length() > 63:
+            if value.bit_length() > bits:
                 raise ZooError(f"{where}: {path} is a number of {value.bit_length()} bits, which no setting has.")
         elif type(value) is float:
             if not abs(value) <= 1e308:

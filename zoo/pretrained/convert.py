@@ -7,6 +7,17 @@ from torch import nn
 
 from zoo.errors import ZooError
 
+_TRANSFORMERS = {
+    "bert": ("BertForMaskedLM", "BertForSequenceClassification", "BertModel"),
+    "gemma": ("GemmaForCausalLM",),
+    "gpt2": ("GPT2LMHeadModel",),
+    "gpt_neox": ("GPTNeoXForCausalLM",),
+    "llama": ("LlamaForCausalLM",),
+    "mistral": ("MistralForCausalLM",),
+    "phi": ("PhiForCausalLM",),
+    "qwen2": ("Qwen2ForCausalLM",),
+    "qwen3": ("Qwen3ForCausalLM",),
+}
 #: Class of another library -> module that registers a converter for it; imported when such a model is handed over.
 SOURCES = {
     "timm.models.vision_transformer.VisionTransformer": "zoo.pretrained.from_timm",
@@ -15,6 +26,11 @@ SOURCES = {
     "torch_geometric.nn.conv.transformer_conv.TransformerConv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.rgat_conv.RGATConv": "zoo.pretrained.from_pyg_relational",
     "torch_geometric.nn.models.basic_gnn.GAT": "zoo.pretrained.from_pyg_models",
+    **{
+        f"transformers.models.{family}.modeling_{family}.{kind}": "zoo.pretrained.from_transformers"
+        for family, kinds in _TRANSFORMERS.items()
+        for kind in kinds
+    },
 }
 
 
@@ -22,9 +38,11 @@ SOURCES = {
 def convert(model: nn.Module) -> nn.Module:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
-    timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv, RGATConv and models.GAT. Outputs
-    differ by rounding only (at most 1e-4 in float32; tests/pretrained/test_convert*.py). The result has a config, so that
-    `zoo.save` and `zoo.load` work, and preprocessing and class names where the other library tells them. It has the device,
+    timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv, RGATConv and models.GAT; transformers'
+    GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM and
+    BertForSequenceClassification. Outputs differ by rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of
+    the largest; tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and
+    preprocessing, class names and ids that end a text where the other library tells them. It has the device,
     dtype and mode of `model`, and shares no tensor with it.
 
     To add a source: `@convert.register(TheirClass)`, and a line in SOURCES if their library should not be imported.

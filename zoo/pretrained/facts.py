@@ -8,6 +8,8 @@ from typing import Any
 from zoo.errors import ZooError, nearest
 from zoo.preprocess import Preprocess
 from zoo.spec import TARGETS
+from zoo.text import Tokenizer
+from zoo.text.base import ROLES
 
 LARGEST = 4096  # pixels of a side: what a wrong number there costs is their square
 MODES = ("nearest", "bilinear", "bicubic")
@@ -87,6 +89,35 @@ def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] 
         )
     if size is not None and prepared.size not in (size if isinstance(size, list | tuple) else [size]):
         raise ZooError(f"{where}: preprocess.size={prepared.size}, but {type(model).__name__} takes {size}.")
+
+
+def roles(content: Any, where: str) -> dict[str, Any] | None:
+    """Kind and roles of a tokenizer; None for null. Raises: ZooError where they are no name and ids."""
+    if content is None:
+        return None
+    ids = {key: content.get(key) for key in ROLES} if isinstance(content, dict) else {"": content}
+    if wrong := next((key for key, id in ids.items() if id is not None and type(id) is not int), None):
+        raise ZooError(f"{where}: tokenizer.{wrong}={_short(ids[wrong])} is not an id; null for none.")
+    if "" in ids or not isinstance(content.get("kind"), str) or not content["kind"].isidentifier():
+        raise ZooError(f"{where}: tokenizer={_short(content)} does not tell a kind and ids.")
+    return content
+
+
+def give_tokenizer(model: Any, tokenizer: Tokenizer | None, where: str) -> None:
+    """Hand a model its tokenizer. Raises: ZooError for a model of something else than text, or one of fewer tokens.
+
+    A vocabulary may be larger than its tokenizer's: many are filled up to a round number.
+    """
+    if tokenizer is None:
+        return
+    size = getattr(model, "vocab_size", None)
+    if size is None:
+        raise ZooError(f"{where}: a tokenizer for {type(model).__name__}, which does not read text; leave it out.")
+    if tokenizer.vocab_size > size:
+        raise ZooError(
+            f"{where}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model {size:,}; they are not of each other."
+        )
+    model.tokenizer = tokenizer
 
 
 def _number(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """A model as a folder: model.safetensors, config.json, README.md. Nothing in it is pickle or code.
 
 config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
-"class" | "labels" | "numbers"}.
+"class" | "labels" | "numbers", "tokenizer": {"kind": ..., "bos": id | null, ...}, if there is a tokenizer.json}.
 `format` grows when a reader of today could not understand the file; folders of every older format keep loading.
 """
 
@@ -20,10 +20,12 @@ from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
 from zoo.models import Model
 from zoo.pretrained import card, facts, weights
+from zoo.text import Tokenizer
+from zoo.text.base import ROLES
 
 log = logging.getLogger(__name__)
 FORMAT = 1
-WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CONFIG, README, TOKENIZER = "model.safetensors", "config.json", "README.md", "tokenizer.json"
 
 
 def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
@@ -50,6 +52,9 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
         "classes": list(map(printable, classes)) if classes else None,
         "targets": model.targets if isinstance(model, Model) else "class",
     }
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is not None:
+        content["tokenizer"] = {key: getattr(tokenizer, key) for key in ("kind", *ROLES)}
     try:
         text = json.dumps(content, indent=2)
     except TypeError as error:
@@ -66,6 +71,8 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     with replacing(folder) as stage:
         stage.mkdir()
         save_file(weights.tensors(model), stage / WEIGHTS, metadata={"format": "pt"})
+        if tokenizer is not None:
+            tokenizer.save(stage / TOKENIZER)
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
         (stage / README).write_text(card.write(model, about), encoding="utf-8")
         shutil.copymode(stage / CONFIG, stage / WEIGHTS)  # safetensors writes for the owner alone, whatever the umask
@@ -94,7 +101,7 @@ def find(folder: str | Path) -> Path:
 
 def describe(folder: Path) -> dict[str, Any]:
     """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None),
-    targets.
+    targets, tokenizer (the roles of its tokens, or None).
 
     Raises: ZooError for a file that is broken, of another tool, or of a later version.
     """
@@ -116,4 +123,17 @@ def describe(folder: Path) -> dict[str, Any]:
         "preprocess": facts.preprocess(content.get("preprocess"), str(path)),
         "classes": facts.classes(content.get("classes"), str(path)),
         "targets": facts.targets(content.get("targets"), str(path)),
+        "tokenizer": facts.roles(content.get("tokenizer"), str(path)),
     }
+
+
+def read_tokenizer(folder: Path, roles: dict[str, Any] | None) -> Tokenizer | None:
+    """The tokenizer of a model folder whose config.json tells these roles; None where it tells none.
+
+    Raises: ZooError for a tokenizer.json that is missing or broken, or has no such tokens.
+    """
+    if roles is None:
+        return None
+    found = Tokenizer.load(folder / TOKENIZER, **{role: roles.get(role) for role in ROLES})
+    found.kind = roles.get("kind") or found.kind
+    return found

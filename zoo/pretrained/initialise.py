@@ -13,6 +13,7 @@ from zoo.models import Preprocess
 from zoo.models.factory import with_config
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
+from zoo.pretrained.facts import give_tokenizer
 from zoo.pretrained.sources import Source, open_source, preprocess_of
 
 __all__ = ["Change", "initialise", "peek"]
@@ -62,6 +63,7 @@ def initialise(
     same_head = found.classes and len(found.classes) == getattr(model, "num_classes", None)
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)
+    give_tokenizer(model, found.tokenizer, source)
     return model, changes
 
 

@@ -1,12 +1,13 @@
 """Where trained weights come from: one function for each kind of source, all of them to the same Source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
 from zoo.models import Preprocess
-from zoo.pretrained import folder, weights
+from zoo.pretrained import folder, hugging_face, llama2c, llama2c_tokenizer, weights
+from zoo.text import Tokenizer
 
 TIMM = "timm://"
 
@@ -23,6 +24,8 @@ class Source:
         classes: names of the outputs.
         described: what errors call the file of the config.
         targets: what outputs are for.
+        tokenizer: between text and the model's ids; None for none.
+        converted_from: the class of another library that the weights were made for.
         ours: whether the config was made here, by a conversion.
     """
 
@@ -33,19 +36,37 @@ class Source:
     classes: tuple[str, ...] | None = None
     described: str = ""
     targets: str = "class"
+    tokenizer: Tokenizer | None = None
+    converted_from: str | None = None
     ours: bool = False
 
 
-def open_source(source: str) -> Source:
+def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None) -> Source:
     """Read a source; the kinds are those of `zoo.pretrained.initialise`.
 
+    Args:
+        tokenizer: in place of the source's own.
     Raises: ZooError for a source that is not there or cannot be read.
     """
+    found = _opened(source)
+    return found if tokenizer is None else replace(found, tokenizer=_tokenizer(tokenizer))
+
+
+def _opened(source: str) -> Source:
     if source.startswith(TIMM):
         return _from_timm(*_timm_name(source))
     path = Path(source)
     if path.is_dir():
+        if hugging_face.is_one(path):
+            return Source(**hugging_face.read(path))
+        if not any((each / folder.CONFIG).is_file() for each in (path / "model", path)) and llama2c.is_folder(path):
+            model, beside = llama2c.find(path)
+            return _from_llama2c(model, beside)
         return _from_folder(folder.find(path))
+    if path.suffix in (".safetensors", ".bin") and hugging_face.is_one(path.parent):
+        return Source(**hugging_face.read(path.parent, path))
+    if path.suffix == ".bin" and path.is_file():
+        return _from_llama2c(path)
     if path.suffix == ".safetensors":
         return _from_folder(path.parent, path) if _beside(path) else _from_file(path)
     if path.suffix == ".ckpt":
@@ -66,11 +87,27 @@ def preprocess_of(source: str) -> Preprocess | None:
         channels, height, width = cfg["input_size"]
         return timm_hub.preprocess(cfg, height, channels) if height == width else None
     path = Path(source)
+    if path.suffix == ".bin" or hugging_face.is_one(path) or llama2c.is_folder(path):
+        return None  # of text
     if path.is_dir():
         return folder.describe(folder.find(path))["preprocess"]
     if path.suffix not in (".safetensors", ".ckpt") or not path.is_file():
         raise ZooError(_unknown(source))
     return folder.describe(path.parent)["preprocess"] if path.suffix == ".safetensors" and _beside(path) else None
+
+
+def _from_llama2c(path: Path, tokenizer: Path | None = None) -> Source:
+    config, state = llama2c.read(path)
+    said = f"the header of {str(path)!r}"
+    return Source(state, str(path), config, described=said, tokenizer=tokenizer and _tokenizer(tokenizer))
+
+
+def _tokenizer(given: str | Path | Tokenizer) -> Tokenizer:
+    """A tokenizer, or the one of a tokenizer.json, of a folder that has one, or of a tokenizer.bin of llama2.c's."""
+    if isinstance(given, Tokenizer):
+        return given
+    path = Path(given).expanduser()
+    return llama2c_tokenizer.read(path) if path.suffix == ".bin" and path.is_file() else Tokenizer.load(path)
 
 
 def _from_timm(name: str, file: Path | None) -> Source:
@@ -92,7 +129,7 @@ def _from_folder(where: Path, file: Path | None = None) -> Source:
         repr(str(where / folder.CONFIG)),
         content["targets"],
     )
-    return Source(weights.clean(state), str(file), *known)
+    return Source(weights.clean(state), str(file), *known, tokenizer=folder.read_tokenizer(where, content["tokenizer"]))
 
 
 def _from_file(path: Path) -> Source:
@@ -120,7 +157,8 @@ def _from_checkpoint(path: Path) -> Source:
     known = folder.describe(beside) if (beside / folder.CONFIG).is_file() else {}
     called = f"the model of {str(path)!r}"
     told = known.get("preprocess"), known.get("classes"), called, known.get("targets", "class")
-    return Source(state, str(path), given.get("model"), *told)
+    tokenizer = folder.read_tokenizer(beside, known.get("tokenizer"))
+    return Source(state, str(path), given.get("model"), *told, tokenizer=tokenizer)
 
 
 def _timm_name(source: str) -> tuple[str, Path | None]:
@@ -134,7 +172,10 @@ def _beside(path: Path) -> bool:
 
 
 def _unknown(source: str) -> str:
-    kinds = "a run folder, a model folder, a .safetensors or .ckpt file, timm://<name> or timm://<name>@<file>"
+    kinds = (
+        "a run folder, a model folder, a folder of the Hugging Face hub's form, a .safetensors or .ckpt file, a .bin of "
+        "llama2.c's, timm://<name> or timm://<name>@<file>"
+    )
     if Path(source).is_file():
         return f"{source} is a file of another kind than can be read here; give {kinds}."
     return f"init={source} is not there, or nothing to start from: give {kinds}."
