@@ -48,9 +48,10 @@ class Sample(Callback):
         try:
             prompt = self._prompt(task.model, trainer.datamodule)
             text = self._text(task.model, prompt)
-        except ZooError as error:  # it must not cost the run its training
-            log.info("no sample: %s", error)
-            return
+        except ZooError as error:
+            return log.info("no sample: %s", error)
+        except Exception:  # it must not cost the run its training
+            return log.warning("no sample could be drawn", exc_info=True)
         log.info("sample: %s", printable(prompt + text, kept="\n\t"))
         self._keep({"epoch": trainer.current_epoch, "step": trainer.global_step, "prompt": prompt, "text": text})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.files import write_text
+from zoo.training.compressors import bits_per_byte as compressed
 from zoo.training.folders import summary, write_config
 
 SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference")
@@ -35,8 +36,18 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     write_config(folder, record.config, record.fingerprint)
     save_model(folder, record.task.model, record.metrics, overrides)
     seed, model = record.config["seed"], record.task.model
-    content = write_summary(folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint)
+    content = write_summary(
+        folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, beside(record)
+    )
     print_summary(folder, content, model, overrides, choices)
+
+
+def beside(record: Any) -> dict[str, dict[str, float]]:
+    """What stands beside a metric of the test: bits a byte of general compressors, that a language model must be held
+    against. Empty for other runs."""
+    if "test/bits_per_byte" not in record.metrics:
+        return {}
+    return {"test/bits_per_byte": compressed(record.data.texts("train"), record.data.texts("test"))}
 
 
 def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -66,10 +77,12 @@ def write_summary(
     stopwatch: Any,
     seed: int,
     fingerprint: str,
+    beside: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Write summary.json, the last file of a finished run, and return its content."""
     content = {
         "metrics": _plain(metrics),
+        **({"beside": beside} if beside else {}),
         "monitored": monitored,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "wall_time_s": round(stopwatch.fit_seconds, 3),
@@ -90,10 +103,14 @@ def print_summary(
     from rich.console import Console
     from rich.table import Table
 
+    from zoo.callbacks.sample import writes
+
     console = Console(highlight=False)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in sorted(content["metrics"].items()):
         table.add_row(name, f"{value:.6g}")
+        for other, figure in content.get("beside", {}).get(name, {}).items():
+            table.add_row(f"  {other}", f"{figure:.6g}{', which is less' if figure < value else ''}")
     table.add_row("parameters", f"{content['parameters']:,}")
     if content["wall_time_s"]:
         table.add_row("training", f"{content['wall_time_s']:.1f} s, {content['samples_per_second']:,.0f} samples/s")
@@ -107,6 +124,7 @@ def print_summary(
     console.print("\nWorth trying next:")
     what, run = takes(model), shlex.quote(_short(folder))
     use = [f"python -m zoo predict {run} {what}"] if what else [f"python -m zoo info {run}"]
+    use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
     for command in (*use, *next_trainings(overrides, choices)):
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
