@@ -5,6 +5,9 @@ out = attend(q, k, v, pattern=Causal() & Window(128)).out
 """
 
 from zoo.attention.cache import KVCache
+from zoo.attention.cache_bounded import BoundedCache, HeavyHitterCache, SinkCache
+from zoo.attention.cache_quantized import QuantizedCache
+from zoo.attention.caches import ModelCache, make_cache
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.dispatch import Explanation, attend, explain
 from zoo.attention.edges import Edges, EdgeWeights, GraphEdges
@@ -87,6 +90,7 @@ __all__ = [
     "AttentionOutput",
     "AxialRoPE",
     "Beyond",
+    "BoundedCache",
     "Causal",
     "ConcatHeads",
     "Documents",
@@ -104,6 +108,7 @@ __all__ = [
     "General",
     "Global",
     "GraphEdges",
+    "HeavyHitterCache",
     "JoinHeads",
     "KVCache",
     "Laplacian",
@@ -111,6 +116,7 @@ __all__ = [
     "Learned2D",
     "LinearFeatures",
     "MeanHeads",
+    "ModelCache",
     "MultiplicativeEdgeScore",
     "Or",
     "OutputProjection",
@@ -120,6 +126,7 @@ __all__ = [
     "PositionWrapper",
     "Prefix",
     "Projection",
+    "QuantizedCache",
     "RandomWalk",
     "RelativeBias",
     "RoPE",
@@ -131,6 +138,7 @@ __all__ = [
     "SharedQKV",
     "ShortestPath",
     "SinCos2D",
+    "SinkCache",
     "Sinusoidal",
     "SkipPrefix",
     "Sum",
@@ -142,6 +150,7 @@ __all__ = [
     "build",
     "explain",
     "join_steps",
+    "make_cache",
     "make_pattern",
     "record_attention",
     "unbind",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.attention.former import former
-from zoo.attention.patterns import Full, Pattern
+from zoo.attention.patterns import Causal, Full, Pattern
 from zoo.attention.patterns.base import check_part
 from zoo.attention.scores import ScaledDot, Score
 from zoo.errors import ZooError
@@ -39,9 +39,11 @@ class AttentionOutput(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AttentionCall:
-    """Everything a kernel may look at; `attend` says what each is. `q_pos` [Q] and `k_pos` [K] are the tokens' places in the
-    sequence; None means that the keys are 0..K-1 and the queries the last Q of them. A key at place -1 is an empty cache
-    slot. `training` is whether the caller trains: neither a score nor a pattern knows."""
+    """Everything a kernel may look at; `attend` says what each is. `q_pos` [Q] or [B, Q] and `k_pos` [K], [B, K] or
+    [B, H_kv, K] are the tokens' places in the sequence; None means that the keys are 0..K-1 and the queries the last Q of
+    them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a cache:
+    keys at place -1 are zeros, and none stands behind a sample's last query. `training` is whether the caller trains:
+    neither a score nor a pattern knows."""
 
     q: Tensor
     k: Tensor
@@ -56,6 +58,7 @@ class AttentionCall:
     k_pos: Tensor | None = None
     edge_values: Tensor | None = None
     training: bool = False
+    cached: bool = False
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
@@ -67,17 +70,31 @@ class AttentionCall:
         return self.q.shape[1] // self.k.shape[1]
 
     @property
+    def has_places(self) -> bool:
+        """Whether the keys are not simply a whole sequence: a cache holds its beginning, or tokens have places given."""
+        return self.cached or self.k_pos is not None
+
+    @property
     def is_unmasked(self) -> bool:
-        """Whether every query may see every key."""
-        return isinstance(self.pattern, Full) and self.bias is None and self.k_pos is None
+        """Whether every query may see every key; a single causal query that is the last token does."""
+        if self.bias is not None or self.k_pos is not None:
+            return False
+        last = isinstance(self.pattern, Causal) and self.q.shape[2] == 1 and self.q_pos is None
+        return last or isinstance(self.pattern, Full)
 
     def index_grid(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(b, h, q, k): index tensors that broadcast to [B, H, Q, K], as `Pattern.allowed` takes them."""
         (B, H, Q, _), K, device = self.q.shape, self.k.shape[2], self.q.device
         q = torch.arange(K - Q, K, device=device) if self.q_pos is None else self.q_pos
-        k = torch.arange(K, device=device) if self.k_pos is None else self.k_pos
+        k = torch.arange(K, device=device).view(1, 1, 1, K) if self.k_pos is None else self.key_places(self.k_pos)
         b, h = torch.arange(B, device=device), torch.arange(H, device=device)
-        return b.view(B, 1, 1, 1), h.view(1, H, 1, 1), q.view(1, 1, Q, 1), k.view(1, 1, 1, K)
+        return b.view(B, 1, 1, 1), h.view(1, H, 1, 1), q.view(-1, 1, Q, 1), k
+
+    def key_places(self, k_pos: Tensor) -> Tensor:
+        """`k_pos` as [1 or B, 1 or H, 1, K]."""
+        if k_pos.ndim == 3:  # a query head reads at the places of its key/value head
+            return self.repeat_kv(k_pos).unsqueeze(2)
+        return k_pos.view(-1, 1, 1, k_pos.shape[-1])
 
     def mask(self) -> Tensor | None:
         """True where a query may see a key, broadcastable to [B, H, Q, K]; None where all may see all."""
@@ -87,7 +104,7 @@ class AttentionCall:
         if not isinstance(self.pattern, Full):
             terms.append(self.pattern.allowed(*self.index_grid()))
         if self.k_pos is not None:
-            terms.append((self.k_pos >= 0).view(1, 1, 1, -1))
+            terms.append(self.key_places(self.k_pos >= 0))
         if self.bias is not None:
             terms.append(self.bias != -torch.inf)
         mask = terms[0]
@@ -126,8 +143,9 @@ class AttentionCall:
         return bias.expand(*bias.shape[:2], self.q.shape[2], self.k.shape[2])[:, :, target, source]
 
     def zero_hidden(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere."""
-        if mask is None:
+        """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere. Of a
+        cache under Causal() all that is there is seen, and what is not there is zeros: nothing is copied."""
+        if mask is None or (self.cached and self.bias is None and isinstance(self.pattern, Causal | Full)):
             return self.k, self.v
         seen = mask.any(-2).unsqueeze(-1)  # [b, h, K, 1]
         if seen.shape[1] > 1 and self.queries_per_kv > 1:  # a key/value head is seen if any head of its group sees it
@@ -135,7 +153,7 @@ class AttentionCall:
         return torch.where(seen, self.k, 0), torch.where(seen, self.v, 0)
 
     def repeat_kv(self, x: Tensor) -> Tensor:
-        """[B, H_kv, K, D] -> [B, H, K, D]: query head h reads key/value head h // queries_per_kv."""
+        """[B, H_kv, ...] -> [B, H, ...]: query head h reads key/value head h // queries_per_kv."""
         return x if self.queries_per_kv == 1 else x.repeat_interleave(self.queries_per_kv, dim=1)
 
     groups, sees_all, places = former("queries_per_kv"), former("is_unmasked"), former("index_grid")
@@ -176,8 +194,21 @@ def check(call: AttentionCall) -> None:
         sizes = call.bias.shape
         if len(sizes) > 4 or any(n not in (1, m) for n, m in zip(sizes[::-1], target[::-1], strict=False)):
             raise ZooError(f"bias {list(sizes)} does not broadcast to [B, H, Q, K] = {list(target)}.")
+    if call.q_pos is not None or call.k_pos is not None:
+        _check_places(call)
     call.pattern.check(call)
     _check_edges(call)
+
+
+def _check_places(call: AttentionCall) -> None:
+    """Raise ZooError where the places are not those of these queries and keys."""
+    (B, _, Q, _), (H_kv, K) = call.q.shape, call.k.shape[1:3]
+    for name, given, sizes in (
+        ("q_pos", call.q_pos, ([Q], [1, Q], [B, Q])),
+        ("k_pos", call.k_pos, ([K], [1, K], [B, K], [B, H_kv, K])),
+    ):
+        if given is not None and list(given.shape) not in sizes:
+            raise ZooError(f"{name} is {' or '.join(map(str, (sizes[0], *sizes[2:])))}; got {list(given.shape)}.")
 
 
 def _check_edges(call: AttentionCall) -> None:

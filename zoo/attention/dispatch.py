@@ -103,8 +103,8 @@ def attend(
         kernel: None for the fastest that can, or a name out of `[k.name for k in KERNELS]`.
         need_weights: return the weights, [B, H, Q, K], before dropout.
         need_logits: return the logits, [B, H, Q, K], -inf where forbidden.
-        q_pos: [Q], places of the queries in the sequence where they are not the default (a cache).
-        k_pos: [K], places of the keys likewise; -1 for an empty slot.
+        q_pos: [Q] or [B, Q], places of the queries in the sequence where they are not the default (a cache, padding).
+        k_pos: [K], [B, K] or [B, H_kv, K], places of the keys likewise; -1 for what is no token: nobody sees it.
         edge_values: [E, H, Dv], added to the value on each edge (a pattern with Edges). Shi et al. 2021, equation 4.
         training: whether the caller trains, for patterns and scores that do otherwise then; dropout does not go by it.
 

@@ -107,6 +107,7 @@ class Attention(nn.Module):
         *,
         pattern: Pattern | None = None,
         pos: Tensor | None = None,
+        places: Tensor | None = None,
         cache: KVCache | None = None,
     ) -> Tensor:
         """[B, N, dim] -> [B, N, dim].
@@ -114,58 +115,106 @@ class Attention(nn.Module):
         Args:
             context: [B, M, context_dim], what is attended to; default the tokens themselves.
             pattern: AND-ed to the static one.
-            pos: [N] or [B, N], places of the tokens for the position part (left-padded batches); default 0..N-1, or
-                what follows the cache. Patterns, and biases beside a cache, go by the order in the sequence.
+            pos: [N] or [B, N], places of the tokens for the position part; default `places`, with 0 for what is no token.
+            places: [N] or [B, N], places of the tokens for patterns, and for biases where they are given or there is a
+                cache: where rows are padded, a row's own tokens counted from 0 and -1 for what is no token, which nobody
+                sees. Default: the order in the sequence, 0..N-1, or what follows the cache.
             cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once, and
                 from the second call on a position needs `pos`: how many queries there will be is not known.
+
+        Raises:
+            ZooError: places of a context, whose padding is a pattern, `Padding(mask)`; see also the parts.
         """
         pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
-        q_place = k_place = None
-        if context is not None and cache is not None:
+        q_pos = k_pos = places
+        if context is not None:
+            if places is not None:
+                raise ZooError(
+                    "places are those of tokens that attend to themselves; a context's padding is Padding(mask)."
+                )
+            q, k, v, bias = self._read_context(x, context, pattern, pos, cache)
+        else:
+            q, k, v = self.projection(x, None)
+            q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
+            if cache is None:
+                q, k, bias = self._placed(q, k, pos, places)
+            else:
+                if self.position is not None:
+                    pos = self._follow(cache, q.shape[2], places) if pos is None else pos
+                    q, k = self.position.rotate(q, pos), self.position.rotate(k, pos)
+                k, v, k_pos, q_pos, more = cache.append(k, v, places)
+                pattern, bias = pattern & more, self._bias(q.shape[2], k.shape[2], q_pos, k_pos, q.device)
+        pattern, on_edges = self._on_edges(pattern)
+        needs = cache is not None and cache.wants_weights
+        call = AttentionCall(
+            q, k, v, self.score, pattern, bias, self.dropout if self.training else 0.0, needs, q_pos=q_pos, k_pos=k_pos,
+            edge_values=on_edges, training=self.training, cached=cache is not None and context is None,
+        )  # fmt: skip
+        seen = run(call, self.kernel)
+        if needs and cache is not None and seen.weights is not None:
+            cache.observe(seen.weights, q_pos)
+        if self.recorder is not None:
+            self.recorder(call)
+        return self.output(seen.out)
+
+    @staticmethod
+    def _follow(cache: KVCache, n: int, places: Tensor | None) -> Tensor:
+        """The places that n tokens after a cache are turned by."""
+        return cache.next_places(n) if places is None else places.clamp(min=0)
+
+    def _placed(
+        self, q: Tensor, k: Tensor, pos: Tensor | None, places: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """q and k of the same tokens turned by their places, and the bias."""
+        if self.position is None:
+            return q, k, None
+        if pos is None:
+            pos = torch.arange(q.shape[2], device=q.device) if places is None else places.clamp(min=0)
+        apart = pos if places is None else places.clamp(min=0)
+        return self.position.rotate(q, pos), self.position.rotate(k, pos), self.position.bias(apart, apart)
+
+    def _bias(self, Q: int, K: int, q_pos: Tensor | None, k_pos: Tensor | None, device: torch.device) -> Tensor | None:
+        """The bias beside a cache, by places."""
+        if self.position is None or "logits" not in self.position.acts_on:
+            return None
+        if q_pos is None or k_pos is None:
+            k_pos = torch.arange(K, device=device)
+            return self.position.bias(k_pos[K - Q :], k_pos)
+        q_pos, k_pos = q_pos.clamp(min=0), k_pos.clamp(min=0)
+        if k_pos.ndim < 3:
+            return self.position.bias(q_pos, k_pos)
+        return self._bias_of_heads(q_pos, k_pos)
+
+    def _bias_of_heads(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | None:
+        """The bias where each key/value head has keys of its own, k_pos [B, H_kv, K]."""
+        each = []
+        for h, places in enumerate(k_pos.unbind(1)):
+            bias = self.position.bias(q_pos, places)
+            if bias is None:
+                return None
+            of = slice(h * self.num_heads // self.num_kv_heads, (h + 1) * self.num_heads // self.num_kv_heads)
+            each.append(bias.expand(-1, self.num_heads, -1, -1)[:, of])
+        return torch.cat(each, 1)
+
+    def _read_context(
+        self, x: Tensor, context: Tensor, pattern: Pattern, pos: Tensor | None, cache: KVCache | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """q of the tokens, k and v of another sequence, and the bias; query i has place i + K - Q."""
+        if cache is None:
+            q, k, v = self.projection(x, context)
+        else:
             self._check_step(cache, pattern, pos)
             q = self.projection.queries(x)
             k, v = self._cached_context(context, cache, q)
-        else:
-            q, k, v = self.projection(x, context)
         q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
-        if context is None and cache is not None:
-            q_place = cache.next_places(x.shape[1])
-            if self.position is not None:
-                q, k = (self.position.rotate(y, q_place if pos is None else pos) for y in (q, k))
-            k, v, k_place = cache.append(k, v)
-            bias = None if self.position is None else self.position.bias(q_place, k_place)
-        else:
-            q, k, bias = self._placed(q, k, pos, context is None)
-        dropout = self.dropout if self.training else 0.0
-        pattern, on_edges = self._on_edges(pattern)
-        call = AttentionCall(
-            q,
-            k,
-            v,
-            self.score,
-            pattern,
-            bias,
-            dropout,
-            q_pos=q_place,
-            k_pos=k_place,
-            edge_values=on_edges,
-            training=self.training,
-        )  # fmt: skip
-        out = self.output(run(call, self.kernel).out)
-        if self.recorder is not None:
-            self.recorder(call)
-        return out
-
-    def _placed(self, q: Tensor, k: Tensor, pos: Tensor | None, same: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """q and k turned by their places, and the bias; without a cache, query i has place i + K - Q."""
         if self.position is None:
-            return q, k, None
+            return q, k, v, None
         Q, K = q.shape[2], k.shape[2]
         if Q > K:
             raise ZooError(f"{Q} queries on {K} keys have no places: {type(self.position).__name__} needs Q <= K.")
-        k_pos: Tensor = pos if same and pos is not None else torch.arange(K, device=q.device)
+        k_pos = torch.arange(K, device=q.device)
         q_pos = pos if pos is not None else k_pos[K - Q :]
-        return self.position.rotate(q, q_pos), self.position.rotate(k, k_pos), self.position.bias(q_pos, k_pos)
+        return self.position.rotate(q, q_pos), self.position.rotate(k, k_pos), v, self.position.bias(q_pos, k_pos)
 
     def _on_edges(self, pattern: Pattern) -> tuple[Pattern, Tensor | None]:
         """The pattern with its edges' features as the score takes them, and what they add to the values."""
@@ -207,8 +256,7 @@ class Attention(nn.Module):
             raise ZooError(
                 f"The cache holds a context of {cache.context_length}, but this one has {length}: cache.reset() first."
             )
-        k, v = cache.read(q)
-        return k[:, :, :length], v[:, :, :length]
+        return cache.read(q, length)
 
     @staticmethod
     def _normed(x: Tensor, norm: nn.Module | None) -> Tensor:

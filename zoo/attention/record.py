@@ -164,13 +164,14 @@ def _detach(module: Any, recording: _Recording) -> None:
 
 @torch.no_grad()
 def attention_weights(call: AttentionCall) -> Tensor | EdgeWeights:
-    """The weights of a call, before dropout, detached: [B, H, Q, K], or one a head for each edge."""
+    """The weights of a call, before dropout, detached: [B, H, Q, K], or one a head for each edge. Of a cache: a column for
+    each place, 0 where its key is no longer there; while compiling, which allows no such shape, one for each slot."""
     call = replace(call, need_weights=True, need_logits=False, dropout=0.0)
     edges = call.pattern.edges
     if edges is None:
         weights = Reference().run(call).weights
         assert weights is not None  # asked for
-        return weights.detach()
+        return by_place(call, weights.detach())
     kernel = Reference() if EdgeList().why_not(call) else EdgeList()  # the oracle's loop is for small graphs
     alpha = kernel.run(call).weights
     assert alpha is not None
@@ -180,6 +181,15 @@ def attention_weights(call: AttentionCall) -> Tensor | EdgeWeights:
     if edges.keep is not None:
         names, alpha, is_loop = names[:, edges.keep], alpha[:, edges.keep], is_loop[edges.keep]
     return EdgeWeights(names, alpha[0] if alpha.shape[0] == 1 else alpha, is_loop)
+
+
+def by_place(call: AttentionCall, weights: Tensor) -> Tensor:
+    """Weights [B, H, Q, K] on the slots of a cache -> [B, H, Q, places]."""
+    if not call.cached or call.k_pos is None or torch.compiler.is_compiling():
+        return weights
+    places = call.key_places(call.k_pos).expand(*weights.shape[:2], weights.shape[2], -1)
+    out = weights.new_zeros(*weights.shape[:3], int(places.max()) + 1 if places.numel() else 0)
+    return out.scatter_add(-1, places.clamp(min=0), weights)  # that of an empty slot is 0
 
 
 def strip_wrappers(path: str) -> str:

@@ -53,10 +53,12 @@ class Flex:
     @staticmethod
     def _visible(call: AttentionCall) -> tuple[Tensor, Tensor]:
         """Zero the keys that the pattern hides whatever the query (padding): a dense [Q, K] mask is what we avoid here."""
-        keys = keys_only(call.pattern)
-        if isinstance(keys, Full):
+        keys, absent = keys_only(call.pattern), call.k_pos is not None and not call.cached
+        if isinstance(keys, Full) and not absent:
             return call.k, call.v
-        seen = keys.allowed(*call.index_grid()).transpose(-2, -1)  # [b, h, K, 1]
+        b, h, q, k = call.index_grid()
+        seen = keys.allowed(b, h, q[..., :1, :], k) & (k >= 0)
+        seen = seen.transpose(-2, -1)  # [b, h, K, 1]
         if seen.shape[1] > 1 and call.queries_per_kv > 1:
             seen = seen.unflatten(1, (call.k.shape[1], call.queries_per_kv)).any(2)
         return torch.where(seen, call.k, 0), torch.where(seen, call.v, 0)
@@ -85,7 +87,10 @@ def block_mask(call: AttentionCall):
     (B, H, Q, _), K = call.q.shape, call.k.shape[2]
     if call.pattern.is_static and call.q_pos is None and call.k_pos is None:
         return _kept(call.pattern, Q, K, call.q.device)
-    return _make(call.pattern, B, H, Q, K, call.q.device, call.q_pos, call.k_pos)
+    q_pos, k_pos = call.q_pos, call.k_pos
+    q_pos = None if q_pos is None else q_pos.expand(B, Q)
+    k_pos = None if k_pos is None else call.key_places(k_pos).expand(B, H, 1, K)[:, :, 0]
+    return _make(call.pattern, B, H, Q, K, call.q.device, q_pos, k_pos)
 
 
 @lru_cache(maxsize=64)
@@ -97,9 +102,9 @@ def _make(pattern, B, H, Q, K, device, q_pos, k_pos):
     from torch.nn.attention.flex_attention import create_block_mask
 
     def mask_mod(b, h, i, j):
-        q = i + (K - Q) if q_pos is None else q_pos[i]
+        q = i + (K - Q) if q_pos is None else q_pos[b, i]
         if k_pos is None:
             return pattern.allowed(b, h, q, j)
-        return pattern.allowed(b, h, q, k_pos[j]) & (k_pos[j] >= 0)
+        return pattern.allowed(b, h, q, k_pos[b, h, j]) & (k_pos[b, h, j] >= 0)
 
     return create_block_mask(mask_mod, B, H, Q, K, device=device)

@@ -31,7 +31,7 @@ class Linear:
         if call.dropout:
             reasons += ("dropout on each weight has no linear form",)
         if call.q_pos is not None or call.k_pos is not None:
-            reasons += ("it reads no cache",)
+            reasons += ("its tokens have places of their own (a cache, padding)",)
         if call.need_weights or call.need_logits:
             reasons += ("it returns neither weights nor logits",)
         return reasons

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Padding(Pattern):
     """Hides padded keys. `Padding(lengths [B])`: sample b has keys 0..lengths[b]-1; `Padding(mask [B, K])`: True = a key
-    that may be attended. It hides keys only: rows of padded queries are computed."""
+    that may be attended. It hides keys only: rows of padded queries are computed. Like all patterns it goes by places: beside
+    a cache, and where rows have places of their own, mask[b, p] is about the token at place p of row b."""
 
     lengths: Tensor | None = None
     mask: Tensor | None = None
@@ -51,7 +52,7 @@ class Padding(Pattern):
         B, K = call.q.shape[0], call.k.shape[2]
         if self.lengths is not None and self.lengths.shape != (B,):
             raise ZooError(f"Padding(lengths) needs one length a sample, [{B}]; got {list(self.lengths.shape)}.")
-        if self.mask is not None and (self.mask.shape[0] != B or (call.k_pos is None and self.mask.shape[1] != K)):
+        if self.mask is not None and (self.mask.shape[0] != B or (not call.has_places and self.mask.shape[1] != K)):
             raise ZooError(f"Padding(mask) needs [B, K] = [{B}, {K}]; got {list(self.mask.shape)}.")
         if self.mask is not None:
             _reaches("Padding(mask)", self.mask, call)
@@ -59,7 +60,8 @@ class Padding(Pattern):
 
 @dataclass(frozen=True, eq=False)
 class Documents(Pattern):
-    """Equal ids see each other: several documents packed in one row. `ids`: integers [B, N] or [N], in any order."""
+    """Equal ids see each other: several documents packed in one row. `ids`: integers [B, N] or [N], in any order; ids[b, p] is
+    that of the token at place p of row b."""
 
     ids: Tensor
 
@@ -74,7 +76,7 @@ class Documents(Pattern):
     def check(self, call):
         B, K = call.q.shape[0], call.k.shape[2]
         sizes = [[K], [B, K], [1, K]] if B == 1 else [[K], [B, K]]
-        with_cache = call.k_pos is not None and (self.ids.ndim == 1 or self.ids.shape[0] == B)
+        with_cache = call.has_places and (self.ids.ndim == 1 or self.ids.shape[0] == B)
         if not with_cache and list(self.ids.shape) not in sizes:
             raise ZooError(f"Documents(ids) needs one id a key, [{K}] or [{B}, {K}]; got {list(self.ids.shape)}.")
         _reaches("Documents(ids)", self.ids, call)
@@ -82,8 +84,8 @@ class Documents(Pattern):
 
 def _reaches(name: str, given: Tensor, call: AttentionCall) -> None:
     """Raise ZooError where what is given for each place ends before the places that a cache holds."""
-    if call.k_pos is None or torch.compiler.is_compiling() or call.k_pos.is_cuda:  # a look would wait for the GPU,
+    if not call.has_places or torch.compiler.is_compiling() or call.k.is_cuda:  # a look would wait for the GPU,
         return  # where indexing itself refuses what lies outside
-    if call.k_pos.numel() and int(call.k_pos.max()) >= given.shape[-1]:
-        held = int(call.k_pos.max()) + 1
+    held = call.k.shape[2] if call.k_pos is None else int(call.k_pos.max()) + 1 if call.k_pos.numel() else 0
+    if held > given.shape[-1]:
         raise ZooError(f"{name} is {list(given.shape)}, but the cache holds {held} places: give one for each of them.")

@@ -75,7 +75,7 @@ class Window2D(Pattern):
 
     def check(self, call):
         cells = self.grid[0] * self.grid[1]
-        if call.k_pos is None and call.k.shape[2] != self.prefix + cells:
+        if not call.has_places and call.k.shape[2] != self.prefix + cells:
             raise ZooError(f"{self} is for {self.prefix} + {cells} tokens; got {call.k.shape[2]} keys.")
 
 

@@ -54,9 +54,22 @@ class RoPE(Position):
             width,
             scaling_of(scaling),
         )
+        self._known: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def __getstate__(self):
+        return {**self.__dict__, "_known": {}}
 
     def frequencies(self, like: Tensor) -> Tensor:
         """[D/2]: the angle of each pair from one place to the next, on the device of `like`, in float32 or wider."""
+        if torch.compiler.is_compiling() or like.device.type == "meta":
+            return self._frequencies(like)
+        key = _wide(like), like.device
+        if key not in self._known:  # for one token, to make them takes as long as to turn by them
+            with torch.inference_mode(False):  # what is kept serves training too (E11)
+                self._known[key] = self._frequencies(like)
+        return self._known[key]
+
+    def _frequencies(self, like: Tensor) -> Tensor:
         exponent = torch.arange(0, self.width, 2, device=like.device, dtype=_wide(like)) / self.width
         frequency = self.base**-exponent
         return frequency if self.scaling is None else self.scaling.apply(frequency, self.base)
@@ -76,12 +89,10 @@ def apply_rotary(x: Tensor, angle: Tensor, halves: bool = False, gain: float = 1
     cos, sin = angle.cos(), angle.sin()
     if gain != 1.0:
         cos, sin = gain * cos, gain * sin
-    split = (
-        (lambda y: y.unflatten(-1, (2, -1)).unbind(-2)) if halves else (lambda y: y.unflatten(-1, (-1, 2)).unbind(-1))
-    )
-    a, b = split(x.to(cos.dtype))
-    turned = torch.stack([a * cos - b * sin, a * sin + b * cos], -2 if halves else -1)
-    return turned.flatten(-2).to(x.dtype)
+    wide = x.to(cos.dtype)
+    a, b = wide.chunk(2, -1) if halves else (wide[..., ::2], wide[..., 1::2])
+    turned = a * cos - b * sin, a * sin + b * cos
+    return (torch.cat(turned, -1) if halves else torch.stack(turned, -1).flatten(-2)).to(x.dtype)
 
 
 def _wide(x: Tensor) -> torch.dtype:
