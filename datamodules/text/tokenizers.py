@@ -13,6 +13,7 @@ from zoo.text import Tokenizer, from_file, gpt2, train_tokenizer
 from zoo.text.gpt2 import FILES, URL
 
 log = logging.getLogger(__name__)
+FORMAT = 1  # goes up whenever the same text makes another tokenizer
 #: Kind -> the keys that it has beside `kind`; those of conf/tokenizer.
 KEYS = {
     "byte": {"special"},
@@ -58,7 +59,7 @@ def make(
         return gpt2(*found)
     if kind == "byte":
         return train_tokenizer(kind, (), **config)
-    key = f"{digest()} {kind} {sorted(config.items())} {version('tokenizers')}"
+    key = f"{FORMAT} {digest()} {kind} {sorted(config.items())} {version('tokenizers')}"
     kept = folders[-1] / "tokenizers" / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     if not kept.is_file():
         log.info(f"training the tokenizer ({kind}) on the training part")

@@ -1,6 +1,6 @@
 """Tokenizers made of training text: `tokenizer=char | bpe | unigram | wordpiece`; byte needs none."""
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,8 +8,10 @@ from zoo.errors import ZooError, nearest, one_line
 from zoo.text.base import Tokenizer, utf8
 from zoo.text.library import LibraryTokenizer
 from zoo.text.plain import SPECIAL, Bytes, Characters
+from zoo.text.unigram import learn
 
 WORDPIECE = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+ALPHABET = 1000  # letters that wordpiece knows, the most frequent ones
 TRAINED = ("char", "bpe", "unigram", "wordpiece")
 
 
@@ -87,30 +89,50 @@ def _bpe(texts: Any, vocab_size: int, special: bool) -> Any:
 
 
 def _unigram(texts: Any, vocab_size: int, special: bool) -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, models, pre_tokenizers
 
-    inner = _bytes_of(models.Unigram())
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = list(SPECIAL) if special else []
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocab_size, special_tokens=names, initial_alphabet=alphabet, show_progress=False
-    )
-    inner.train_from_iterator(texts, trainer)
-    content = json.loads(inner.to_str())  # of 6 digits, which come back the same when it is read again
-    content["model"]["vocab"] = [[token, round(score, 6)] for token, score in content["model"]["vocab"]]
-    return Tokenizer.from_str(json.dumps(content))
+    counts: Counter[str] = Counter()
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    for text in texts:
+        counts.update(word for word, _ in cut.pre_tokenize_str(text))
+    names = SPECIAL if special else ()
+    pieces = learn(counts.items(), vocab_size - len(names), pre_tokenizers.ByteLevel.alphabet())
+    inner = _bytes_of(models.Unigram([*((name, 0.0) for name in names), *pieces]))
+    inner.add_special_tokens([AddedToken(name, special=True) for name in names])
+    return inner
 
 
 def _wordpiece(texts: Any, vocab_size: int, special: bool) -> Any:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    inner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    inner.normalizer = normalizers.BertNormalizer()
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.decoder = decoders.WordPiece()
-    names = list(WORDPIECE) if special else ["[UNK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=names, show_progress=False)
-    inner.train_from_iterator(texts, trainer)
+    def empty(vocab: dict[str, int]) -> Any:
+        inner = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+        inner.normalizer = normalizers.BertNormalizer()
+        inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        inner.decoder = decoders.WordPiece()
+        return inner
+
+    learner = empty({})
+    words: Counter[str] = Counter()
+    letters: Counter[str] = Counter()
+    for text in texts:
+        plain = learner.normalizer.normalize_str(text)
+        words.update(word for word, _ in learner.pre_tokenizer.pre_tokenize_str(plain))
+    for word, count in words.items():
+        for letter in word:
+            letters[letter] += count
+    # The library numbers the letters in the order of a hash table with random keys, and where two pairs are as frequent takes
+    # the one of lower numbers. As special tokens they have the numbers that they are given.
+    alphabet = sorted(sorted(letters, key=lambda letter: (-letters[letter], letter))[: min(ALPHABET, vocab_size // 4)])
+    names = WORDPIECE if special else ("[UNK]",)
+    fixed = [*names, *alphabet, *(f"##{letter}" for letter in alphabet)]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=fixed, show_progress=False)
+    known = set(alphabet)
+    learner.train_from_iterator(
+        (word for word in sorted(words) if known.issuperset(word) for _ in range(words[word])), trainer
+    )
+    inner = empty(learner.get_vocab())
+    inner.add_special_tokens([AddedToken(name, special=True) for name in names])
     if special:
         ends = [(name, inner.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
         inner.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)

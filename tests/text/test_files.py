@@ -1,0 +1,112 @@
+"""tokenizer.json of others: any that the library reads, within bounds; else a sentence (A8)."""
+
+import json
+
+import pytest
+
+from zoo.errors import ZooError
+from zoo.text import Tokenizer, files, from_file, train_tokenizer
+
+TEXT = "a model reads a file that somebody else may have written. " * 5
+
+
+@pytest.fixture(scope="module")
+def good():
+    """The content of a good file."""
+    return json.loads(train_tokenizer("bpe", [TEXT], 300).to_json())
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content) -> str:
+        path = tmp_path / "tokenizer.json"
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        path.write_bytes(text)
+        return path
+
+    return write
+
+
+def changed(content, **changes):
+    return {**content, **changes}
+
+
+def test_as_transformers_reads_it(written, good):
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(written(good)))
+    assert theirs(TEXT)["input_ids"] == from_file(written(good)).encode(TEXT)
+
+
+def test_what_cuts_and_fills_up_is_left_out(written, good):
+    """A file's own truncation would end texts without a word."""
+    cutting = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    filling = {"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": None}
+    filling |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "a"}
+    tokenizer = from_file(written(changed(good, truncation=cutting, padding=filling)))
+    assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT and len(tokenizer.encode("a")) == 1
+
+
+def test_roles_by_name_or_as_told(written, good):
+    path = written(good)
+    assert Tokenizer.load(path).bos == Tokenizer.load(path).eos == 0
+    told = from_file(path, bos=None, eos="<|mask|>", pad=7)
+    assert (told.bos, told.eos, told.pad) == (None, 2, 7)
+    for wrong in ("<nothing>", 10**6, -1):
+        with pytest.raises(ZooError, match="has no token"):
+            from_file(path, eos=wrong)
+
+
+def test_llama_like_names(written, good):
+    tokens = [dict(good["added_tokens"][0], id=i, content=name) for i, name in enumerate(("<unk>", "<s>", "</s>"))]
+    vocab = dict(good["model"]["vocab"])
+    for old, new in zip(("<|endoftext|>", "<|pad|>", "<|mask|>"), ("<unk>", "<s>", "</s>"), strict=True):
+        vocab[new] = vocab.pop(old)
+    found = from_file(written(changed(good, added_tokens=tokens, model=changed(good["model"], vocab=vocab))))
+    assert (found.bos, found.eos, found.pad, found.mask, found.unk) == (1, 2, None, None, 0)
+
+
+DEEP = json.loads("[" * 30 + "]" * 30)
+EMPTY = {"type": "BPE", "vocab": {}, "merges": []}
+HOSTILE = {
+    "empty": (b"", "is no tokenizer.json"),
+    "not JSON": (b"{", "is no tokenizer.json"),
+    "not UTF-8": (b'{"a": "\xff"}', "is no tokenizer.json"),
+    "a list": (b"[]", "holds a list"),
+    "NaN": (b'{"a": NaN}', "NaN is not a number"),
+    "deep": (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is no tokenizer.json"),
+    "nothing": ({}, "no model"),
+    "another kind": ({"kind": "pickle"}, "no tokenizer of this project"),
+    "kind is a list": ({"kind": ["byte"]}, "no tokenizer of this project"),
+    "char without characters": ({"kind": "char", "special": True}, "no tokenizer of this project"),
+    "char twice": ({"kind": "char", "characters": "aa"}, "each of its characters once"),
+    "half a pair": (b'{"kind": "char", "characters": "\\ud800"}', "no Unicode"),
+    "a key more": ({"model": {}, "auto_map": "evil.py"}, "auto_map, which the tokenizers library does not know"),
+    "another model": ({"model": {"type": "Evil", "vocab": {}}}, "is none of BPE"),
+    "no vocabulary": ({"model": {"type": "BPE", "vocab": 7}}, "no vocabulary"),
+    "a huge id": ({"model": {"type": "WordLevel", "vocab": {"a": 2**31}, "unk_token": "a"}}, "has id 2147483648 among 1"),
+    "an id of text": ({"model": {"type": "WordLevel", "vocab": {"a": "b"}, "unk_token": "a"}}, "has id b among 1"),
+    "added tokens": ({"model": {"type": "BPE", "vocab": {}}, "added_tokens": [1]}, "no list of tokens"),
+    "a deep decoder": ({"model": EMPTY, "decoder": DEEP}, "decoder is larger"),
+    "a long pattern": ({"model": {"type": "BPE", "vocab": {}}, "pre_tokenizer": {"pattern": "x" * 10_000}}, "10,000 letters"),
+    "merges of nothing": ({"version": "1.0", "model": {**EMPTY, "merges": [["a", "b"]]}}, "cannot read it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_files_are_sentences(written, case):
+    content, said = HOSTILE[case]
+    path = written(content)
+    with pytest.raises(ZooError, match=said) as raised:
+        from_file(path)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 1000
+
+
+def test_a_file_larger_than_any(written, monkeypatch, good):
+    monkeypatch.setattr(files, "BYTES", 100)
+    with pytest.raises(ZooError, match="which no tokenizer is"):
+        from_file(written(good))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(ZooError, match="There is no file"):
+        from_file(tmp_path)
