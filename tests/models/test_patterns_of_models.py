@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from tests.attention.test_patterns import Best
 from zoo.attention import (
     Attention,
     Causal,
@@ -27,20 +28,6 @@ from zoo.models.graph.gat import GAT
 from zoo.models.vision.vit import ViT
 
 SMALL = dict(img_size=16, patch_size=4, in_chans=1, num_classes=3, dim=16, depth=2, num_heads=2)
-
-
-@dataclass(frozen=True)
-class Best(Pattern):
-    """A choice by content of one's own, in a matrix alone."""
-
-    n: int
-
-    def allowed(self, b, h, q, k):
-        return Full().allowed(b, h, q, k)
-
-    def edit(self, logits, call):
-        kept = logits >= logits.topk(min(self.n, logits.shape[-1]), -1).values[..., -1:]
-        return logits.masked_fill(~kept, -torch.inf)
 
 
 def weights_of(model, *inputs):
