@@ -10,6 +10,7 @@ import torch
 import yaml
 
 import zoo
+from tests.own import package as own_package
 from zoo import conf, declared, packages
 from zoo.config import locate
 from zoo.errors import ZooError
@@ -78,18 +79,8 @@ VIT = ["model.dim=8", "model.depth=1", "model.num_heads=2"]
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """The package importable, not yet anybody's own."""
-    home = tmp_path / "home"
-    for name, text in FILES.items():
-        path = home / "mypackage" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    monkeypatch.syspath_prepend(home)
-    monkeypatch.setattr(packages, "_trusted", set())
-    for name in [name for name in sys.modules if name.split(".")[0] == "mypackage"]:
-        monkeypatch.delitem(sys.modules, name)
-    yield home
-    for name in [name for name in sys.modules if name.split(".")[0] == "mypackage"]:
-        sys.modules.pop(name)
+    with own_package("mypackage", FILES, tmp_path / "home", monkeypatch) as home:
+        yield home
 
 
 @pytest.fixture

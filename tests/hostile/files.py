@@ -50,10 +50,15 @@ def write_checkpoint(folder: Path, hyper_parameters, state, **more) -> None:
 
 def set_model(folder: Path, model) -> None:
     """Another model's config wherever one stands: model/config.json, config.yaml, and the checkpoint."""
-    path = folder / "model" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "model": model}))
+    change_config(folder, model=model)
     write_checkpoint(folder, SETTINGS | {"model": model}, weights(folder))
     write_yaml(folder, model)
+
+
+def change_config(folder: Path, **content) -> None:
+    """Other entries of model/config.json."""
+    path = folder / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | content))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -80,3 +85,8 @@ def repack(path: Path, change=lambda name, content: content, method=zipfile.ZIP_
     total, length, start = struct.unpack("<10xHLL2x", end)
     wide = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, total, total, length, start)
     path.write_bytes(body + wide + struct.pack("<4sLQL", b"PK\6\7", 0, len(body), 1) + end)
+
+
+def packed(folder: Path) -> None:
+    """A file of 100 kB that inflates to 100 MB."""
+    repack(folder / "checkpoints" / "best.ckpt", method=zipfile.ZIP_DEFLATED, more=[("best/data/99", b"\0" * 10**8)])

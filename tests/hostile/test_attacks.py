@@ -10,17 +10,22 @@ from safetensors.torch import save_file
 
 import zoo
 from tests.hostile.conftest import OF_CHECKPOINT, OF_DATA, OF_FOLDER, OF_YAML, verb
-from tests.hostile.files import ADAM, CONFIG, SETTINGS, set_model, weights, write_checkpoint, write_yaml
+from tests.hostile.files import (
+    ADAM,
+    CONFIG,
+    SETTINGS,
+    change_config,
+    packed,
+    set_model,
+    weights,
+    write_checkpoint,
+    write_yaml,
+)
 from zoo.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from zoo.errors import ZooError
 from zoo.pretrained import initialise
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J"
-
-
-def change(run, **content):
-    path = run / "model" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | content))
 
 
 def test_a_terminal_is_not_written_to_by_a_file(run, capsys):
@@ -40,7 +45,7 @@ def test_a_terminal_is_not_written_to_by_a_file(run, capsys):
 @pytest.mark.parametrize("name", ["$\\frac{$", "$x", "[bold]x[/wrong]", "{run}", "\\", "<b>", "'); --"])
 def test_names_of_classes_are_only_names(run, name):
     """matplotlib reads formulas between dollars, rich colours between brackets."""
-    change(run, classes=[f"{name} {i}" for i in range(10)])
+    change_config(run, classes=[f"{name} {i}" for i in range(10)])
     OF_FOLDER["predict"](run)
     OF_DATA["predict test:17"](run)
 
@@ -67,8 +72,6 @@ def test_what_a_checkpoint_names_is_never_deleted(run, path):
 
 def test_a_training_reads_its_checkpoint_as_carefully(run):
     """ckpt_path= goes through Lightning's plugin: the same look at the archive, and never pickle."""
-    from tests.hostile.test_broken import packed
-
     checkpoint, io = run / "checkpoints" / "best.ckpt", AtomicCheckpointIO()
     assert io.load_checkpoint(checkpoint, weights_only=False)["epoch"] == 1
     packed(run)

@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from tests.hostile.conftest import OF_CHECKPOINT, OF_FOLDER
-from tests.hostile.files import CONFIG, set_model, weights
+from tests.hostile.files import CONFIG, change_config, set_model, weights
 from tests.training.compose import fit
 from zoo.callbacks.checkpoint import Checkpoint
 from zoo.cli import main
@@ -20,11 +20,6 @@ from zoo.tasks.totals import read_totals
 from zoo.training.callbacks import Stopwatch
 
 PREDICT, TITLE = OF_FOLDER["predict"], "\x1b]0;x\x07"
-
-
-def change(run, **content):
-    path = run / "model" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | content))
 
 
 def part(target, **settings):
@@ -91,7 +86,7 @@ def test_more_patches_than_can_be_drawn(run, refused):
     set_model(run, config)
     state = {name: tensor for name, tensor in weights(run).items() if name != "position.table"}
     save_file(state, run / "model" / "model.safetensors")
-    change(run, preprocess={"size": 4096, "in_chans": 1, "mean": [0.3], "std": [0.4]})
+    change_config(run, preprocess={"size": 4096, "in_chans": 1, "mean": [0.3], "std": [0.4]})
     assert "1,048,576 patches" in refused(PREDICT)
 
 

@@ -1,14 +1,8 @@
 """What every task keeps, tested on each because it exists: an epoch's metric is that of one pass over its rows."""
 
-import json
 import math
-import os
 import pkgutil
-import socket
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +12,7 @@ from torch.nn import functional as F
 
 import zoo.tasks
 from datamodules.text import TextBatch
+from tests.processes import together
 from tests.tasks.regression import Regression
 from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
@@ -26,7 +21,6 @@ from zoo.tasks.classification import Classification
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.task import Task
 
-ROOT = Path(__file__).resolve().parents[2]
 ROWS = 23
 #: several labels a row, or numbers, made of the images' means; one label a row is tiny's own
 MAKE = {
@@ -260,20 +254,7 @@ open(f"{sys.argv[1]}/{rank}.json", "w").write(json.dumps(found))
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What each of two processes logged, having seen every second row: 12 and 11."""
-    folder = tmp_path_factory.mktemp("ddp")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    started = []
-    for rank in range(2):
-        # As two machines with one device each, so that this test and not Lightning starts the processes.
-        own = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, NODE_RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2")
-        environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", SCRIPT, str(folder), str(rank)]
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder))
-    messages = [process.communicate(timeout=300)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], messages
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    return together(SCRIPT, tmp_path_factory.mktemp("ddp"))
 
 
 @tasks

@@ -1,6 +1,5 @@
 """A task of one's own is one file and one yaml; the rest (curves, checkpoints, figures, predict) assumes no classes."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,8 @@ import torch
 from PIL import Image
 
 import zoo
-from zoo import conf, packages
+from tests.own import package
+from zoo import conf
 from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.training.run import train
@@ -62,17 +62,9 @@ VIT = ["model=vit", "model.dim=16", "model.depth=1", "model.num_heads=2", "model
 
 @pytest.fixture(autouse=True)
 def own(tmp_path, monkeypatch):
-    home = tmp_path / "home"
-    for name, text in FILES.items():
-        path = home / "ownpackage" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    monkeypatch.syspath_prepend(home)
-    monkeypatch.setattr(packages, "_trusted", set())
     monkeypatch.setenv("ZOO_PACKAGES", "ownpackage")
-    yield
-    for name in [name for name in sys.modules if name.split(".")[0] == "ownpackage"]:
-        del sys.modules[name]
+    with package("ownpackage", FILES, tmp_path / "home", monkeypatch):
+        yield
 
 
 def run(folder, *words):

@@ -1,15 +1,9 @@
 """Two real processes (gloo): every seed, graph and row is tested once, and both train on halves of the same batches."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.processes import together
+
 SCRIPT = """
 import json, sys, warnings
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -50,27 +44,14 @@ for kind in ("full", "neighbor", "graphs"):
     trainer.test(model, datamodule=data, verbose=False)
     assert trainer.world_size == 2
     seen[kind] = model.seen
-open(f"{sys.argv[1]}/{trainer.global_rank}.json", "w").write(json.dumps(seen))
+open(f"{sys.argv[1]}/{sys.argv[2]}.json", "w").write(json.dumps(seen))
 """
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What each of two processes saw: kind of loader -> stage -> rows of each batch."""
-    folder = tmp_path_factory.mktemp("ddp")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    started = []
-    for rank in range(2):
-        # As two machines with one device each, so that this test and not Lightning starts the processes.
-        own = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, NODE_RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2")
-        environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", SCRIPT, str(folder)]
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder))
-    messages = [process.communicate(timeout=300)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], messages
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    return together(SCRIPT, tmp_path_factory.mktemp("ddp"))
 
 
 @pytest.mark.parametrize(
