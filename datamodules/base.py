@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -46,6 +46,9 @@ class DataModule(LightningDataModule):
     source: Any = field(default=None, init=False)
     modality = ""  # a word of `zoo.spec`
     samples = "samples"  # what they are called in messages
+    places: ClassVar[
+        tuple[str, ...]
+    ] = ()  # settings that say where files of the user's own lie: no run's config decides them
 
     def __post_init__(self):
         super().__init__()

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo import packages
-
 
 @contextmanager
 def package(name: str, files: Mapping[str, str], home: Path, monkeypatch) -> Iterator[Path]:
@@ -16,7 +14,6 @@ def package(name: str, files: Mapping[str, str], home: Path, monkeypatch) -> Ite
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.syspath_prepend(home)
-    monkeypatch.setattr(packages, "_trusted", set())
     try:
         yield home
     finally:

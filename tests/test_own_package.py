@@ -174,6 +174,16 @@ def test_trust_is_for_the_call_and_the_package_alone(package):
         declared.find("mypackage.parts.Cosine", "model")
 
 
+def test_trust_ends_with_the_training(package, tmp_path):
+    """What one config of a process names, the next may not."""
+    words = ["model=vit", *VIT, "model.attention.score._target_=mypackage.parts.Cosine"]
+    record = trained(tmp_path / "a", *words, "trust=[mypackage]")
+    assert type(record.task.model.blocks[0].attn.score).__module__ == "mypackage.parts"
+    assert packages.own() == ()
+    with pytest.raises(ZooError, match="ZOO_PACKAGES"):
+        trained(tmp_path / "b", *words)
+
+
 def test_an_entry_point_is_the_same_line(package, monkeypatch):
     """As an installed package says it in its pyproject.toml."""
     info = package / "mypackage-1.0.dist-info"
@@ -197,3 +207,5 @@ def test_the_command_line(own, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "Linear" in (tmp_path / "run" / "model" / "README.md").read_text()
+    assert "python -m zoo predict run <image> --trust mypackage" in done.stdout
+    assert f"\n  ZOO_PACKAGES=mypackage python train.py {words[0]}" in done.stdout, "the next commands can be run as they stand"

@@ -8,7 +8,9 @@ searched after this project's. Files of others never profit from that: `trust=["
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -19,16 +21,24 @@ from typing import Any
 from zoo.errors import ZooError, nearest
 
 GROUP = "attention_zoo.packages"
-_trusted: set[str] = set()
+_trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 
 
 def own() -> tuple[str, ...]:
-    """The user's own packages, and those that `trust=` of train.py named.
+    """The user's own packages, and those that are trusted just now.
 
     Raises: ZooError for a name that is no package's.
     """
-    told = os.environ.get("ZOO_PACKAGES", "").replace(",", " ").split()
-    return tuple(dict.fromkeys([*_installed(), *checked(told, "ZOO_PACKAGES"), *sorted(_trusted)]))
+    return tuple(dict.fromkeys([*_installed(), *checked(_told(), "ZOO_PACKAGES"), *_trusted.get()]))
+
+
+def in_front() -> str:
+    """What a command line needs in front of it to know the same packages in another shell; "" where that is nothing."""
+    return f"ZOO_PACKAGES={','.join(told)} " if (told := _told()) else ""
+
+
+def _told() -> list[str]:
+    return os.environ.get("ZOO_PACKAGES", "").replace(",", " ").split()
 
 
 @cache
@@ -45,9 +55,14 @@ def confs() -> list[Path]:
     return [folder for folder in found if folder.is_dir()]
 
 
-def trust(packages: Iterable[str]) -> None:
-    """From here on, in this process, the user's config may name these packages: what `trust=` of train.py says."""
-    _trusted.update(checked(packages))
+@contextmanager
+def trusting(packages: Iterable[str]) -> Iterator[None]:
+    """Within the block the user's config may name these packages too: what `trust=` says for one call."""
+    before = _trusted.set((*_trusted.get(), *checked(packages)))
+    try:
+        yield
+    finally:
+        _trusted.reset(before)
 
 
 def checked(packages: Iterable[str], where: str = "trust") -> tuple[str, ...]:

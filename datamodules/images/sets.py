@@ -70,6 +70,7 @@ class ImageFolder(ImageData):
     root: str | None = None
     exif_orientation: bool | None = None
     default_size = 224
+    places = ("root",)
 
     def load(self) -> sources.ImageArrays:
         return folder.images(self.root)

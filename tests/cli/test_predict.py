@@ -1,5 +1,7 @@
 """`python -m zoo predict`; B2: the maps come from the model as it is."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,23 @@ def test_an_image_of_the_test_set(zoo, run, refused):
     assert "its 360 images are numbered from 0" in refused("predict", run, "test:360")
     assert "test:<number>" in refused("predict", run, "test:x")
     assert "config.yaml" in refused("predict", run / "model", "test:2")
+
+
+def test_an_image_of_a_test_set_of_ones_own(run, zoo, refused, photos, tmp_path):
+    """A8: which folder of the reader's is read, the reader says, not a config that came with the weights."""
+    own = tmp_path / "own"
+    shutil.copytree(run, own)
+    for name in ("test/cat/a.png", "test/dog/b.jpg", "train/cat/a.png", "train/dog/b.jpg", "val/cat/a.png"):
+        target = tmp_path / "pictures" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos / target.name, target)
+    data = {"_target_": "datamodules.images.ImageFolder", "root": str(tmp_path / "pictures")}
+    (own / "config.yaml").write_text(json.dumps({"data": data}))
+    said = refused("predict", own, "test:1")
+    assert f"root={tmp_path / 'pictures'}" in said and "give --data FOLDER" in said
+    code, out, err = zoo("predict", own, "test:1", "--data", tmp_path / "pictures")
+    assert code == 0 and out.startswith("test:1 (dog)"), err
+    assert "Leave it out" in refused("predict", run, "test:1", "--data", tmp_path)
 
 
 def test_a_model_without_attention_still_predicts(zoo, photos, tmp_path):

@@ -55,8 +55,7 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
     if "model" not in changes:
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
         settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}", own), config)
-    packages.trust(own)  # the task builds its mixing and optimizer later, from the same names
-    with naming(where):  # the settings are plain, and of any kind
+    with naming(where), packages.trusting(own):  # the settings are plain, and of any kind; mixing is built in here
         task = kind(**settings, **changes)
     task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is not a model's
     task.load_state_dict(state, strict=strict is not False)

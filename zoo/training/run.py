@@ -71,7 +71,14 @@ def train(
     folder = None if folder is None else Path(folder).absolute()
     given = OmegaConf.merge(given, {"paths": {"run": str(folder or ".")}})  # a copy
     fingerprint, settings = config_hash(given), plain(given)
-    packages.trust(settings.get("trust") or ())
+    with packages.trusting(settings.get("trust") or ()):
+        return _train(settings, fingerprint, folder, data, watch)
+
+
+def _train(
+    settings: dict[str, Any], fingerprint: str, folder: Path | None, data: Any, watch: Sequence[Callback]
+) -> Record:
+    """The way from a plain config to the record."""
     check_config(settings)
     checkpoint = resume.checkpoint(settings["ckpt_path"], settings["train"], folder)
     prepare_process(settings)

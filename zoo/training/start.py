@@ -10,6 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from zoo import packages
 from zoo.conf import quoted
 from zoo.errors import ZooError
 from zoo.training import lock
@@ -87,7 +88,8 @@ def how_to_go_on(folder: Path, overrides: list[str]) -> str:
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         return "there is no checkpoint yet, so the same command starts anew."
     words = [*(word for word in overrides if not word.startswith("ckpt_path=")), f"ckpt_path={quoted(folder)}"]
-    return f"this goes on from the last checkpoint:\n    python train.py {' '.join(map(shlex.quote, words))}"
+    command = f"{packages.in_front()}python train.py {' '.join(map(shlex.quote, words))}"
+    return f"this goes on from the last checkpoint:\n    {command}"
 
 
 def _interrupted(error: BaseException) -> bool:

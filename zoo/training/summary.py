@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from zoo import packages
+from zoo.declared import strangers
 from zoo.files import write_text
 from zoo.training.compressors import bits_per_byte as compressed
 from zoo.training.folders import summary, write_config
@@ -123,9 +125,10 @@ def print_summary(
 
     console.print("\nWorth trying next:")
     what, run = takes(model), shlex.quote(_short(folder))
-    use = [f"python -m zoo predict {run} {what}"] if what else [f"python -m zoo info {run}"]
+    trust = "".join(f" --trust {package}" for package in strangers(model.config))
+    use = [f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"]
     use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
-    for command in (*use, *next_trainings(overrides, choices)):
+    for command in (*(each + trust for each in use), *next_trainings(overrides, choices)):
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
@@ -139,7 +142,7 @@ def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tupl
 
 
 def _command(arguments: Sequence[str]) -> str:
-    return " ".join(["python train.py", *map(shlex.quote, arguments)])
+    return packages.in_front() + " ".join(["python train.py", *map(shlex.quote, arguments)])
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:

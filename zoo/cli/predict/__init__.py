@@ -3,6 +3,7 @@
     python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
     python -m zoo predict runs/<a run> cat.jpg photos      several: files, and every image in a folder
     python -m zoo predict runs/<a run> test:17             number 17 of the images the run was tested on
+    python -m zoo predict runs/<a run> test:17 --data photos    of a run on a folder of one's own: where that lies
     python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
     python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it

@@ -1,6 +1,7 @@
 """What a model says of images, and how much of each patch it read."""
 
 import argparse
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.console import console, table
-from zoo.errors import ZooError, naming
+from zoo.errors import ZooError, naming, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 BATCH = 32
 PATCHES = 4096  # of an image: the attention of each layer is their square
 DRAWN = 12  # images of a folder that the figure shows
-WHAT, OPTIONS = "an image", ()
+WHAT, OPTIONS = "an image", ("data",)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Nothing that is for images alone."""
+    """Where images of one's own lie."""
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="of test:<number>: where the run's images lie, if in a folder of yours"
+    )
 
 
 def name(source: str) -> tuple[str, ...]:
@@ -40,24 +44,24 @@ def check(model: Any, source: str, run: str) -> None:
 
 def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
     """Print the classes, write the figure."""
-    predict_images(model, options.run, source, options.top or 5, png, options.trust)
+    predict_images(model, options, source, png)
 
 
-def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust: Sequence[str] = ()) -> None:
+def predict_images(model: Any, options: argparse.Namespace, source: str, png: Path) -> None:
     """A table for one image, a line for each of several; a row of maps for each of the first."""
     import torch
 
     from zoo.cli._model import check_answer
     from zoo.inspect.predictions import predict, told
 
-    patches = math.prod(model.grid or ())
+    run, patches = options.run, math.prod(model.grid or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
-    names, inputs = zip(*images(model, run, source, trust), strict=True)
+    names, inputs = zip(*images(model, options, source), strict=True)
     answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     outputs = torch.cat([answer.outputs for answer in answers])
     check_answer(outputs, model, run)
-    best = told(outputs, model, top)
+    best = told(outputs, model, options.top or 5)
     if len(names) == 1:
         table(best[0], names[0])
     else:
@@ -70,12 +74,12 @@ def predict_images(model: Any, run: str, source: str, top: int, png: Path, trust
     print(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))
 
 
-def images(model: "Model", run: str, source: str, trust: Sequence[str] = ()) -> Iterator[tuple[str, "Tensor"]]:
+def images(model: "Model", options: argparse.Namespace, source: str) -> Iterator[tuple[str, "Tensor"]]:
     """Names, and inputs [1, C, H, W] of the model."""
     from zoo.inspect import to_input
 
     if source.startswith("test:"):
-        yield _of_test_set(model, run, source, trust)
+        yield _of_test_set(model, options, source)
         return
     path = Path(source)
     if not path.exists():
@@ -93,28 +97,33 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _of_test_set(model: "Model", run: str, source: str, trust: Sequence[str]) -> tuple[str, "Tensor"]:
+def _of_test_set(model: "Model", options: argparse.Namespace, source: str) -> tuple[str, "Tensor"]:
     """An image of the set that the run was tested on, numbered in the fixed order of its figures."""
     number = source.removeprefix("test:")
     if not (number.isascii() and number.isdigit()):
         raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
-    if not (Path(run) / "config.yaml").is_file():
-        raise ZooError(f"{source} needs a run's folder with its config.yaml; {run} has none. Give an image instead.")
-    data = test_data(model, Path(run) / "config.yaml", trust)
+    config = Path(options.run) / "config.yaml"
+    if not config.is_file():
+        raise ZooError(
+            f"{source} needs a run's folder with its config.yaml; {options.run} has none. Give an image instead."
+        )
+    data = test_data(model, config, options.trust, options.data)
     if int(number) >= data.test_size:
         raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
     inputs, labels = data.test_images(int(number) + 1)
     return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
 
 
-def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
+def test_data(model: Any, config: Path, trust: Sequence[str] = (), folder: str | None = None) -> Any:
     """The images that a run was tested on, of the data module in its config.yaml, prepared as the model's.
 
-    The file says which set; where files are looked for, and where something may be written, the reader says (ZOO_DATA,
-    ZOO_CACHE), and what the model was fed with its own `preprocess`.
+    The file says which set; where files are looked for, and where something may be written, the reader says (`folder`,
+    ZOO_DATA, ZOO_CACHE), and what the model was fed with its own `preprocess`.
 
-    Raises: ZooError for a config that is none, or names what is not declared as data (docs/criteria.md, A8).
+    Raises: ZooError for a config that is none, or names what is not declared as data (docs/criteria.md, A8), or the files
+        of the reader's own.
     """
+    from datamodules.images import ImageData
     from zoo import conf, construct, packages
     from zoo.checked import model as checked
     from zoo.checked.texts import read_yaml
@@ -123,9 +132,18 @@ def test_data(model: Any, config: Path, trust: Sequence[str] = ()) -> Any:
     tree = checked.resolve(
         content.get("data") if isinstance(content, dict) else None, where, None, "run", packages.checked(trust)
     )
-    if getattr(tree.target, "modality", None) != "image":  # a file may name what is no data at all
+    if not (inspect.isclass(tree.target) and issubclass(tree.target, ImageData)):
         raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
     mine: dict[str, Any] = {**conf.places(), "augment": None}
+    if named := [key for key in tree.target.places if tree.given.get(key) is not None]:
+        if folder is None:
+            said = one_line(tree.given[named[0]], 200)
+            raise ZooError(
+                f"{where} says {named[0]}={said}, and a file does not decide what of yours is read; give --data FOLDER."
+            )
+        mine[named[0]] = folder
+    elif folder is not None:
+        raise ZooError(f"--data {folder} is for images in a folder of yours; {where} is {tree.name}. Leave it out.")
     prepared = model.preprocess
     if prepared is not None:
         mine |= {"img_size": None, "in_chans": None, "normalise": None}
