@@ -208,4 +208,6 @@ def test_the_command_line(own, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Linear" in (tmp_path / "run" / "model" / "README.md").read_text()
     assert "python -m zoo predict run <image> --trust mypackage" in done.stdout
-    assert f"\n  ZOO_PACKAGES=mypackage python train.py {words[0]}" in done.stdout, "the next commands can be run as they stand"
+    assert f"\n  ZOO_PACKAGES=mypackage python train.py {words[0]}" in done.stdout, (
+        "the next commands can be run as they stand"
+    )

@@ -1,0 +1,68 @@
+"""conf/data: every file builds its set, with the keys that its room's sets share."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.utils import get_class
+
+from datamodules.graphs.module import GraphData
+from datamodules.graphs.node2vec import Settings
+from datamodules.images.augment import Augment
+from datamodules.images.module import ImageData
+from tests.training.compose import compose
+from zoo.config import check, instantiate, plain
+from zoo.errors import ZooError
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
+#: Names by room; what a room's sets share.
+BASES = {"images": ImageData, "graphs": GraphData}
+FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
+ROOMS = {name: room for name, file in FILES.items() for room in BASES if f".{room}." in file.get("_target_", "")}
+
+
+def config(name, *overrides):
+    roots = ["seed=5", "paths.data=/somewhere", "paths.cache=/elsewhere"]
+    return plain(compose(f"data={name}", *roots, *overrides).data)
+
+
+def test_the_sets_are_there():
+    images = {"digits", "fashion_mnist", "mnist", "cifar10", "cifar10_jpeg", "imagefolder"}
+    graphs = {"digits_knn", "digits_graphs", "dictionary_lookup", "npz", "cora", "citeseer", "pubmed", "cora_ml"}
+    graphs |= {"amazon_photo", "actor", "webkb", "ppi", "aifb", "acm", "ogbn_arxiv"}
+    assert images | graphs == ROOMS.keys()
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_keys_are_the_constructors(name):
+    """A6: each key is one that the target accepts, and all sets of a room have the shared ones."""
+    data, base = config(name), BASES[ROOMS[name]]
+    check({"data": data})
+    accepted = set(inspect.signature(get_class(data["_target_"])).parameters)
+    assert set(data) - {"_target_"} == accepted >= set(inspect.signature(base).parameters)
+    module = instantiate(data)
+    assert isinstance(module, base) and module.seed == 5 and module.split_seed == 0
+    assert [str(place) for place in module.search_paths] == ["/somewhere", "/elsewhere"]
+    if base is ImageData:
+        assert module.modality == "image" and isinstance(module.augment, Augment)
+    else:
+        assert module.modality.endswith("graph") and module.preprocess is None
+        assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_header_says_what_it_is(name):
+    text = (CONF / f"{name}.yaml").read_text().split("defaults:")[0]
+    assert text.startswith("# ") and "icen" in text
+
+
+def test_overrides_and_misspelt_keys():
+    words = ["data.augment.randaugment={n:2,m:9}", "data.normalise={mean:[0.5],std:[0.5]}"]
+    module = instantiate(config("digits", *words))
+    assert module.augment.randaugment == {"n": 2, "m": 9} and module.normalise == {"mean": [0.5], "std": [0.5]}
+    assert instantiate(config("digits", "data.augment=null")).augment is None
+    module = instantiate(config("cora", "data.loader=neighbor", "data.positions={laplacian:8}"))
+    assert module.loader == "neighbor" and module.positions == {"laplacian": 8}
+    with pytest.raises(ZooError, match=r"neighbrs.*did you mean 'neighbours'"):
+        check({"data": config("digits_knn", "+data.neighbrs=3")})
