@@ -59,7 +59,7 @@ class DataModule(LightningDataModule):
 
     def load(self) -> Any:
         """The set; each set's own part."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} is a data set without `load`: define it.")
 
     def finish(self, source: Any) -> Any:
         """What was loaded, split, checked and prepared."""
@@ -67,12 +67,12 @@ class DataModule(LightningDataModule):
 
     def dataset(self, stage: str) -> Dataset:
         """The samples of "train", "val" or "test"; its `__getitems__` takes a `datamodules.sampling.BatchIndex`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} is of a modality without `dataset`: define it.")
 
     @property
     def spec(self) -> Spec:
         """What the data is, once it is set up; models and tasks are fitted to it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} is of a modality without `spec`: define it.")
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def make(tree: Any, **objects: Any) -> Any:
         return tree.target(**arguments)
     except ZooError:
         raise
-    except Exception as error:
+    except Exception as error:  # the target's own, of whatever kind
         why = one_line(error) or type(error).__name__
         where = f"{tree.path} " if tree.path else ""
         raise NotBuilt(f"{where}({tree.name}) cannot be built: {why} (HYDRA_FULL_ERROR=1 shows where.)") from error

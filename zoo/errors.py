@@ -52,7 +52,7 @@ def answering(where: str) -> Iterator[None]:
         yield
     except ZooError:
         raise
-    except Exception as error:
+    except Exception as error:  # of any library that was handed the file's words
         raise ZooError(
             f"{where}: {type(error).__name__}: {one_line(error, 300)} (HYDRA_FULL_ERROR=1 shows where.)"
         ) from error

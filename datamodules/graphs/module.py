@@ -63,9 +63,6 @@ class GraphData(DataModule):
         self._wanted = dict(self.positions or {})
         self._share: tuple[tuple[int, int], Any] | None = None
 
-    def load(self) -> GraphCollection:
-        raise NotImplementedError
-
     def use_positions(self, wanted: dict[str, int]) -> None:
         """What the model's position needs, to be said before `setup`: {"laplacian": 8}; see `positions`."""
         if self.source is not None and wanted.keys() - self._wanted.keys():

@@ -201,7 +201,7 @@ def opened(home: str, below: str, files: Sequence[str], make: Callable[[str], An
                 raise
     try:
         return make(str(root))
-    except Exception as error:
+    except Exception as error:  # of parsers, pickles, archives
         raise ZooError(f"{root} cannot be read ({error}); remove it, and it is made again.") from error
 
 

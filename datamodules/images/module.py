@@ -54,9 +54,6 @@ class ImageData(DataModule):
         self._own: dict[int, Values] = {}
         self._logged = ""
 
-    def load(self) -> ImageArrays:
-        raise NotImplementedError
-
     def finish(self, source: ImageArrays) -> ImageArrays:
         """Hold out test and validation images where the set says of none, and leave away what is beyond train_limit."""
         splits, labels = source.splits, source.labels

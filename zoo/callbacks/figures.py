@@ -137,5 +137,5 @@ def _try(draw: Callable, trainer: Trainer, task: LightningModule, png: Path) -> 
         draw(trainer, task, png)
     except ZooError as error:
         log.info("%s is left out: %s", png.name, error)
-    except Exception:
+    except Exception:  # a figure must not cost the run its results
         log.warning("%s could not be drawn", png.name, exc_info=True)

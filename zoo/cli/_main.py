@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as done:  # argparse after --help
         return int(done.code or 0)
-    except Exception as error:
+    except Exception as error:  # all that end the program
         sentence = None if _traceback_wanted() else _sentence(error)
         if sentence is None:
             raise

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from zoo import __version__
 from zoo.declared import strangers
+from zoo.models import Model
 
 HEAD = """\
 ---
@@ -25,13 +25,13 @@ library_name: attention-zoo
 """
 
 
-def write(model: nn.Module, facts: Mapping[str, Any]) -> str:
+def write(model: Any, facts: Mapping[str, Any]) -> str:
     """Markdown: the head, then a section for each fact (task, data, metrics, command, licence, versions, ...).
 
     A mapping becomes a table, a command a code block, None is left out.
     """
     licence = facts.get("licence")
-    count, own = getattr(model, "num_classes", None), strangers(getattr(model, "config", None))
+    count, own = model.num_classes if isinstance(model, Model) else 0, strangers(model.config)
     text = HEAD.format(
         name=type(model).__name__,
         licence=f"license: {licence}\n" if licence else "",

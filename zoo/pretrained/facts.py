@@ -6,6 +6,7 @@ import unicodedata
 from typing import Any
 
 from zoo.errors import ZooError, nearest
+from zoo.models import Model
 from zoo.preprocess import Preprocess
 from zoo.spec import TARGETS
 from zoo.text import Tokenizer
@@ -75,13 +76,12 @@ def targets(content: Any, where: str) -> str:
 
 def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] | None, where: str) -> None:
     """Refuse preprocessing for other inputs than the model takes, and names for other outputs than it has."""
-    count = getattr(model, "num_classes", None)
-    if names and type(count) is int and count != len(names):
-        raise ZooError(f"{where}: {len(names)} names for the {count} classes of {type(model).__name__}.")
+    if names and isinstance(model, Model) and model.num_classes != len(names):
+        raise ZooError(f"{where}: {len(names)} names for the {model.num_classes} classes of {type(model).__name__}.")
     if prepared is None:
         return
     defaults = {name: p.default for name, p in inspect.signature(type(model)).parameters.items()}
-    whole = defaults | (getattr(model, "config", None) or {})
+    whole = defaults | model.config
     channels, size = whole.get("in_chans"), whole.get("img_size")
     if type(channels) is int and channels != prepared.in_chans:
         raise ZooError(

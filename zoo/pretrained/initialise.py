@@ -9,7 +9,7 @@ from torch import nn
 from zoo import construct, packages
 from zoo.checked import model as checked
 from zoo.config import locate
-from zoo.models import Preprocess
+from zoo.models import Model, Preprocess
 from zoo.models.factory import with_config
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
@@ -60,7 +60,7 @@ def initialise(
     twin = checked.build(construct.resolve(theirs, lambda name, path: known[name]), source) if resized else None
     state, changes = adapt_all(found.state, model, twin)
     weights.fill(model, state, found.weights)
-    same_head = found.classes and len(found.classes) == getattr(model, "num_classes", None)
+    same_head = found.classes and isinstance(model, Model) and len(found.classes) == model.num_classes
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)
     give_tokenizer(model, found.tokenizer, source)

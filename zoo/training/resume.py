@@ -82,7 +82,7 @@ def restoring(path: Path | None, stopwatch: Stopwatch) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # torch and Lightning have no error of their own for a wrong state
         if path is None or stopwatch.stepped or isinstance(error, ZooError):
             raise
         raise ZooError(

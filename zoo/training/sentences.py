@@ -29,7 +29,7 @@ def sentences() -> Iterator[None]:
     except KeyboardInterrupt as error:
         print(f"interrupted; {error}" if str(error) else "interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # all that end the program
         _to_log_file(error)
         if asked:
             raise

@@ -25,7 +25,7 @@ class SweepTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             failure = self.end(Path(config.hydra.sweep.dir))
-        except Exception:
+        except Exception:  # Hydra would only log it and exit with 0
             failure = traceback.format_exc()
         if failure:
             print(failure, file=sys.stderr)

@@ -92,7 +92,7 @@ def make_each(group: str, configs: Mapping[str, Any] | None) -> list[Any]:
             continue
         try:
             made.append(instantiate(config))
-        except Exception as error:
+        except (ImportError, ZooError) as error:
             if not isinstance(error.__cause__ or error, ImportError):
                 raise
             how = f'pip install -e ".[{name}]"' if name in EXTRAS else f"pip install {name}"
