@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError, answering
-from zoo.spec import WORDS
 
 #: What a model reads -> the file here that knows what to do with it. Such a file has
 #:   options(parser)                            command line options that are its alone; returns their names
@@ -73,6 +72,8 @@ def reader_of(model: Any) -> str:
     """The file for what a model reads. Raises: ZooError for what no file or sentence holds."""
     found = [READERS[each] for each in model.reads if each in READERS]
     if not found:
+        from zoo.spec import WORDS
+
         what = " or ".join(WORDS[each] for each in model.reads)
         raise ZooError(
             f"{type(model).__name__} reads {what}, which no file holds here: predict is for images, graphs of one type of node "

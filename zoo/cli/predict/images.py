@@ -43,25 +43,20 @@ def check(model: Any, source: str, run: str) -> None:
 
 
 def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
-    """Print the classes, write the figure."""
-    predict_images(model, options, source, png)
-
-
-def predict_images(model: Any, options: argparse.Namespace, source: str, png: Path) -> None:
     """A table for one image, a line for each of several; a row of maps for each of the first."""
     import torch
 
     from zoo.cli._model import check_answer
-    from zoo.inspect.predictions import predict, told
+    from zoo.inspect import predictions
 
     run, patches = options.run, math.prod(model.grid or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
     names, inputs = zip(*images(model, options, source), strict=True)
-    answers = [predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
+    answers = [predictions.predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     outputs = torch.cat([answer.outputs for answer in answers])
     check_answer(outputs, model, run)
-    best = told(outputs, model, options.top or 5)
+    best = predictions.told(outputs, model, options.top or 5)
     if len(names) == 1:
         table(best[0], names[0])
     else:
