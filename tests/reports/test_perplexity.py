@@ -1,9 +1,12 @@
 """C10: perplexity is exp(total NLL / predicted tokens), each token once, at any batch size."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+import zoo
 from zoo.errors import ZooError
 from zoo.models.language.gpt import GPT
 from zoo.models.language.llama import Llama
@@ -77,3 +80,37 @@ def test_what_is_no_text_is_refused(tmp_path):
         read_text(str(tmp_path / "b.txt"))
     (tmp_path / "c.txt").write_bytes(b"\xef\xbb\xbfabc")
     assert read_text(str(tmp_path / "c.txt")) == "abc"
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer("byte", [""])
+    model = zoo.build({"_target_": "zoo.models.language.gpt.GPT", "vocab_size": tokenizer.vocab_size, "context": 16,
+                       "dim": 16, "depth": 1, "num_heads": 2})  # fmt: skip
+    model.tokenizer = tokenizer
+    zoo.save(model, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_the_report(run, tmp_path, capsys):
+    from zoo.cli import main
+
+    (tmp_path / "a.txt").write_text("a text of some length, with an \u00fc in it")
+    figures = []
+    for more in ([], ["batch_size=1"], ["context=400"], ["stride=16"]):
+        assert main(["report", "perplexity", f"run={run}", f"path={tmp_path / 'a.txt'}", *more]) == 0
+        out = capsys.readouterr().out
+        figures.append(float(out.splitlines()[1].split()[1]))
+        assert "39 tokens, from a beginning of text on; 39 bytes" in out
+    assert figures[0] == figures[1] == figures[2] != figures[3]
+    assert abs(math.log(figures[0]) - math.log(259)) < 0.5  # untrained
+    for words, said in {
+        (f"run={run}",): "path= is missing",
+        (f"run={run}", f"path={tmp_path / 'a.txt'}", "stride=0"): "stride=0 is not a whole number",
+        (f"run={run}", f"path={tmp_path / 'a.txt'}", "strid=2"): "did you mean 'stride='?",
+        (f"run={run}", f"path={tmp_path / 'none.txt'}"): "cannot be read",
+        (f"run={run}", f"path={tmp_path / 'a.txt'}", "stride=17"): "tokens would be left out",
+    }.items():
+        assert main(["report", "perplexity", *words]) == 2
+        assert said in capsys.readouterr().err

@@ -65,6 +65,7 @@ def choose(weights: Sequence[Tensor], layer: int | None = None, head: int | str 
 
 def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Path) -> Path:
     """A panel a map: the row is the token that looks, the column what it looks at; black 0, bright the map's largest weight.
+    The colour goes by the square root: the first token of a causal model has itself alone to look at, a later one many.
 
     Of a longer text the last 64 tokens are shown, of many heads the first 12.
 
@@ -80,10 +81,11 @@ def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Pa
     rows = -(-len(shown) // columns)
     one = len(shown) == 1
     side = max(2.6 if not one else 4.0, (0.13 if not one else 0.2) * len(names) + 1.0)
-    figure = new_figure(side * columns + 0.6, side * rows + 0.7)
+    beside = 0.3 + 0.07 * max(map(len, names), default=0)  # inches that the names take
+    figure = new_figure(side * columns + beside, side * rows + beside + 0.4)
     more = [f"the last {len(names)} of {len(tokens)} tokens"] * bool(left)
     more += [f"{len(shown)} of {len(maps)} heads"] * (len(maps) > len(shown))
-    title = "how much each token (row) reads of each (column)"
+    title = "how much each token (row) reads of each (column); colour: the square root of the weight"
     figure.suptitle("\n".join([title, *[", ".join(more)] * bool(more)]), fontsize=9)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(shown) :]:
@@ -97,10 +99,13 @@ def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Pa
 def drawable(token: str) -> str:
     """A token as an axis can show it: a space as a low line, letters that move others or that the font lacks as codes."""
     known = _letters()
-    text = "".join(
-        c if ord(c) in known else c.encode("unicode_escape").decode() for c in printable(token.replace(" ", "\u2423"))
-    )
+    text = "".join(c if ord(c) in known else c.encode("unicode_escape").decode() for c in visible(token))
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}\u2026"
+
+
+def visible(token: str) -> str:
+    """A token as a terminal can show it: a space as a low line, what a terminal obeys as codes."""
+    return printable(token.replace(" ", "\u2423"))
 
 
 @cache
@@ -112,8 +117,10 @@ def _letters() -> frozenset[int]:
 
 
 def _panel(axes: Axes, weights: Tensor, title: str) -> None:
+    from matplotlib.colors import PowerNorm
+
     most = max(weights.max().item(), 1e-12) if weights.numel() else 1.0
-    axes.imshow(weights.numpy(), cmap="magma", vmin=0, vmax=most, interpolation="nearest")
+    axes.imshow(weights.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, most), interpolation="nearest")
     axes.set_title(title, fontsize=7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -102,6 +102,7 @@ def _masked(tokenizer: Any, source: str) -> list[int]:
 
 def _tell(model: Any, outputs: Tensor, ids: list[int], source: str, top: int) -> None:
     from zoo.inspect.predictions import told
+    from zoo.inspect.tokens import visible
 
     title = one_line(source, 200)
     if model.num_classes:
@@ -110,7 +111,7 @@ def _tell(model: Any, outputs: Tensor, ids: list[int], source: str, top: int) ->
     places = [i for i, id in enumerate(ids) if id == tokenizer.mask] if model.objective == "masked" else [len(ids) - 1]
     shares, found = outputs[places].softmax(-1).topk(min(top, outputs.shape[-1]))
     rows = [
-        [(tokenizer.token(id), f"{100 * share:.1f} %") for share, id in zip(*pair, strict=True)]
+        [(visible(tokenizer.token(id)), f"{100 * share:.1f} %") for share, id in zip(*pair, strict=True)]
         for pair in zip(shares.tolist(), found.tolist(), strict=True)
     ]
     if len(rows) == 1:
