@@ -27,6 +27,7 @@ class Source:
         tokenizer: between text and the model's ids; None for none.
         converted_from: the class of another library that the weights were made for.
         ours: whether the config was made here, by a conversion.
+        whole_vocabulary: whether its tokenizer has as many tokens as it, not fewer.
     """
 
     state: weights.State
@@ -39,6 +40,7 @@ class Source:
     tokenizer: Tokenizer | None = None
     converted_from: str | None = None
     ours: bool = False
+    whole_vocabulary: bool = False
 
 
 def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None) -> Source:
@@ -48,8 +50,15 @@ def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None) ->
         tokenizer: in place of the source's own.
     Raises: ZooError for a source that is not there or cannot be read.
     """
+    given = None if tokenizer is None else _tokenizer(tokenizer)
     found = _opened(source)
-    return found if tokenizer is None else replace(found, tokenizer=_tokenizer(tokenizer))
+    found = found if given is None else replace(found, tokenizer=given)
+    if found.whole_vocabulary and found.tokenizer and found.tokenizer.vocab_size != found.config["vocab_size"]:
+        raise ZooError(
+            f"{found.weights!r} is of {found.config['vocab_size']:,} tokens, and the tokenizer of "
+            f"{found.tokenizer.vocab_size:,}; they are not of each other."
+        )
+    return found
 
 
 def _opened(source: str) -> Source:
@@ -99,7 +108,8 @@ def preprocess_of(source: str) -> Preprocess | None:
 def _from_llama2c(path: Path, tokenizer: Path | None = None) -> Source:
     config, state = llama2c.read(path)
     said = f"the header of {str(path)!r}"
-    return Source(state, str(path), config, described=said, tokenizer=tokenizer and _tokenizer(tokenizer))
+    found = tokenizer and _tokenizer(tokenizer)
+    return Source(state, str(path), config, described=said, tokenizer=found, whole_vocabulary=True)
 
 
 def _tokenizer(given: str | Path | Tokenizer) -> Tokenizer:
