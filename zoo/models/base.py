@@ -45,6 +45,12 @@ class Model(nn.Module):
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
+    #: Parts at the end that another task has others of; weights of one task start another without them.
+    heads: ClassVar[tuple[str, ...]] = ()
+    #: What its config says of its parts where nothing was chosen; else a part is swapped on trained weights too (init=).
+    usual: ClassVar[Mapping[str, str | None]] = MappingProxyType(
+        {"score": "zoo.attention.ScaledDot", "pattern": "zoo.attention.Full", "kernel": None, "position": None}
+    )
 
     num_classes: int
     config: dict[str, Any] | None = None

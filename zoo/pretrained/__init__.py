@@ -11,5 +11,6 @@ from zoo.pretrained.convert import convert
 from zoo.pretrained.folder import save
 from zoo.pretrained.initialise import Change, initialise, peek
 from zoo.pretrained.loading import load
+from zoo.pretrained.sources import tokenizer_of
 
-__all__ = ["Change", "convert", "initialise", "load", "peek", "save"]
+__all__ = ["Change", "convert", "initialise", "load", "peek", "save", "tokenizer_of"]

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from zoo.attention import Learned2D
 from zoo.attention.positions.grids import resample_grid
+from zoo.checked.fits import with_tied
 from zoo.layers import PatchEmbed
+from zoo.models import Model
 from zoo.pretrained.weights import State
 
 
@@ -47,7 +49,30 @@ def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tupl
         for name, (tensor, how) in found.items():
             changes.append(Change(prefix + name, tuple(inside[name].shape), tuple(tensor.shape), how))
             state[prefix + name] = tensor
+    if isinstance(target, Model):
+        changes += exchange_heads(state, target)
     return state, changes
+
+
+def exchange_heads(state: State, model: Model) -> list[Change]:
+    """What stands at the end where a model was trained for another task: parts of `model.heads` that the source has and the
+    model has not are left out, those that it has not begin anew. `state` is changed."""
+    own = model.state_dict(keep_vars=True)
+    first: dict[int, str] = {}
+    for name, tensor in own.items():  # a head that is the embedding is not the source's classifier
+        if (same := first.setdefault(id(tensor), name)) != name and same in state:
+            state.pop(name, None)
+    whole, changes = with_tied(model, state), []
+    for name in [*state, *own]:
+        if name.partition(".")[0] not in model.heads:
+            continue
+        if name not in own:
+            gone = state.pop(name)
+            changes.append(Change(name, tuple(gone.shape), (), "left out, this model has another head"))
+        elif name not in whole:
+            state[name] = own[name].detach()
+            changes.append(Change(name, (), tuple(own[name].shape), "new"))
+    return changes
 
 
 Found = dict[str, tuple[Tensor, str]]  # name inside the module -> the new tensor, and how it came about

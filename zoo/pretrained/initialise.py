@@ -20,8 +20,6 @@ __all__ = ["Change", "initialise", "peek"]
 
 FACTS = ("num_classes", "img_size", "in_chans")
 RATES = ("drop_path", "dropout", "attn_dropout", "head_dropout")
-#: Parts that may be swapped on a trained model, with what the command line says where nothing was chosen.
-DEFAULTS = {"score": "zoo.attention.ScaledDot", "pattern": "zoo.attention.Full", "kernel": None}
 
 
 def initialise(
@@ -96,16 +94,17 @@ def peek(source: str) -> dict[str, Any] | None:
 def overlay(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """The source's config with what a command line may change about a trained model."""
     config = theirs | {key: ours[key] for key in RATES if key in ours}
+    kind = locate(ours["_target_"])
+    usual = dict(getattr(kind, "usual", Model.usual))
+    usual_position = usual.pop("position")
     attention = ours.get("attention") or {}
     swapped = {
-        key: attention[key]
-        for key, default in DEFAULTS.items()
-        if key in attention and _target(attention[key]) != default
+        key: attention[key] for key, default in usual.items() if key in attention and _target(attention[key]) != default
     }
     if swapped:
         base = {"_target_": "zoo.attention.Attention", "_partial_": True}
         config["attention"] = {**base, **(theirs.get("attention") or {}), **swapped}
-    if _target(position := ours.get("position")) not in (None, "zoo.attention.Learned2D"):
+    if _target(position := ours.get("position")) not in (None, usual_position):
         config["position"] = position
     return config
 

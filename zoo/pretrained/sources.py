@@ -105,6 +105,24 @@ def preprocess_of(source: str) -> Preprocess | None:
     return folder.describe(path.parent)["preprocess"] if path.suffix == ".safetensors" and _beside(path) else None
 
 
+def tokenizer_of(source: str) -> Tokenizer | None:
+    """The tokenizer that comes with a source, without reading its weights; None for none."""
+    path = Path(source)
+    if source.startswith(TIMM):
+        return None
+    if hugging_face.is_one(where := path if path.is_dir() else path.parent):
+        return hugging_face.read_tokenizer(where)
+    if path.is_dir() and not any((each / folder.CONFIG).is_file() for each in (path / "model", path)):
+        beside = llama2c.find(path)[1] if llama2c.is_folder(path) else None
+        return None if beside is None else _tokenizer(beside)
+    where = folder.find(path) if path.is_dir() else path.parent
+    if path.suffix == ".ckpt":
+        where = path.absolute().parent.parent / "model"
+    if not (where / folder.CONFIG).is_file():
+        return None
+    return folder.read_tokenizer(where, folder.describe(where)["tokenizer"])
+
+
 def _from_llama2c(path: Path, tokenizer: Path | None = None) -> Source:
     config, state = llama2c.read(path)
     said = f"the header of {str(path)!r}"

@@ -93,6 +93,8 @@ def _train(
             from zoo import pretrained
 
             data.use_preprocess(pretrained.peek(settings["init"]) or {})  # a pretrained model is fed as it was trained
+            if tokenizer := pretrained.tokenizer_of(settings["init"]):
+                data.use_tokenizer(tokenizer)
         data.prepare_data()
         data.setup()
     log.info(data.describe())

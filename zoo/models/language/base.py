@@ -1,6 +1,7 @@
 """What every language model says of itself: ids of tokens in, logits over the vocabulary (or classes) out."""
 
 import warnings
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -25,6 +26,8 @@ class LanguageModel(Model):
     """
 
     reads = ("text",)
+    heads = ("head", "token_head", "pooler")
+    usual = MappingProxyType({**Model.usual, "position": "zoo.attention.Learned"})
     objective: ClassVar[str] = "causal"
     sees: ClassVar[Pattern] = Full()
 

@@ -54,6 +54,7 @@ class Decoder(LanguageModel):
     """
 
     sees = Causal()
+    usual = MappingProxyType({**LanguageModel.usual, "pattern": "zoo.attention.Causal"})
     #: What stands where nothing is given; `hidden` is a function of dim.
     parts: ClassVar[Mapping[str, Any]] = MappingProxyType(
         dict(position=Position, norm=nn.LayerNorm, feed_forward=FeedForward, hidden=lambda dim: 4 * dim, qkv_bias=True)

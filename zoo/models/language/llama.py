@@ -22,6 +22,7 @@ class Llama(Decoder):
     """A decoder with Llama's parts: RoPE, RMSNorm, a gated feed-forward with SiLU, no biases. Arguments: see `Decoder`;
     `num_kv_heads` below `num_heads` are grouped queries (Ainslie et al. 2023)."""
 
+    usual = MappingProxyType({**Decoder.usual, "position": "zoo.attention.RoPE"})
     parts = MappingProxyType(
         {
             **Decoder.parts,

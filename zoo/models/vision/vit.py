@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -91,6 +92,8 @@ class ViT(ImageModel):
     Raises:
         ZooError: sizes that do not divide, an unknown pool, pooling a class token that is not there.
     """
+
+    usual = MappingProxyType({**ImageModel.usual, "position": "zoo.attention.Learned2D"})
 
     def __init__(
         self,
