@@ -18,15 +18,18 @@ _WHERE = {
     "create_model": ("zoo.api", "create_model"),
     "list_models": ("zoo.api", "list_models"),
     "load": ("zoo.pretrained", "load"),
+    "load_adapter": ("zoo.pretrained", "load_adapter"),
     "merge": ("zoo.adapters", "merge"),
     "save": ("zoo.pretrained", "save"),
+    "save_adapter": ("zoo.pretrained", "save_adapter"),
     "convert": ("zoo.pretrained", "convert"),
     "generate": ("zoo.generation", "text"),
     "quantize": ("zoo.layers.quantized", "quantize"),
     "ZooError": ("zoo.errors", "ZooError"),
 }
 __all__ = [
-    "ZooError", "adapt", "build", "convert", "create_model", "generate", "list_models", "load", "merge", "quantize", "save",
+    "ZooError", "adapt", "build", "convert", "create_model", "generate", "list_models", "load", "load_adapter", "merge",
+    "quantize", "save", "save_adapter",
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A Linear with adapters on some of its rows."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ class AdaptedLinear(nn.Linear):
 
     adapters: nn.ModuleDict
     rows: dict[str, tuple[int, int]]  # of each part
+    _sizes: list[int]  # of the runs of rows, adapted or not
+    _touched: list[tuple[int, str]]  # which of them has which part
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
@@ -53,7 +55,7 @@ def adapted(linear: nn.Linear, parts: Iterable[tuple[str, int, int, Part]]) -> N
         at = stop
     if at < linear.out_features:
         sizes.append(linear.out_features - at)
-    made = cast(AdaptedLinear, linear)
+    made: Any = linear
     made.rows, made._sizes, made._touched = layout, sizes, touched
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.adapters.linear import AdaptedLinear, adapted, plain
-from zoo.adapters.parts import KINDS, Part
+from zoo.adapters.parts import KINDS, LoRA, Part
 from zoo.adapters.places import find_places
 from zoo.attention.record import strip_wrappers
 from zoo.errors import ZooError, nearest
@@ -149,8 +149,8 @@ def merge(model: M) -> M:
         linear = cast(AdaptedLinear, modules[name])
         with torch.no_grad():
             for part_name, (start, stop) in linear.rows.items():
-                rows, delta = linear.weight[start:stop], cast(Part, linear.adapters[part_name]).delta()
-                rows.copy_(rows.double() + delta)
+                rows, part = linear.weight[start:stop], cast(LoRA, linear.adapters[part_name])
+                rows.copy_(rows.double() + part.delta())
         plain(linear)
     for name, parameter in model.named_parameters():
         if name in adapter.frozen:
@@ -190,7 +190,8 @@ def hash_of(state: dict[str, Tensor]) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         total.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        numbers: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        total.update(numbers)
     return total.hexdigest()
 
 

@@ -37,10 +37,6 @@ class Part(nn.Module):
         """The columns of `a`."""
         raise NotImplementedError
 
-    def delta(self) -> Tensor | None:
-        """[n, in], what it adds to W; None where that is not linear."""
-        return None
-
 
 class LoRA(Part):
     """scale B A x: a map of rank r. Hu et al. 2022, section 4.1; A starts uniform, B at zero, as there and in peft."""
@@ -55,7 +51,8 @@ class LoRA(Part):
         x = x if self.drop is None else self.drop(x)
         return F.linear(F.linear(x, self.a), self.b) * self.scale
 
-    def delta(self):
+    def delta(self) -> Tensor:
+        """[n, in], what it adds to W, in float64."""
         return self.scale * (self.b.double() @ self.a.double())
 
 

@@ -7,10 +7,13 @@ Other libraries are imported only where something of theirs is handed over.
 """
 
 # Imported here, not on first use: the functions must stand before the modules of the same names.
+from zoo.pretrained.adapters import load_adapter, save_adapter
 from zoo.pretrained.convert import convert
 from zoo.pretrained.folder import save
 from zoo.pretrained.initialise import Change, initialise, peek
 from zoo.pretrained.loading import load
 from zoo.pretrained.sources import tokenizer_of
 
-__all__ = ["Change", "convert", "initialise", "load", "peek", "save", "tokenizer_of"]
+__all__ = [
+    "Change", "convert", "initialise", "load", "load_adapter", "peek", "save", "save_adapter", "tokenizer_of",
+]  # fmt: skip

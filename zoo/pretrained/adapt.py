@@ -26,6 +26,11 @@ class Change:
     new: tuple[int, ...]
     how: str
 
+    @property
+    def anew(self) -> bool:
+        """Whether it starts at random, as a classifier of other classes does."""
+        return self.how.startswith("reset")
+
     def __str__(self) -> str:
         return f"{self.name} {list(self.old)} -> {list(self.new)}: {self.how}"
 

@@ -74,6 +74,13 @@ def targets(content: Any, where: str) -> str:
     return content
 
 
+def converted_from(content: Any, where: str) -> str | None:
+    """The class of another library that a model was converted from. Raises: ZooError where it is no name."""
+    if content is not None and not (isinstance(content, str) and len(content) < 100 and content.isidentifier()):
+        raise ZooError(f"{where}: converted_from={_short(content)} is not the name of a class; null for none.")
+    return content
+
+
 def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] | None, where: str) -> None:
     """Refuse preprocessing for other inputs than the model takes, and names for other outputs than it has."""
     if names and isinstance(model, Model) and model.num_classes != len(names):

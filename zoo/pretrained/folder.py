@@ -1,7 +1,10 @@
 """A model as a folder: model.safetensors, config.json, README.md. Nothing in it is pickle or code.
 
 config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
-"class" | "labels" | "numbers", "tokenizer": {"kind": ..., "bos": id | null, ...}, if there is a tokenizer.json}.
+"class" | "labels" | "numbers", "tokenizer": {"kind": ..., "bos": id | null, ...}, if there is a tokenizer.json,
+"converted_from": a class of transformers, if there is one}.
+With an adapter {"format": 2, ..., "adapter": {...}}: its tensors lie in adapter_model.safetensors (zoo.pretrained.adapters),
+the base in model.safetensors, or elsewhere.
 `format` grows when a reader of today could not understand the file; folders of every older format keep loading.
 """
 
@@ -19,17 +22,19 @@ from zoo.declared import strangers
 from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
 from zoo.models import Model
-from zoo.pretrained import card, facts, weights
+from zoo.pretrained import adapter_files, adapter_record, card, facts, weights
 from zoo.text import Tokenizer
 from zoo.text.base import ROLES
 
 log = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT, WITH_ADAPTER = 1, 2
 WEIGHTS, CONFIG, README, TOKENIZER = "model.safetensors", "config.json", "README.md", "tokenizer.json"
 
 
 def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     """Write a model folder, whole or not at all.
+
+    A model with an adapter is written whole, the two apart; `zoo.save_adapter` writes the adapter alone.
 
     Args:
         model: one with a `config` (from `zoo.create_model`, `zoo.build`, `zoo.convert` or a run).
@@ -39,14 +44,20 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     Returns: the folder.
     Raises: ZooError for a model without a config, or one that does not describe it in plain values.
     """
+    return write(model, folder, about)
+
+
+def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: bool = True) -> Path:
+    """As `save`; base: whether the base is written beside an adapter."""
     from safetensors.torch import save_file
 
     model = getattr(model, "_orig_mod", model)  # of torch.compile(model)
     if not (config := getattr(model, "config", None)):
         raise ZooError(f"{type(model).__name__} has no config to build it from again; build it with zoo.build(config).")
     preprocess, classes = getattr(model, "preprocess", None), getattr(model, "classes", None)
+    adapter = getattr(model, "adapter", None)
     content = {
-        "format": FORMAT,
+        "format": FORMAT if adapter is None else WITH_ADAPTER,
         "model": config,
         "preprocess": asdict(preprocess) if preprocess else None,
         "classes": list(map(printable, classes)) if classes else None,
@@ -55,6 +66,8 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is not None:
         content["tokenizer"] = {key: getattr(tokenizer, key) for key in ("kind", *ROLES)}
+    if kind := getattr(model, "converted_from", None):
+        content["converted_from"] = kind
     try:
         text = json.dumps(content, indent=2)
     except TypeError as error:
@@ -70,12 +83,19 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     folder = Path(folder)
     with replacing(folder) as stage:
         stage.mkdir()
-        save_file(weights.tensors(model), stage / WEIGHTS, metadata={"format": "pt"})
+        state = weights.tensors(model)
+        if adapter is not None:
+            content["adapter"], mine = adapter_files.write(model, state, stage, None if base else folder)
+            text = json.dumps(content, indent=2)
+            state = {name: tensor for name, tensor in state.items() if name not in mine}
+        if adapter is None or base:
+            save_file(state, stage / WEIGHTS, metadata={"format": "pt"})
         if tokenizer is not None:
             tokenizer.save(stage / TOKENIZER)
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
         (stage / README).write_text(card.write(model, about), encoding="utf-8")
-        shutil.copymode(stage / CONFIG, stage / WEIGHTS)  # safetensors writes for the owner alone, whatever the umask
+        for file in stage.glob("*.safetensors"):
+            shutil.copymode(stage / CONFIG, file)  # safetensors writes for the owner alone, whatever the umask
     return folder
 
 
@@ -101,7 +121,7 @@ def find(folder: str | Path) -> Path:
 
 def describe(folder: Path) -> dict[str, Any]:
     """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None),
-    targets, tokenizer (the roles of its tokens, or None).
+    targets, tokenizer (the roles of its tokens, or None), converted_from (or None), adapter (its record, or None).
 
     Raises: ZooError for a file that is broken, of another tool, or of a later version.
     """
@@ -114,9 +134,10 @@ def describe(folder: Path) -> dict[str, Any]:
     if not isinstance(content.get("model"), dict) or type(content.get("format")) is not int:
         keys = ", ".join(content)[:300] or "no keys"
         raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it has {keys}.")
-    if content["format"] > FORMAT:
+    known = FORMAT if content.get("adapter") is None else WITH_ADAPTER
+    if content["format"] > known:
         raise ZooError(
-            f"{str(path)!r} has format {content['format']}, this version reads up to {FORMAT}: update attention-zoo."
+            f"{str(path)!r} has format {content['format']}, this version reads up to {known}: update attention-zoo."
         )
     return {
         "model": content["model"],
@@ -124,6 +145,8 @@ def describe(folder: Path) -> dict[str, Any]:
         "classes": facts.classes(content.get("classes"), str(path)),
         "targets": facts.targets(content.get("targets"), str(path)),
         "tokenizer": facts.roles(content.get("tokenizer"), str(path)),
+        "converted_from": facts.converted_from(content.get("converted_from"), str(path)),
+        "adapter": None if content.get("adapter") is None else adapter_record.from_plain(content["adapter"], str(path)),
     }
 
 

@@ -1,19 +1,22 @@
 """Start from trained weights, whatever they lie in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch import nn
 
 from zoo import construct, packages
+from zoo.adapters import merge
 from zoo.checked import model as checked
 from zoo.config import locate
 from zoo.models import Model, Preprocess
+from zoo.models.base import Origin
 from zoo.models.factory import with_config
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
 from zoo.pretrained.facts import give_tokenizer
+from zoo.pretrained.loading import load
 from zoo.pretrained.sources import Source, open_source, preprocess_of
 
 __all__ = ["Change", "initialise", "peek"]
@@ -45,6 +48,8 @@ def initialise(
     config = plain(config)
     facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
     found = open_source(source)
+    if found.adapter is not None:  # begin where it ended
+        found = replace(found, state=weights.tensors(merge(load(source, trust))), adapter=None)
     theirs, known = _described(found, packages.checked(trust))
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
     # What the source's config names was looked up once; what the command line adds goes by the wider list.
@@ -62,6 +67,9 @@ def initialise(
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)
     give_tokenizer(model, found.tokenizer, source)
+    model.converted_from = found.converted_from
+    anew = frozenset(change.name for change in changes if change.anew)
+    model.origin = Origin(source, frozenset(change.name for change in changes), anew)
     return model, changes
 
 

@@ -9,13 +9,18 @@ from torch import nn
 from zoo import packages
 from zoo.checked import model as checked
 from zoo.errors import ZooError
+from zoo.models.base import Origin
 from zoo.models.factory import with_config
-from zoo.pretrained import facts, folder, sources, weights
+from zoo.pretrained import adapter_record, facts, folder, sources, weights
 from zoo.text import Tokenizer
 
 
 def load(
-    source: str | Path, trust: Sequence[str] = (), *, tokenizer: str | Path | Tokenizer | None = None
+    source: str | Path,
+    trust: Sequence[str] = (),
+    *,
+    tokenizer: str | Path | Tokenizer | None = None,
+    base: str | Path | None = None,
 ) -> nn.Module:
     """A trained model, ready to predict: in eval mode, with config, preprocess and classes, or its tokenizer.
 
@@ -26,6 +31,8 @@ def load(
         tokenizer: of a model of text, in place of the source's own: a tokenizer.json or tokenizer.bin, or a Tokenizer.
         trust: packages of your own, whose code the model's config may name beside what this project declares. Name none
             that you do not know: the file decides which of its classes is called, with which arguments.
+        base: of a run or folder that holds an adapter, where the model lies that it was trained on; default: where it says
+            that it lay, or beside it. The two are joined, if its hash is the one that the adapter was trained on.
 
     What its config names is looked up among what declares itself (`zoo.declared`), its sizes are compared with the weights
     before the model takes memory, and nothing of it runs (docs/criteria.md, A7, A8).
@@ -36,18 +43,33 @@ def load(
     path = Path(source)
     if not path.exists():
         folder.find(path)  # says what there is instead
-    found = sources.open_source(str(path), tokenizer)
+    found = sources.open_source(str(path), tokenizer, None if base is None else str(base))
     if found.config is None:
         raise ZooError(f"{str(path)!r} holds weights, and no config to build a model from; take it as init={path}.")
-    model: Any = with_config(
-        checked.build_for(found.config, found.state, found.described, packages.checked(trust)), found.config
-    )
-    floats = {tensor.dtype for tensor in found.state.values() if tensor.is_floating_point()}
+    own = packages.checked(trust)
+    state = found.state if found.adapter is None else _joined(found, found.adapter, own)
+    model: Any = with_config(checked.build_for(found.config, state, found.described, own), found.config)
+    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     if len(floats) == 1:  # saved in half precision: stay there
         model.to(floats.pop())
-    weights.fill(model, found.state, found.weights)
+    weights.fill(model, state, found.weights)
     facts.check_agree(model, found.preprocess, found.classes, found.described)
     model.preprocess, model.classes, model.targets = found.preprocess, found.classes, found.targets
     model.converted_from = found.converted_from
     facts.give_tokenizer(model, found.tokenizer, str(path))
+    model.origin = Origin(str(path))
+    if (adapter := found.adapter) is not None:
+        record = adapter.record
+        adapter_record.shapes(model, record.adapter, adapter.where)
+        adapter_record.join(model, record.adapter, adapter.parts(model), adapter.own, adapter.where, record.base)
+        model.origin = None if adapter.source is None else Origin(adapter.source, frozenset(adapter.own))
     return model.eval()
+
+
+def _joined(found: sources.Source, adapter: sources.Joined, trust: tuple[str, ...]) -> weights.State:
+    """Of the base's tensors those that the adapter's model has too, and in place of some the adapter's own."""
+    every = {**found.state, **adapter.own}
+    most = checked.Most.of(every)
+    tree = checked.resolve(found.config, found.described, most, trust=trust)
+    names = checked.sketch(tree, found.described, most).state_dict()
+    return {name: tensor for name, tensor in every.items() if name in names}

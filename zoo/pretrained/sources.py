@@ -1,15 +1,42 @@
 """Where trained weights come from: one function for each kind of source, all of them to the same Source."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from zoo.adapters.model import INSIDE
 from zoo.errors import ZooError
 from zoo.models import Preprocess
-from zoo.pretrained import folder, hugging_face, llama2c, llama2c_tokenizer, weights
+from zoo.pretrained import (
+    adapter_files,
+    adapter_record,
+    folder,
+    hugging_face,
+    llama2c,
+    llama2c_tokenizer,
+    weights,
+)
 from zoo.text import Tokenizer
 
 TIMM = "timm://"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An adapter that belongs to a source's tensors.
+
+    record: what it is. own: tensors that it keeps whole, in place of the base's. parts: of a model -> its parts, by our names.
+    source: where the base lies; None: in the same place. where: what errors call the adapter.
+    """
+
+    record: adapter_record.Record
+    own: weights.State
+    parts: Callable[[nn.Module], weights.State]
+    source: str | None
+    where: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +55,7 @@ class Source:
         converted_from: the class of another library that the weights were made for.
         ours: whether the config was made here, by a conversion.
         whole_vocabulary: whether its tokenizer has as many tokens as it, not fewer.
+        adapter: what belongs on a model of these tensors, which are then its base's.
     """
 
     state: weights.State
@@ -41,17 +69,20 @@ class Source:
     converted_from: str | None = None
     ours: bool = False
     whole_vocabulary: bool = False
+    adapter: Joined | None = None
 
 
-def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None) -> Source:
+def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None, base: str | None = None) -> Source:
     """Read a source; the kinds are those of `zoo.pretrained.initialise`.
 
     Args:
         tokenizer: in place of the source's own.
+        base: where the base of an adapter lies, in place of where its file says.
+
     Raises: ZooError for a source that is not there or cannot be read.
     """
     given = None if tokenizer is None else _tokenizer(tokenizer)
-    found = _opened(source)
+    found = _opened(source, base)
     found = found if given is None else replace(found, tokenizer=given)
     if found.whole_vocabulary and found.tokenizer and found.tokenizer.vocab_size != found.config["vocab_size"]:
         raise ZooError(
@@ -61,7 +92,7 @@ def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None) ->
     return found
 
 
-def _opened(source: str) -> Source:
+def _opened(source: str, base: str | None) -> Source:
     if source.startswith(TIMM):
         return _from_timm(*_timm_name(source))
     path = Path(source)
@@ -71,15 +102,15 @@ def _opened(source: str) -> Source:
         if not any((each / folder.CONFIG).is_file() for each in (path / "model", path)) and llama2c.is_folder(path):
             model, beside = llama2c.find(path)
             return _from_llama2c(model, beside)
-        return _from_folder(folder.find(path))
+        return _from_folder(folder.find(path), base=base)
     if path.suffix in (".safetensors", ".bin") and hugging_face.is_one(path.parent):
         return Source(**hugging_face.read(path.parent, path))
     if path.suffix == ".bin" and path.is_file():
         return _from_llama2c(path)
     if path.suffix == ".safetensors":
-        return _from_folder(path.parent, path) if _beside(path) else _from_file(path)
+        return _from_folder(path.parent, path, base) if _beside(path) else _from_file(path)
     if path.suffix == ".ckpt":
-        return _from_checkpoint(path)
+        return _from_checkpoint(path, base)
     raise ZooError(_unknown(source))
 
 
@@ -147,17 +178,38 @@ def _from_timm(name: str, file: Path | None) -> Source:
     return Source(state, called, model.config, model.preprocess, model.classes, called, ours=True)
 
 
-def _from_folder(where: Path, file: Path | None = None) -> Source:
+def _from_folder(where: Path, file: Path | None = None, base: str | None = None) -> Source:
     content, file = folder.describe(where), file or where / folder.WEIGHTS
-    state = weights.read(file)
-    known = (
-        content["model"],
-        content["preprocess"],
-        content["classes"],
-        repr(str(where / folder.CONFIG)),
-        content["targets"],
-    )
-    return Source(weights.clean(state), str(file), *known, tokenizer=folder.read_tokenizer(where, content["tokenizer"]))
+    known = {key: content[key] for key in ("preprocess", "classes", "targets", "converted_from")}
+    known |= {"config": content["model"], "described": repr(str(where / folder.CONFIG))}
+    known["tokenizer"] = folder.read_tokenizer(where, content["tokenizer"])
+    record: adapter_record.Record | None = content["adapter"]
+    if record is None:
+        return Source(weights.clean(weights.read(file)), str(file), **known)
+    held, own = adapter_files.read(record, where)
+    called = repr(str(where / adapter_files.TENSORS))
+    if base is None and record.base.source is None:
+        state, place = weights.clean(weights.read(where / folder.WEIGHTS)), None
+    else:
+        state, place = _base(record.base, where, base, called)
+    joined = Joined(record, own, lambda model: adapter_files.parts(model, record, held, called), place, called)
+    return Source(state, called, **known, adapter=joined)
+
+
+def _base(base: adapter_record.Base, where: Path, given: str | None, called: str) -> tuple[weights.State, str]:
+    """The base's tensors, and where they lie."""
+    places = [given] if given is not None else adapter_files.places(base, where)
+    if not places:
+        raise ZooError(
+            f"{called} is an adapter of {base.name} (sha256 {base.hash[:12]}), which is not where it was ({base.source}); say "
+            "where it is: zoo.load(..., base=<its folder>)."
+        )
+    found = _opened(places[0], None)
+    if found.adapter is not None:
+        raise ZooError(
+            f"{called} is an adapter of {places[0]}, which is an adapter itself: merge that one first (zoo.merge)."
+        )
+    return found.state, places[0]
 
 
 def _from_file(path: Path) -> Source:
@@ -167,7 +219,7 @@ def _from_file(path: Path) -> Source:
     return Source(state, str(path))
 
 
-def _from_checkpoint(path: Path) -> Source:
+def _from_checkpoint(path: Path, base: str | None = None) -> Source:
     """Lightning's checkpoint of one of our runs: the task's `model` is the part that is wanted.
 
     How images were prepared and what classes are called stands in the run's model/, where that is there.
@@ -184,9 +236,23 @@ def _from_checkpoint(path: Path) -> Source:
     beside = path.absolute().parent.parent / "model"
     known = folder.describe(beside) if (beside / folder.CONFIG).is_file() else {}
     called = f"the model of {str(path)!r}"
-    told = known.get("preprocess"), known.get("classes"), called, known.get("targets", "class")
-    tokenizer = folder.read_tokenizer(beside, known.get("tokenizer"))
-    return Source(state, str(path), given.get("model"), *told, tokenizer=tokenizer)
+    told: dict[str, Any] = {
+        key: known[key] for key in ("preprocess", "classes", "targets", "converted_from") if key in known
+    }
+    told |= {"config": given.get("model"), "described": called}
+    told["tokenizer"] = folder.read_tokenizer(beside, known.get("tokenizer"))
+    if content.get("adapter") is None:
+        return Source(state, str(path), **told)
+    record, held = adapter_record.from_plain(content["adapter"], called), state
+    parts = {name: tensor for name, tensor in held.items() if INSIDE in name}
+    own = {name: tensor for name, tensor in held.items() if name in record.tensors}
+    place = None
+    if base is None and record.base.source is None:
+        state = {name: tensor for name, tensor in held.items() if name not in parts}
+    else:
+        state, place = _base(record.base, path.absolute().parent, base, called)
+    joined = Joined(record, own, lambda model: parts, place, called)
+    return Source(state, str(path), **told, adapter=joined)
 
 
 def _timm_name(source: str) -> tuple[str, Path | None]:
