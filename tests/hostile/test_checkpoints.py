@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 import zoo
 from tests.hostile.conftest import OF_CHECKPOINT
 from tests.hostile.files import CONFIG, SETTINGS, make_run, packed, repack, weights, write_checkpoint
+from zoo.checked.texts import check_plain
 from zoo.cli import main
+from zoo.errors import ZooError
 
 
 def checkpoint(run):
@@ -133,6 +135,12 @@ def test_broken_checkpoints(run, refused, damage):
         if damage is CHECKPOINTS["a model that is null"] and name.startswith("init"):
             continue  # the command line's config is taken then
         assert "best.ckpt" in refused(door), name
+
+
+@pytest.mark.parametrize("key", [3, 0, None, False, ("a",)])
+def test_keys_are_texts(key):
+    with pytest.raises(ZooError, match="is not a text"):
+        check_plain({"a": [{key: 1}]}, "a checkpoint")
 
 
 def test_an_archive_that_was_packed_and_unpacked_loads(run):

@@ -18,7 +18,7 @@ from zoo import conf
 from zoo.cli._model import describe_model
 from zoo.console import table
 from zoo.errors import ZooError, answering, nearest
-from zoo.training.summary import takes
+from zoo.training.summary import command, takes
 
 LISTED = 100  # files of a run
 #: What of a run's config decides most, in words.
@@ -105,15 +105,18 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     leaves = flatten(config)
     rows = [(word, leaves[key]) for word, key in MAIN.items() if leaves.get(key) is not None]
     if overrides.is_file():
-        rows.insert(0, ("command", " ".join(["python train.py", *_words(overrides)])))
+        rows.insert(0, ("command", command(_words(overrides))))
     table(rows, "made by")
     given = takes(describe_model("model", config.get("model"), file=whole, trust=trust))
     table(_files(folder), "files")
-    ways, strange = [], strangers(config.get("model"))
+    ways, strange, here = [], strangers(config.get("model")), shlex.quote(str(folder))
     own = f", trust={strange}" if strange else ""
     if (folder / "model").is_dir():
-        ways = [f"python -m zoo predict {folder} {given}"] * bool(given) + [f'zoo.load("{folder}"{own})']
-    ways += [] if summary.is_file() else [f"python train.py {' '.join(_words(overrides))} ckpt_path={folder}"]
+        trusted = "".join(f" --trust {package}" for package in strange)
+        ways = [f"python -m zoo predict {here} {given}{trusted}"] * bool(given) + [f'zoo.load("{folder}"{own})']
+    if not summary.is_file():
+        words = [word for word in _words(overrides) if not word.startswith("ckpt_path=")]
+        ways.append(command([*words, f"ckpt_path={conf.quoted(folder)}"]))
     table([(way,) for way in ways], "use it")
 
 
@@ -121,7 +124,7 @@ def _words(overrides: Path) -> list[str]:
     from zoo.checked.texts import read_yaml
 
     words = read_yaml(overrides) if overrides.is_file() else []
-    return [shlex.quote(str(word)) for word in words] if isinstance(words, list) else []
+    return list(map(str, words)) if isinstance(words, list) else []
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:

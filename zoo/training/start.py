@@ -1,6 +1,5 @@
 """How a run's folder is entered and left: by one process, and nothing stays of a run that never began."""
 
-import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,13 +9,13 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from zoo import packages
 from zoo.conf import quoted
 from zoo.errors import ZooError
 from zoo.training import lock
 from zoo.training.folders import Choice, begun, summary
 from zoo.training.ranks import rank
 from zoo.training.sentences import sentences
+from zoo.training.summary import command
 
 # What may stand in a folder of the user's whose run has not begun: written by Hydra or a logger before the first step.
 EARLY = (".hydra", "train.log", "checkpoints", "tensorboard", "wandb")
@@ -88,8 +87,7 @@ def how_to_go_on(folder: Path, overrides: list[str]) -> str:
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         return "there is no checkpoint yet, so the same command starts anew."
     words = [*(word for word in overrides if not word.startswith("ckpt_path=")), f"ckpt_path={quoted(folder)}"]
-    command = f"{packages.in_front()}python train.py {' '.join(map(shlex.quote, words))}"
-    return f"this goes on from the last checkpoint:\n    {command}"
+    return f"this goes on from the last checkpoint:\n    {command(words)}"
 
 
 def _interrupted(error: BaseException) -> bool:

@@ -56,8 +56,8 @@ def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: 
     """The model folder, which `zoo.load` reads back without pickle."""
     import zoo
 
-    command = _command(without_paths(overrides))
-    zoo.save(model, folder / "model", metrics=_plain(metrics), command=command, versions=_versions())
+    said = command(without_paths(overrides))
+    zoo.save(model, folder / "model", metrics=_plain(metrics), command=said, versions=_versions())
 
 
 def without_paths(overrides: Sequence[str]) -> list[str]:
@@ -128,8 +128,8 @@ def print_summary(
     trust = "".join(f" --trust {package}" for package in strangers(model.config))
     use = [f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"]
     use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
-    for command in (*(each + trust for each in use), *next_trainings(overrides, choices)):
-        console.print(f"  {command}", soft_wrap=True, markup=False)
+    for line in (*(each + trust for each in use), *next_trainings(overrides, choices)):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, str]:
@@ -138,10 +138,11 @@ def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tupl
     open_groups = choices.keys() - {override.split("=")[0] for override in kept}
     swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "seed=1")
     # -m before the overrides: after them Hydra's parser does not know what to do with what follows it.
-    return _command([*kept, swap]), _command(["-m", *kept, "seed=0,1,2"])
+    return command([*kept, swap]), command(["-m", *kept, "seed=0,1,2"])
 
 
-def _command(arguments: Sequence[str]) -> str:
+def command(arguments: Sequence[str]) -> str:
+    """A command line of train.py, as a shell takes it."""
     return packages.in_front() + " ".join(["python train.py", *map(shlex.quote, arguments)])
 
 
