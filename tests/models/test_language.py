@@ -177,3 +177,63 @@ def test_a_mask_with_holes_is_refused(family):
             family()(ids(2, len(row)), torch.tensor([[1] * len(row), row]).bool())
     with pytest.raises(ZooError, match=r"mask is boolean, .* \[2, 3\]; got torch.int64"):
         family()(ids(2, 3), torch.ones(2, 3).long())
+
+
+def padded(rows, side):
+    """Rows of tokens as one batch: ids and mask, with ids in the padding that would tell if they were seen."""
+    n = max(map(len, rows))
+    ids, mask = torch.full((len(rows), n), 7), torch.zeros(len(rows), n, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        where = slice(n - len(row), n) if side == "left" else slice(0, len(row))
+        ids[i, where], mask[i, where] = row, True
+    return ids, mask
+
+
+@BERT_TOO
+@pytest.mark.parametrize("parts", [{}, {"position": ALiBi}, {"position": Sinusoidal}, {"pattern": Window(3)}], ids=str)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_c5_padded_rows_are_as_if_alone(family, parts, side):
+    model = family(**parts).double().eval()
+    rows = [ids(1, n)[0] for n in (7, 4, 1, 9)]
+    x, mask = padded(rows, side)
+    out = model(x, mask)
+    for i, row in enumerate(rows):
+        assert (out[i][mask[i]] - model(row[None])[0]).abs().max() < 1e-12
+    out[mask].sum().backward()
+    assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in model.parameters())
+    classifier = family(**parts, num_classes=3).double().eval()
+    alone = torch.cat([classifier(row[None]) for row in rows])
+    assert (classifier(x, mask) - alone).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+@pytest.mark.parametrize("parts", [{}, {"position": ALiBi}, {"pattern": Window(3)}, {"position": Sinusoidal}], ids=str)
+@pytest.mark.parametrize("side", [None, "left"])
+@torch.no_grad()
+def test_a_cache_goes_on_where_it_stood(family, parts, side):
+    """Prefill, steps and chunks: the logits of the whole sequence, padded rows among them."""
+    model = family(**parts).double().eval()
+    rows = [ids(1, 9)[0], ids(1, 9)[0].flip(0)] if side is None else [ids(1, 9)[0], ids(1, 6)[0]]
+    x, mask = padded(rows, side or "right")
+    whole = model(x, None if side is None else mask)
+    cache = model.new_cache(2, 12)
+    first = model(x[:, :5], None if side is None else mask[:, :5], cache=cache)
+    steps = [model(x[:, t : t + 1], cache=cache) for t in (5, 6)] + [model(x[:, 7:], cache=cache)]
+    found = torch.cat([first, *steps], 1)
+    assert (found - whole)[mask].abs().max() < 1e-12
+    cache.reset()
+    assert (model(x[:, :5], None if side is None else mask[:, :5], cache=cache) - first)[
+        mask[:, :5]
+    ].abs().max() < 1e-12
+
+
+@torch.no_grad()
+def test_a_cache_has_no_more_places_than_were_learned():
+    model = GPT(**SIZES).eval()
+    cache = model.new_cache(1, 16)
+    model(ids(1, 12), cache=cache)
+    with pytest.raises(ZooError, match="13 tokens, but GPT has 12 learned positions"):
+        model(ids(1, 1), cache=cache)
+    assert model.new_cache(1, 16, "none") is None
+    with pytest.raises(ZooError, match="cache='all' is none of none, full"):
+        model.new_cache(1, 16, "all")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from zoo.attention import Full, Pattern, Position
+from zoo.attention.caches import ModelCache, Policy
 from zoo.errors import ZooError
 from zoo.layers import trunc_normal
 from zoo.models.base import Model
@@ -74,7 +75,7 @@ class LanguageModel(Model):
         *,
         pos: Tensor | None = None,
         pattern: Pattern | None = None,
-        cache: Any = None,
+        cache: ModelCache | None = None,
         sees: Pattern | None = None,
     ) -> Tensor:
         """Hidden states [B, N, dim] after the last block, normalised where the model does that; arguments as of `forward`."""
@@ -95,7 +96,7 @@ class LanguageModel(Model):
         *,
         pos: Tensor | None = None,
         pattern: Pattern | None = None,
-        cache: Any = None,
+        cache: ModelCache | None = None,
         sees: Pattern | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
@@ -117,7 +118,7 @@ class LanguageModel(Model):
     # ---- where the tokens stand
 
     def placed(
-        self, ids: Tensor, mask: Tensor | None, pos: Tensor | None, cache: Any
+        self, ids: Tensor, mask: Tensor | None, pos: Tensor | None, cache: ModelCache | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """(pos, places) for the attention: what positions go by, and what patterns go by, -1 where there is no token. None
         where the order in the sequence (behind what the cache holds) says it all.
@@ -133,11 +134,11 @@ class LanguageModel(Model):
         places = None
         if mask is not None:
             places = mask.cumsum(-1) - 1
-            places = torch.where(mask, places if cache is None else places + cache[0].next_places(1), -1)
+            places = torch.where(mask, places if cache is None else places + cache.next_places(1), -1)
         self._check_values(ids, mask, pos, places, cache)
         return (places.clamp(min=0) if pos is None and places is not None else pos), places
 
-    def embed_tokens(self, ids: Tensor, pos: Tensor | None, cache: Any = None) -> Tensor:
+    def embed_tokens(self, ids: Tensor, pos: Tensor | None, cache: ModelCache | None = None) -> Tensor:
         """ids [B, N] -> [B, N, dim] with their places in them, by default in order behind what the cache holds."""
         x = self.embed(ids)
         x = x if self.embed_scale == 1.0 else x * self.embed_scale
@@ -145,7 +146,7 @@ class LanguageModel(Model):
             return x
         if pos is None:
             n = ids.shape[1]
-            pos = torch.arange(n, device=ids.device) if cache is None else cache[0].next_places(n)
+            pos = torch.arange(n, device=ids.device) if cache is None else cache.next_places(n)
         return self.position.embed(x, pos)
 
     def before_blocks(self, x: Tensor) -> Tensor:
@@ -153,7 +154,7 @@ class LanguageModel(Model):
         return x if self.drop is None else self.drop(x)
 
     def _check_values(
-        self, ids: Tensor, mask: Tensor | None, pos: Tensor | None, places: Tensor | None, cache: Any
+        self, ids: Tensor, mask: Tensor | None, pos: Tensor | None, places: Tensor | None, cache: ModelCache | None
     ) -> None:
         """Look at the values on a CPU alone: elsewhere that would wait for the device."""
         n = ids.shape[1]
@@ -175,7 +176,7 @@ class LanguageModel(Model):
         if given is not None:
             self._check_length(int(given.max()) + 1)
         else:
-            self._check_length(n if cache is None else n + int(cache[0].next_places(1).max()))
+            self._check_length(n if cache is None else n + int(cache.next_places(1).max()))
 
     def _check_length(self, tokens: int) -> None:
         if tokens <= self.context:
@@ -194,23 +195,18 @@ class LanguageModel(Model):
 
     # ---- its parts
 
-    def new_cache(self, batch: int, length: int, policy: Any = "full") -> Any:
+    def new_cache(self, batch: int, length: int, policy: Policy = "full") -> ModelCache | None:
         """An empty cache of `length` tokens for `batch` rows, in the dtype and on the device of the model.
 
         Args:
-            policy: "full", "none", "window:N", "sinks:S+N", "heavy:H+N", "int8", or a factory of one layer's (see
-                `zoo.attention.caches`).
+            policy: "full", "none" (which gives None), "window:N", "sinks:S+N", "heavy:H+N", "int8", or a factory of one
+                layer's (see `zoo.attention.caches.make_cache`).
         """
-        from zoo.attention.caches import ModelCache, make_cache
-
         like = self.embed.weight
-        made = [
-            make_cache(policy, batch, block.attn.num_kv_heads, length, block.attn.head_dim, like.dtype, like.device)
-            for block in self.blocks
-        ]
-        return ModelCache(made)
+        attentions = [block.attn for block in self.blocks]
+        return ModelCache.of(attentions, batch, length, policy, like.dtype, like.device)
 
-    def run_blocks(self, x: Tensor, cache: Any = None, **how: Any) -> Tensor:
+    def run_blocks(self, x: Tensor, cache: ModelCache | None = None, **how: Any) -> Tensor:
         """The blocks in turn, each with its own part of the cache, or recomputed in the backward pass."""
         how = {name: value for name, value in how.items() if value is not None}
         for i, block in enumerate(self.blocks):
