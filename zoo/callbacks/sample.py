@@ -66,7 +66,7 @@ class Sample(Callback):
     def _prompt(self, model: Any, data: Any) -> str:
         if self.prompt is not None or model.tokenizer.bos is not None:
             return self.prompt or ""
-        return next(iter(data.texts("val")), "\n")[:BEGINNING]
+        return next(iter(data.texts("val")), "\n")[: min(BEGINNING, max(model.context // 2, 1))]
 
     def _keep(self, sample: dict[str, Any]) -> None:
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.is_file() else []
