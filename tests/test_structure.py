@@ -152,6 +152,12 @@ def test_files_can_be_read(path):
     assert ast.get_docstring(ast.parse(path.read_text())), "a file says what it is for"
 
 
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_other_files_can_be_read_too(folder):
+    long = {path: n for path in ROOT.glob(f"{folder}/**/*.py") if (n := len(path.read_text().splitlines())) > 400}
+    assert not long, "split by idea"
+
+
 def test_nothing_of_this_machine_stays():
     """No path of a machine and no registry's host in the project."""
     pattern = re.compile(r"/(wor[k]|roo[t]|farm)/[a-z.]|py[p]i\.org|python[h]osted|npm[j]s")

@@ -48,10 +48,8 @@ def _installed() -> tuple[str, ...]:
 
 def confs() -> list[Path]:
     """The conf/ folders of one's own packages, of those that have one."""
-    found = []
-    for package in own():
-        spec = _spec(package)
-        found += [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
+    specs = filter(None, map(_spec, own()))
+    found = [Path(place) / "conf" for spec in specs for place in spec.submodule_search_locations or ()]
     return [folder for folder in found if folder.is_dir()]
 
 

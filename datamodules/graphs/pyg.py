@@ -41,9 +41,8 @@ def citation_full(
     """A citation graph as Bojchevski and Günnemann published it; a seeded split, as it has none of its own."""
     from torch_geometric.datasets import CitationFull
 
-    graph = opened("CitationFull", f"{name}/raw", [f"{name}.npz"], lambda root: CitationFull(root, name), search_paths)[
-        0
-    ]
+    files = [f"{name}.npz"]
+    graph = opened("CitationFull", f"{name}/raw", files, lambda root: CitationFull(root, name), search_paths)[0]
     return node_level(graph, per_class(graph.y, labels_per_class, val_nodes, seed))
 
 
