@@ -173,11 +173,14 @@ class KVCache(nn.Module):
         """Write [B, H_kv, n, D] at `places` [n] or [B, n] (-1: no token), by default the next ones; what to attend to."""
         n, compiling = k.shape[2], torch.compiler.is_compiling()
         self._check(k, n)
-        q_pos, k, v = self._placed(k, v, places)
-        first, around = self.empty, None
+        slot, first, around = self._next_slots(n, compiling), self.empty, None
+        if not (compiling or self.ring) and self.ordered and places is None:
+            q_pos = slot.expand(k.shape[0], n)
+            self._note(k, v)
+        else:
+            q_pos, k, v = self._placed(k, v, places)
         if self.ring and n > 1:  # before the last of them overwrite what the first of them see
             around = self._around(k, v, q_pos, first and places is None)
-        slot = self._next_slots(n, compiling)
         kept = slice(max(0, n - self.length), None)  # of a ring
         self._write(slot[kept], k[:, :, kept].detach(), v[:, :, kept].detach())
         self.places.index_copy_(1, slot[kept], q_pos[:, kept])
@@ -191,12 +194,15 @@ class KVCache(nn.Module):
 
     def _placed(self, k: Tensor, v: Tensor, places: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The places [B, n] of new tokens, and their keys and values, zeros for what is no token."""
-        self.cut = self.cut or (torch.is_grad_enabled() and (k.requires_grad or v.requires_grad))
+        self._note(k, v)
         if places is None:
             return self.next_places(k.shape[2]), k, v
         places = places.expand(k.shape[0], k.shape[2])
         token = (places >= 0)[:, None, :, None]
         return places, torch.where(token, k, 0), torch.where(token, v, 0)
+
+    def _note(self, k: Tensor, v: Tensor) -> None:
+        self.cut = self.cut or (torch.is_grad_enabled() and (k.requires_grad or v.requires_grad))
 
     def _next_slots(self, n: int, compiling: bool) -> Tensor:
         if not compiling:

@@ -141,7 +141,7 @@ class Attention(nn.Module):
             else:
                 if self.position is not None:
                     pos = self._follow(cache, q.shape[2], places) if pos is None else pos
-                    q, k = self.position.rotate(q, pos), self.position.rotate(k, pos)
+                    q, k = self.position.rotate_both(q, k, pos)
                 k, v, k_pos, q_pos, more = cache.append(k, v, places)
                 pattern, bias = pattern & more, self._bias(q.shape[2], k.shape[2], q_pos, k_pos, q.device)
         pattern, on_edges = self._on_edges(pattern)
@@ -171,7 +171,7 @@ class Attention(nn.Module):
         if pos is None:
             pos = torch.arange(q.shape[2], device=q.device) if places is None else places.clamp(min=0)
         apart = pos if places is None else places.clamp(min=0)
-        return self.position.rotate(q, pos), self.position.rotate(k, pos), self.position.bias(apart, apart)
+        return *self.position.rotate_both(q, k, pos), self.position.bias(apart, apart)
 
     def _bias(self, Q: int, K: int, q_pos: Tensor | None, k_pos: Tensor | None, device: torch.device) -> Tensor | None:
         """The bias beside a cache, by places."""

@@ -6,7 +6,7 @@ A score is one class with `pairs`. The other methods say what else it can be wri
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -92,6 +92,9 @@ class Score(nn.Module):
     def __init_subclass__(cls, **how):
         super().__init_subclass__(**how)
         adopt(cls)
+        cls._forms = _defined(cls, Score)
+
+    _forms: ClassVar[frozenset[str]] = frozenset()
 
     def has(self, method: str) -> bool:
         """Whether the class defines an optional method itself; `forms` and `is_softmax` say what it can do."""
@@ -101,7 +104,7 @@ class Score(nn.Module):
     def forms(self) -> frozenset[str]:
         """What else it can be written as: "dot", "additive", "features". By default what its class defines a method for; a
         wrapper passes on what the score inside it can."""
-        return _defined(self, Score)
+        return self._forms
 
     @property
     def is_softmax(self) -> bool:
@@ -118,9 +121,9 @@ class Score(nn.Module):
 FORMS = {"dot": "as_dot", "additive": "as_additive", "features": "as_features"}
 
 
-def _defined(score: Score, base: type[Score]) -> frozenset[str]:
+def _defined(kind: type[Score], base: type[Score]) -> frozenset[str]:
     """The forms whose method a score's class defines beside those of `base`."""
-    return frozenset(x for x, name in FORMS.items() if getattr(type(score), name) is not getattr(base, name))
+    return frozenset(x for x, name in FORMS.items() if getattr(kind, name) is not getattr(base, name))
 
 
 @declared
@@ -166,7 +169,7 @@ class ScoreWrapper(Score):
     @property
     def forms(self):
         same = not (self._defines("pairs") or self._defines("dense"))
-        return self.score.forms if same else _defined(self, ScoreWrapper)
+        return self.score.forms if same else _defined(type(self), ScoreWrapper)
 
     @property
     def is_softmax(self):

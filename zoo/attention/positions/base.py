@@ -23,6 +23,12 @@ class Position(nn.Module):
     #: What of a graph has to be computed with the data for it, and the argument that says how much: ("laplacian", "k").
     encoding: ClassVar[tuple[str, str] | None] = None
 
+    _hooks: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **how):
+        super().__init_subclass__(**how)
+        cls._hooks = frozenset(x for x, hook in HOOKS.items() if getattr(cls, hook) is not getattr(Position, hook))
+
     @property
     def wants(self) -> dict[str, int]:
         """What has to be computed with the data, and how much of it: {"laplacian": 8}."""
@@ -36,6 +42,10 @@ class Position(nn.Module):
         """Queries or keys [B, H, N, D] -> the same, turned by their places. Called on both, in every layer."""
         return x
 
+    def rotate_both(self, q: Tensor, k: Tensor, pos: Tensor) -> tuple[Tensor, Tensor]:
+        """`rotate` of the queries and keys of the same tokens, for a position that has work to share between them."""
+        return self.rotate(q, pos), self.rotate(k, pos)
+
     def bias(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | None:
         """What is added to the logits, broadcastable to [B, H, Q, K]; None adds nothing. Called in every layer."""
         return None
@@ -44,7 +54,7 @@ class Position(nn.Module):
     def acts_on(self) -> frozenset[str]:
         """Where it does something: on "tokens" (embed), "heads" (rotate), "logits" (bias). By default where its class
         defines the hook; a wrapper passes on what the position inside it does."""
-        return frozenset(x for x, hook in HOOKS.items() if getattr(type(self), hook) is not getattr(Position, hook))
+        return self._hooks
 
     @property
     def acts_inside(self) -> bool:

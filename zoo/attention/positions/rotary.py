@@ -75,24 +75,50 @@ class RoPE(Position):
         return frequency if self.scaling is None else self.scaling.apply(frequency, self.base)
 
     def rotate(self, x, pos):
-        angle = pos.to(_wide(x)).unsqueeze(-1) * self.frequencies(x)
-        gain = 1.0 if self.scaling is None else self.scaling.gain
+        return self._turn(x, *self._waves(x, pos))
+
+    def rotate_both(self, q, k, pos):
+        if type(self).rotate is not RoPE.rotate or q.dtype != k.dtype:
+            return super().rotate_both(q, k, pos)
+        waves = self._waves(q, pos)  # the same for both
+        return self._turn(q, *waves), self._turn(k, *waves)
+
+    def _waves(self, like: Tensor, pos: Tensor) -> tuple[Tensor, Tensor]:
+        angle = pos.to(_wide(like)).unsqueeze(-1) * self.frequencies(like)
+        return waves(angle, self.halves, 1.0 if self.scaling is None else self.scaling.gain)
+
+    def _turn(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         if self.width == self.head_dim:
-            return apply_rotary(x, angle, self.halves, gain)
-        return torch.cat([apply_rotary(x[..., : self.width], angle, self.halves, gain), x[..., self.width :]], -1)
+            return turn(x, cos, sin, self.halves)
+        return torch.cat([turn(x[..., : self.width], cos, sin, self.halves), x[..., self.width :]], -1)
 
 
 def apply_rotary(x: Tensor, angle: Tensor, halves: bool = False, gain: float = 1.0) -> Tensor:
     """Turn pairs of x [B, H, N, D] by angle [N, D/2] or [B, N, D/2], and multiply by gain."""
+    return turn(x, *waves(angle, halves, gain), halves)
+
+
+def waves(angle: Tensor, halves: bool, gain: float) -> tuple[Tensor, Tensor]:
+    """cos and -+sin of each entry's angle, [N, D] or [B, 1, N, D]: (a, b) becomes (a, b) cos + (b, a) (-sin, +sin)."""
     if angle.ndim == 3:
         angle = angle.unsqueeze(1)  # a place for each sample, the same for all heads
     cos, sin = angle.cos(), angle.sin()
     if gain != 1.0:
         cos, sin = gain * cos, gain * sin
+    if halves:
+        return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+    return torch.stack([cos, cos], -1).flatten(-2), torch.stack([-sin, sin], -1).flatten(-2)
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor, halves: bool) -> Tensor:
+    """x [B, H, N, D] with each pair turned, in the dtype of the waves or wider."""
     wide = x.to(cos.dtype)
-    a, b = wide.chunk(2, -1) if halves else (wide[..., ::2], wide[..., 1::2])
-    turned = a * cos - b * sin, a * sin + b * cos
-    return (torch.cat(turned, -1) if halves else torch.stack(turned, -1).flatten(-2)).to(x.dtype)
+    if halves:
+        a, b = wide.chunk(2, -1)
+        other = torch.cat([b, a], -1)
+    else:
+        other = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(wide * cos, other, sin).to(x.dtype)
 
 
 def _wide(x: Tensor) -> torch.dtype:
