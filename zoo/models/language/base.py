@@ -136,7 +136,11 @@ class LanguageModel(Model):
             places = mask.cumsum(-1) - 1
             places = torch.where(mask, places if cache is None else places + cache.next_places(1), -1)
         self._check_values(ids, mask, pos, places, cache)
-        return (places.clamp(min=0) if pos is None and places is not None else pos), places
+        if pos is None and places is not None:
+            pos = places.clamp(min=0)
+        elif pos is None and cache is not None:
+            pos = cache.next_places(ids.shape[1])  # once for all layers
+        return pos, places
 
     def embed_tokens(self, ids: Tensor, pos: Tensor | None, cache: ModelCache | None = None) -> Tensor:
         """ids [B, N] -> [B, N, dim] with their places in them, by default in order behind what the cache holds."""
