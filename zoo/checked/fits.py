@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, printable
 
 SHOWN = 6
 
@@ -50,4 +50,4 @@ def with_tied(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
 
 def _some(names: list[str]) -> str:
     more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return printable(", ".join(name[:200] for name in names[:SHOWN])) + (f" and {more} more" if more > 0 else "")

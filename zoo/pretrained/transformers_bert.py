@@ -34,7 +34,7 @@ def bert(kind: str) -> Callable[[Options], dict[str, Any]]:
             raise ZooError(
                 f"{o.where}: num_attention_heads={heads}, hidden_size={dim}, num_hidden_layers={depth} cannot be."
             )
-        rate = o.number("hidden_dropout_prob", 0.1)
+        rate = o.rate("hidden_dropout_prob", 0.1)
         made = {
             "_target_": "zoo.models.language.bert.BERT",
             **dict(
@@ -47,11 +47,11 @@ def bert(kind: str) -> Callable[[Options], dict[str, Any]]:
             "norm": part("torch.nn.LayerNorm", eps=o.number("layer_norm_eps", 1e-12)),
             "act": act(o, "hidden_act", "gelu"),
             "dropout": rate,
-            "attn_dropout": o.number("attention_probs_dropout_prob", 0.1),
+            "attn_dropout": o.rate("attention_probs_dropout_prob", 0.1),
         }
         if kind == "BertForSequenceClassification":
             own = o.take("classifier_dropout", None)
-            made["head_dropout"] = rate if own is None else o.number("classifier_dropout")
+            made["head_dropout"] = rate if own is None else o.rate("classifier_dropout")
             made["num_classes"] = len(_names(o.config, o.where))
         return made
 
@@ -69,7 +69,7 @@ def labels(config: Mapping[str, Any], ours: Mapping[str, Any], where: str) -> tu
         return None, "class"
     names = _names(config, where)
     kind = config.get("problem_type") or ("regression" if len(names) == 1 else "single_label_classification")
-    if kind not in TARGETS:
+    if not isinstance(kind, str) or kind not in TARGETS:
         raise ZooError(f"{where}: problem_type={kind!r:.80} is unknown; there are {', '.join(TARGETS)}.")
     given = any(name != f"LABEL_{i}" for i, name in enumerate(names))
     return (tuple(map(printable, names)) if given and kind != "regression" else None), TARGETS[kind]

@@ -179,8 +179,7 @@ def _sizes(o: Options, context: int, dim: int, layers: tuple[str, int], heads: t
 
 def _rates(o: Options, sublayers: str, weights: str, default: float = 0.0, embedded: str | None = None) -> Config:
     """Rates of dropout; ours has one for the embedded tokens and behind sublayers."""
-    rates = {key: o.number(key, default) for key in (sublayers, weights, embedded) if key}
-    rates = {key: 0.0 if rate is None else rate for key, rate in rates.items()}
+    rates = {key: o.rate(key, default) for key in (sublayers, weights, embedded) if key}
     if embedded and rates[embedded] != rates[sublayers]:
         o.refuse(embedded, rates[embedded], f"{sublayers} is {rates[sublayers]}, and ours has one rate for both")
     return {"dropout": rates[sublayers], "attn_dropout": rates[weights]}
@@ -220,7 +219,7 @@ def _gated(
         "norm": part(norm, eps=o.number("rms_norm_eps", eps)),
         "feed_forward": part("zoo.layers.GatedFeedForward", act=act(o, "hidden_act", activation)),
         **_biases(*biases, False),
-        "attn_dropout": o.number("attention_dropout", 0.0) or 0.0,
+        "attn_dropout": o.rate("attention_dropout"),
     }
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, one_line, printable
 
 #: Keys that are passed over, each group with the reason why no output depends on it.
 HARMLESS: dict[str, tuple[str, ...]] = {
@@ -54,6 +54,7 @@ OFF: dict[str, tuple[Any, ...]] = {
 PASSED_OVER = frozenset(key for keys in HARMLESS.values() for key in keys)
 MISSING = object()
 LAYERS = 10_000  # more than any model has
+SHOWN = 8
 
 
 class Options:
@@ -84,10 +85,19 @@ class Options:
             raise ZooError(f"{self.where}: {key}={_short(value)} is not a whole number above 0.")
         return value
 
-    def number(self, key: str, default: Any = MISSING) -> Any:
-        """A finite number, as a float; or the default."""
+    def number(self, key: str, default: Any = MISSING, most: float = math.inf) -> Any:
+        """A finite number from 0 to `most`, as a float; or the default."""
         value = self.take(key, default)
-        return value if value is default else number(value, key, self.where)
+        found = default if value is default else number(value, key, self.where)
+        if found is not None and not 0 <= found <= most:
+            raise ZooError(
+                f"{self.where}: {key}={value} is not a number from 0 on{'' if most == math.inf else f' to {most}'}."
+            )
+        return found
+
+    def rate(self, key: str, default: float = 0.0) -> float:
+        """A rate of dropout; null counts as 0."""
+        return 0.0 if self.take(key, default) is None else self.number(key, default, most=1.0)
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false; null counts as the default."""
@@ -98,7 +108,7 @@ class Options:
 
     def refuse(self, key: str, value: Any, why: str = "") -> None:
         """Remember an option that ours does not have; `finish` raises for all of them."""
-        self.refused.append(f"{key}={_short(value)}{why and f' ({why})'}")
+        self.refused.append(f"{printable(one_line(key, 80))}={_short(value)}{why and f' ({why})'}")
 
     def only(self, key: str, *allowed: Any) -> None:
         """Refuse a key that is there with another value."""
@@ -117,9 +127,10 @@ class Options:
         for key in self.config.keys() - self.read - PASSED_OVER:
             self.refuse(key, self.config[key])
         if self.refused:
+            more = f" and {len(self.refused) - SHOWN} more" if len(self.refused) > SHOWN else ""
             raise ZooError(
-                f"{self.where}: {kind} with {', '.join(sorted(self.refused))} is another function than zoo's models "
-                "compute, or may be: it is not converted."
+                f"{self.where}: {kind} with {', '.join(sorted(self.refused)[:SHOWN])}{more} is another function than zoo's "
+                "models compute, or may be: it is not converted."
             )
 
 
