@@ -6,6 +6,7 @@ A study is a module of this package that stands in `REPORTS`; its docstring expl
 #: name -> module
 REPORTS = {
     "baselines": "zoo.reports.baselines",
+    "cache": "zoo.reports.cache",
     "oversmoothing": "zoo.reports.oversmoothing",
     "perplexity": "zoo.reports.perplexity",
 }
