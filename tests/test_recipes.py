@@ -88,6 +88,35 @@ def test_every_word_of_the_sentence_trains(choice):
         one_step(model, *inputs)
 
 
+#: what is for a picture's rows and columns
+ON_GRIDS = {"pattern=window_2d", "position=learned_2d", "position=sincos_2d", "position=axial_rope"}
+LANGUAGE = ("model.dim=16", "model.depth=1", "model.num_heads=2", "model.attn_dropout=0")
+
+
+@pytest.mark.parametrize("choice", choices("score", "pattern", "position", "kernel"))
+@pytest.mark.parametrize("name", ["gpt", "llama", "bert"])
+def test_every_word_of_the_sentence_trains_on_text(name, choice):
+    """A pattern is AND-ed to Causal() where the model is causal; what is for images or graphs is refused before data load."""
+    config = plain(compose(f"model={name}", *LANGUAGE, choice, *WITH.get(choice, ())))
+    check_config(config)
+    if choice in ON_GRIDS or choice in ON_GRAPHS - {"kernel=edge_list", "kernel=edge_fused"}:
+        with pytest.raises(ZooError, match=r"is for (images|graphs).*, and the data holds text"):
+            check_reads(config["model"], ("text",), "the data")
+        return
+    model = fit_model(config["model"], SPECS["text"], 0)
+    ids, mask = torch.randint(11, (2, 9)), torch.ones(2, 9, dtype=torch.bool)
+    mask[1, 6:] = False
+    given = None if choice == "kernel=linear" else mask  # it knows no padding, and says so
+    if choice.startswith("kernel=edge") or (choice in REFUSED and not torch.cuda.is_available()):
+        with pytest.raises(ZooError, match="CUDA" if choice == "kernel=flex" else "no list of edges"):
+            zoo.build(model)(ids, mask)
+        return
+    made = zoo.build(model)
+    loss = F.cross_entropy(made(ids, given)[mask], ids[mask])
+    loss.backward()
+    assert loss.isfinite() and all(p.grad is None or p.grad.isfinite().all() for p in made.parameters())
+
+
 @pytest.mark.parametrize("choice", choices("score"))
 def test_every_score_trains_on_a_graph(choice):
     config = plain(compose(*GRAPH_SMALL, choice))

@@ -1,5 +1,7 @@
 """Positions on a grid of rows and columns. The place of a token is its index, row by row; the grid is a part's own."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,8 @@ from zoo.errors import ZooError
 class Learned2D(Position):
     """x + table[pos], a learned vector for each cell of `grid` (rows, cols), after `prefix` vectors for the class and
     register tokens. Dosovitskiy et al. 2021, section 3.1; `resample` (section 3.2) carries it to another grid."""
+
+    reads: ClassVar[tuple[str, ...]] = ("image",)
 
     def __init__(self, dim: int, grid: tuple[int, int], prefix: int = 0, std: float = 0.02):
         super().__init__()
@@ -48,6 +52,8 @@ def resample_grid(table: Tensor, old: tuple[int, int], new: tuple[int, int], pre
 class SinCos2D(Position):
     """x + [s(row), s(col)], half of the width each. Chen et al. 2021 (MoCo v3), section 4; works on any grid."""
 
+    reads: ClassVar[tuple[str, ...]] = ("image",)
+
     def __init__(self, dim: int, grid: tuple[int, int], base: float = 10000.0):
         super().__init__()
         if dim % 4:
@@ -69,6 +75,7 @@ class AxialRoPE(Position):
     base = 100: the grid is short. Angles in float32 or wider (C8).
     """
 
+    reads: ClassVar[tuple[str, ...]] = ("image",)
     is_relative = False  # a row ends: one place further is not always one column further
 
     def __init__(self, head_dim: int, grid: tuple[int, int], base: float = 100.0):
