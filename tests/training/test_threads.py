@@ -11,7 +11,7 @@ from tests.training.compose import compose, fit
 from tests.training.conftest import environment
 from zoo.config import plain
 from zoo.errors import ZooError
-from zoo.spec import ImageSpec
+from zoo.spec import ImageSpec, TextSpec
 from zoo.training.checks import check_config
 from zoo.training.threads import WORK, places, threads
 
@@ -47,6 +47,12 @@ def test_nodes_of_a_graph_count():
     data = __import__("datamodules.graphs").graphs.DigitsKNN()
     data.setup()
     assert places(data) == 1797
+
+
+def test_tokens_of_a_text_count():
+    data = Data(8)
+    data.spec = TextSpec(vocab_size=9, context=32)
+    assert places(data) == 8 * 32
 
 
 @pytest.mark.parametrize("wrong", ["some", "0", "-1", "1.5", "true"])

@@ -10,7 +10,7 @@ import torch
 
 from zoo.checked.texts import read_yaml
 from zoo.errors import ZooError
-from zoo.spec import ImageSpec
+from zoo.spec import ImageSpec, TextSpec
 
 #: Multiply-adds of a step's forward pass, about, from which on a second thread gains more than waiting for it costs.
 WORK = 5e8
@@ -62,6 +62,8 @@ def computing(number: int | None) -> Iterator[None]:
 def places(data: Any) -> int:
     """Tokens, about, or nodes that a training step reads."""
     spec = data.spec
+    if isinstance(spec, TextSpec):
+        return int(data.batch_size) * spec.context
     if not isinstance(spec, ImageSpec):
         return int(data.example("train").num_nodes)
     return int(data.batch_size) * min(spec.img_size**2 // 4, TOKENS)
