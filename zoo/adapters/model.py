@@ -108,7 +108,7 @@ def adapt(
 
 def put(model: M, adapter: Adapter) -> M:
     """Put an adapter of this layout on a model, as `adapt` does. Its places must be there: `adapt` has looked for them, what
-    came in a file was compared (zoo.pretrained.adapter_record)."""
+    came in a file was compared (zoo.adapters.record)."""
     modules = dict(model.named_modules())
     frozen = tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad)
     model.requires_grad_(False)

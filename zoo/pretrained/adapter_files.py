@@ -14,12 +14,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.adapters import adapter_of, base_hash, own_names
+from zoo.adapters import adapter_of, own_names
 from zoo.adapters.model import INSIDE
+from zoo.adapters.record import Base, Record, base_of, split, to_plain
 from zoo.checked.tensors import read as read_tensors
 from zoo.errors import ZooError
 from zoo.pretrained import peft_files
-from zoo.pretrained.adapter_record import Base, Record, to_plain
 
 TENSORS, PEFT = "adapter_model.safetensors", "adapter_config.json"
 TIMM = re.compile(r"timm://[\w.-]+", re.ASCII)
@@ -50,19 +50,11 @@ def write(model: Any, state: State, stage: Path, folder: Path | None) -> tuple[d
     return to_plain(Record(adapter, base, names)), mine
 
 
-def base_of(model: Any) -> Base:
-    """What the model was before its adapter: name and place as they were given, and the hash."""
-    if model.origin is None:
-        return Base(None, None, base_hash(model))
-    head, _, path = _split(model.origin.source)
-    return Base(head or Path(path).resolve().name, model.origin.source, base_hash(model))
-
-
 def told_from(base: Base, folder: Path) -> Base:
     """The same with its place told from a folder on, so that the two may be moved together."""
     if base.source is None:
         return base
-    head, at, path = _split(base.source)
+    head, at, path = split(base.source)
     return replace(base, source=head + at + (path and os.path.relpath(Path(path).resolve(), folder.resolve())))
 
 
@@ -70,7 +62,7 @@ def places(base: Base, folder: Path) -> list[str]:
     """Where a base may lie: where it lay from the folder of its adapter, from here, and beside the run of the adapter."""
     if base.source is None:
         return []
-    head, at, path = _split(base.source)
+    head, at, path = split(base.source)
     if head and not TIMM.fullmatch(head):
         return []
     if not path:
@@ -78,13 +70,6 @@ def places(base: Base, folder: Path) -> list[str]:
     run = folder.parent if folder.name in ("model", "checkpoints") else folder
     candidates = [folder / path, Path(path), run.parent / Path(path).name]
     return [f"{head}{at}{each}" for each in candidates if each.exists()]
-
-
-def _split(source: str) -> tuple[str, str, str]:
-    """timm://name@file -> ("timm://name", "@", "file"); a path -> ("", "", path)."""
-    if not source.startswith("timm://"):
-        return "", "", source
-    return source.partition("@")
 
 
 def read(record: Record, folder: Path) -> tuple[Mapping[str, Tensor], State]:

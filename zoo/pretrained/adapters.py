@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 from torch import nn
 
 from zoo.adapters import adapter_of
+from zoo.adapters.record import Record, join, shapes
 from zoo.checked.tensors import read as read_tensors
 from zoo.checked.texts import read_json
 from zoo.errors import ZooError
 from zoo.models.base import Origin
-from zoo.pretrained import adapter_files, adapter_record, folder, peft_files
+from zoo.pretrained import adapter_files, folder, peft_files
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -64,16 +65,16 @@ def load_adapter(model: M, where: str | Path, strict: bool = True) -> M:
     else:
         held, own = adapter_files.read(known, path)
         adapter, base = known.adapter, known.base if strict else None
-        adapter_record.shapes(model, adapter, called)  # a layout of another model has no such maps
+        shapes(model, adapter, called)  # a layout of another model has no such maps
         parts = adapter_files.parts(model, known, held, called)
-    adapter_record.join(target, adapter, parts, own, called, base)
+    join(target, adapter, parts, own, called, base)
     if target.origin is not None:
         changed = target.origin.changed | {name for name in own if name in target.state_dict()}
         target.origin = Origin(target.origin.source, changed, target.origin.new)
     return model
 
 
-def _record(path: Path) -> adapter_record.Record | None:
+def _record(path: Path) -> Record | None:
     """What config.json tells; None for a folder of peft's, which has none, or that of another library."""
     if not (path / folder.CONFIG).is_file():
         return None

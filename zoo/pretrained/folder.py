@@ -17,12 +17,13 @@ from typing import Any
 
 from torch import nn
 
+from zoo.adapters.record import from_plain
 from zoo.checked.texts import check_config, read_json
 from zoo.declared import strangers
 from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
 from zoo.models import Model
-from zoo.pretrained import adapter_files, adapter_record, card, facts, weights
+from zoo.pretrained import adapter_files, card, facts, weights
 from zoo.text import Tokenizer
 from zoo.text.base import ROLES
 
@@ -146,7 +147,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "targets": facts.targets(content.get("targets"), str(path)),
         "tokenizer": facts.roles(content.get("tokenizer"), str(path)),
         "converted_from": facts.converted_from(content.get("converted_from"), str(path)),
-        "adapter": None if content.get("adapter") is None else adapter_record.from_plain(content["adapter"], str(path)),
+        "adapter": None if content.get("adapter") is None else from_plain(content["adapter"], str(path)),
     }
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from torch import nn
 
 from zoo import packages
+from zoo.adapters.record import join, shapes
 from zoo.checked import model as checked
 from zoo.errors import ZooError
 from zoo.models.base import Origin
 from zoo.models.factory import with_config
-from zoo.pretrained import adapter_record, facts, folder, sources, weights
+from zoo.pretrained import facts, folder, sources, weights
 from zoo.text import Tokenizer
 
 
@@ -60,8 +61,8 @@ def load(
     model.origin = Origin(str(path))
     if (adapter := found.adapter) is not None:
         record = adapter.record
-        adapter_record.shapes(model, record.adapter, adapter.where)
-        adapter_record.join(model, record.adapter, adapter.parts(model), adapter.own, adapter.where, record.base)
+        shapes(model, record.adapter, adapter.where)
+        join(model, record.adapter, adapter.parts(model), adapter.own, adapter.where, record.base)
         model.origin = None if adapter.source is None else Origin(adapter.source, frozenset(adapter.own))
     return model.eval()
 

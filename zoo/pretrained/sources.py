@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from zoo.adapters.model import INSIDE
+from zoo.adapters.record import Base, Record, from_plain
 from zoo.errors import ZooError
 from zoo.models import Preprocess
 from zoo.pretrained import (
     adapter_files,
-    adapter_record,
     folder,
     hugging_face,
     llama2c,
@@ -32,7 +32,7 @@ class Joined:
     source: where the base lies; None: in the same place. where: what errors call the adapter.
     """
 
-    record: adapter_record.Record
+    record: Record
     own: weights.State
     parts: Callable[[nn.Module], weights.State]
     source: str | None
@@ -183,7 +183,7 @@ def _from_folder(where: Path, file: Path | None = None, base: str | None = None)
     known = {key: content[key] for key in ("preprocess", "classes", "targets", "converted_from")}
     known |= {"config": content["model"], "described": repr(str(where / folder.CONFIG))}
     known["tokenizer"] = folder.read_tokenizer(where, content["tokenizer"])
-    record: adapter_record.Record | None = content["adapter"]
+    record: Record | None = content["adapter"]
     if record is None:
         return Source(weights.clean(weights.read(file)), str(file), **known)
     held, own = adapter_files.read(record, where)
@@ -196,7 +196,7 @@ def _from_folder(where: Path, file: Path | None = None, base: str | None = None)
     return Source(state, called, **known, adapter=joined)
 
 
-def _base(base: adapter_record.Base, where: Path, given: str | None, called: str) -> tuple[weights.State, str]:
+def _base(base: Base, where: Path, given: str | None, called: str) -> tuple[weights.State, str]:
     """The base's tensors, and where they lie."""
     places = [given] if given is not None else adapter_files.places(base, where)
     if not places:
@@ -243,7 +243,7 @@ def _from_checkpoint(path: Path, base: str | None = None) -> Source:
     told["tokenizer"] = folder.read_tokenizer(beside, known.get("tokenizer"))
     if content.get("adapter") is None:
         return Source(state, str(path), **told)
-    record, held = adapter_record.from_plain(content["adapter"], called), state
+    record, held = from_plain(content["adapter"], called), state
     parts = {name: tensor for name, tensor in held.items() if INSIDE in name}
     own = {name: tensor for name, tensor in held.items() if name in record.tensors}
     place = None

@@ -8,11 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from zoo import construct, declared, packages
+from zoo.adapters.model import INSIDE
+from zoo.adapters.record import from_plain
 from zoo.checked import model as checked
 from zoo.checked.tensors import check_numbers, read
 from zoo.checked.texts import check_config
 from zoo.errors import ZooError, naming
+from zoo.models.base import Model
 from zoo.models.factory import with_config
+from zoo.tasks import finetune
 
 PREFIX = "model."
 
@@ -54,10 +58,22 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
         raise ZooError(f"{str(path)!r} has no config to build the model from; pass the model itself, as model=...")
     if "model" not in changes:
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+        if content.get("adapter"):
+            base = from_plain(content["adapter"], repr(str(path))).base
+            if base.source is not None:
+                raise ZooError(
+                    f"{str(path)!r} holds an adapter, and of its base ({base.name}) the hash alone; pass the model, as "
+                    f"model=zoo.load({str(path)!r})."
+                )
+            weights = {name: tensor for name, tensor in weights.items() if INSIDE not in name}
         settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}", own), config)
+    if isinstance(model := settings.get("model", changes.get("model")), Model):
+        with naming(where):
+            finetune.put_on(model, content, repr(str(path)))
     with naming(where), packages.trusting(own):  # the settings are plain, and of any kind; mixing is built in here
         task = kind(**settings, **changes)
-    task.on_load_checkpoint({"state_dict": state})  # of the rest, what a training left half-done is not a model's
+    # Of the rest, what a training left half-done is not a model's.
+    task.on_load_checkpoint({"state_dict": state, "adapter": content.get("adapter")})
     task.load_state_dict(state, strict=strict is not False)
     check_numbers(task.state_dict(), str(path))
     return task

@@ -18,11 +18,11 @@ from zoo.errors import ZooError, nearest
 from zoo.models.base import Model
 from zoo.models.factory import build_model
 from zoo.spec import TARGETS, Spec
+from zoo.tasks import finetune as finetuning
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.schedule import build_schedule
 from zoo.tasks.totals import Step, Totals, read_totals, wide
 
-FINETUNE = ("full", "linear_probe")
 STAGES = ("train", "val", "test")
 #: (outputs [count, ...], targets [count, ...]) -> a value a row [count]
 RowMetric = Callable[[Tensor, Tensor], Tensor]
@@ -50,7 +50,9 @@ class Task(LightningModule):
         schedule: config of a learning rate schedule, see `zoo.tasks.schedule`; None keeps the rate constant.
         layer_decay: the factor of the learning rate from one layer to the one before it; None is 1.
         finetune: `full`, or `linear_probe`: all but the model's linear head frozen and in eval mode (no dropout, no
-            drop path, batch norm statistics fixed), so the backbone is bit for bit the same afterwards.
+            drop path, batch norm statistics fixed), so the backbone is bit for bit the same afterwards; or `lora`,
+            `bottleneck`: the adapter that the model has (`zoo.adapt`; else one of the usual settings) beside a backbone that
+            is frozen, and of which a checkpoint then holds name and hash alone, where it is known where it lies.
         grad_checkpointing: recompute activations in the backward pass: less memory, about a third more time.
         compile: run the model through torch.compile. In place, so checkpoint names stay those of the plain model.
         monitor: what checkpoints, curves and reports go by: "loss" or one of the metrics; None: the task's usual one.
@@ -91,15 +93,14 @@ class Task(LightningModule):
             raise ZooError(f"task.optimizer={optimizer} has no _target_; name one, such as torch.optim.AdamW.")
         if layer_decay is not None and not 0 < layer_decay <= 1:
             raise ZooError(f"task.layer_decay={layer_decay} is not within (0, 1]; null is 1.")
-        if finetune not in FINETUNE:
-            raise ZooError(f"finetune={finetune!r} is unknown; {nearest(finetune, FINETUNE)}")
+        finetuning.check(finetune)
         config = model.config if isinstance(model, Model) else model if isinstance(model, Mapping) else None
         self.remember(model=config, optimizer=optimizer, schedule=schedule, layer_decay=layer_decay, finetune=finetune)
         self.remember(grad_checkpointing=grad_checkpointing, compile=compile, monitor=monitor, mode=mode)
 
         self.model = _model(model, self.hparams["model"])
-        if finetune == "linear_probe":
-            self._freeze()
+        finetuning.prepare(self.model, finetune)
+        self._base: finetuning.Base | None = None  # of its adapter
         if grad_checkpointing:
             self.model.set_grad_checkpointing(True)
         if compile:
@@ -174,9 +175,7 @@ class Task(LightningModule):
 
     def train(self, mode: bool = True) -> "Task":
         super().train(mode)
-        if self.hparams["finetune"] == "linear_probe" and self.model.linear_head is not None:
-            self.model.eval()
-            self.model.linear_head.train(mode)
+        finetuning.set_modes(self.model, self.hparams["finetune"], mode)
         return self
 
     def on_fit_start(self) -> None:
@@ -287,7 +286,15 @@ class Task(LightningModule):
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
+    @property
+    def _adapters_base(self) -> finetuning.Base:
+        if self._base is None:
+            self._base = finetuning.base_of(self.model)
+        return self._base
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.model.adapter is not None:
+            finetuning.keep(self.model, self._adapters_base, checkpoint)
         totals = self.totals["train"]
         if totals.counts:  # within an epoch
             names = self._names("train")
@@ -314,22 +321,14 @@ class Task(LightningModule):
         return task if map_location is None else task.to(map_location)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.model.adapter is not None:
+            finetuning.restore(self.model, self._adapters_base, checkpoint)
         check_fits(self, checkpoint["state_dict"])
         for state in checkpoint.get("lr_schedulers", []):  # torch makes attributes of whatever these hold
             if wrong := [key for key in state if callable(getattr(LambdaLR, key, None))]:
                 raise ZooError(f"The checkpoint's schedule replaces {wrong[0]!r}; go on from another checkpoint.")
         if found := checkpoint.get("train_totals"):
             self._resumed = read_totals(found)
-
-    def _freeze(self) -> None:
-        head = self.model.linear_head
-        if head is None:
-            raise ZooError(
-                f"finetune=linear_probe trains a linear head alone, and {type(self.model).__name__} as it is built has none; "
-                "take finetune=full."
-            )
-        self.model.requires_grad_(False)
-        head.requires_grad_(True)
 
 
 def _model(model: Mapping[str, Any] | nn.Module | None, config: dict[str, Any] | None) -> Model:

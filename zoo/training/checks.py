@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from zoo.adapters import KINDS
 from zoo.conf import folder, options
-from zoo.config import check
+from zoo.config import check, plain
 from zoo.errors import ZooError, nearest
 from zoo.training.threads import check_threads
 
@@ -21,7 +22,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     groups = {str(key) for entry in ours.defaults if not isinstance(entry, str) for key in entry if " " not in str(key)}
     top = groups | set(ours) - {"defaults", "hydra"}
     # Where no `_target_` has a signature to judge by.
-    for path, node, known in (("", config, top), ("paths.", config["paths"], set(ours.paths))):
+    inside = [("paths.", config["paths"], set(ours.paths)), ("adapter.", config["adapter"], set(ours.adapter))]
+    for path, node, known in (("", config, top), *inside):
         for key in node.keys() - known:
             raise ZooError(f"{path}{key} is not a key of this config; {nearest(key, known)}")
     for part in ("data", "model", "task", "trainer"):
@@ -30,6 +32,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     for group in ("callbacks", "logger"):
         _check_entries(group, config.get(group) or {})
     check(config)
+    _check_adapter(config, plain(ours.adapter))
     if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
         raise ZooError(f"seed={config['seed']} is not a whole number from 0 to {2**32 - 1}; give one, such as seed=0.")
     check_threads(config["threads"])
@@ -41,11 +44,18 @@ def check_config(config: Mapping[str, Any]) -> None:
     if not (config["ckpt_path"] or config["init"]):
         if not config["train"]:
             raise ZooError("train=false has no weights to test; give ckpt_path=<run folder> or init=<weights>.")
-        if config["finetune"] == "linear_probe":
-            log.warning(
-                "finetune=linear_probe keeps the backbone at random; init=<weights> gives it something to know."
-            )
+        if (finetune := config["finetune"]) in ("linear_probe", *KINDS):
+            log.warning(f"finetune={finetune} keeps the backbone at random; init=<weights> gives it something to know.")
     _check_accelerator(config["trainer"])
+
+
+def _check_adapter(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """Settings of an adapter that is not asked for would be passed over in silence."""
+    given = [f"adapter.{key}={value}" for key, value in config["adapter"].items() if value != usual[key]]
+    if given and config["finetune"] not in KINDS:
+        raise ZooError(
+            f"{', '.join(given)}: there is no adapter with finetune={config['finetune']}; add finetune=lora."
+        )
 
 
 def _check_entries(group: str, entries: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from zoo.config import plain
 
+ADAPTERS = ("lora", "bottleneck")  # finetune=; without one its settings decide nothing
 Config = DictConfig | ListConfig  # what OmegaConf.load returns
 
 
@@ -24,7 +25,7 @@ def essence(config: Config) -> dict[str, Any]:
     """What of a config decides the run's result, resolved: all but `ckpt_path` and `trust`, with `paths` by their names."""
     copy = cast(dict[str, Any], OmegaConf.to_container(config))
     copy["paths"] = {name: f"<{name}>" for name in copy.get("paths", {})}
-    for key in ("ckpt_path", "trust"):
+    for key in ("ckpt_path", "trust", *(() if copy.get("finetune") in ADAPTERS else ("adapter",))):
         copy.pop(key, None)
     return plain(copy)
 

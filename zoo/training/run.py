@@ -10,7 +10,9 @@ from lightning.pytorch import Callback, LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from zoo import packages
+from zoo.adapters import KINDS, adapt, trained
 from zoo.config import instantiate, plain
+from zoo.models.factory import build_model
 from zoo.models.fit import check_reads, encodings, label
 from zoo.tasks.fit import fit
 from zoo.training import resume
@@ -148,6 +150,11 @@ def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]
         for line in changed:
             log.info(f"  {line}")
         settings["model"] = given.config  # what is trained, not what the command line would have built
+    if config["finetune"] in KINDS:
+        given = build_model(given) if isinstance(given, dict) else given
+        given = adapt(given, config["finetune"], **config["adapter"])
+        some, all = trained(given)
+        log.info(f"{config['finetune']}: {some:,} of {all:,} parameters train ({some / all:.2%})")
     task = instantiate(settings["task"], model=given)
     label(task.model, spec)
     return task, settings

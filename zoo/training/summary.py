@@ -57,7 +57,9 @@ def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: 
     import zoo
 
     said = command(without_paths(overrides))
-    zoo.save(model, folder / "model", metrics=_plain(metrics), command=said, versions=_versions())
+    # Of an adapter the run keeps name and hash of the base that it began with, not the base.
+    save = zoo.save_adapter if model.adapter is not None and model.origin is not None else zoo.save
+    save(model, folder / "model", metrics=_plain(metrics), command=said, versions=_versions())
 
 
 def without_paths(overrides: Sequence[str]) -> list[str]:

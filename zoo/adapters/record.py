@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.adapters import KINDS, Adapter, Piece, hash_of, put
+from zoo.adapters.model import Adapter, Piece, base_hash, hash_of, put
+from zoo.adapters.parts import KINDS
 from zoo.attention.maps import NAMES
 from zoo.checked.tensors import check_numbers
 from zoo.errors import ZooError
@@ -34,6 +36,21 @@ class Record:
     adapter: Adapter
     base: Base
     tensors: Mapping[str, str]
+
+
+def base_of(model: Any) -> Base:
+    """What the model was before its adapter: name and place as they were given, and the hash."""
+    if model.origin is None:
+        return Base(None, None, base_hash(model))
+    head, _, path = split(model.origin.source)
+    return Base(head or Path(path).resolve().name, model.origin.source, base_hash(model))
+
+
+def split(source: str) -> tuple[str, str, str]:
+    """timm://name@file -> ("timm://name", "@", "file"); a path -> ("", "", path)."""
+    if not source.startswith("timm://"):
+        return "", "", source
+    return source.partition("@")
 
 
 def to_plain(record: Record) -> dict[str, Any]:
