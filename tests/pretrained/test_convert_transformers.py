@@ -137,6 +137,22 @@ def test_same_greedy_tokens(kind):
     assert greedy(ours, prompt, 12) == greedy(theirs, prompt, 12)
 
 
+GENERATED = [*CAUSAL, "mistral, a window", "qwen3, windows by layer", "llama, yarn", "neox, one after the other"]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_same_greedy_tokens_with_a_cache(name):
+    """C6: theirs by their `generate`, ours by ours, of a prompt that is shorter than the other, padded on the left."""
+    kind, options = SAME.get(name, (name, {}))
+    theirs = make(kind, **options)
+    ours, prompts, mask = zoo.convert(theirs), ids((2, 9)), torch.ones(2, 9, dtype=torch.bool)
+    mask[1, :4] = False
+    theirs.generation_config.eos_token_id = None
+    how = {"attention_mask": mask.long(), "do_sample": False, "max_new_tokens": 16, "pad_token_id": 0}
+    want = theirs.generate(prompts, **how)[:, 9:]
+    assert torch.equal(ours.generate(prompts, 16, mask=mask, temperature=0.0, stop=[]).ids, want)
+
+
 @pytest.mark.parametrize("window", [1, 2, 7, 40])
 def test_a_window_is_that_many_keys(window):
     """C7: the first token that leaves the window leaves the output, and the one before does not."""
@@ -148,6 +164,18 @@ def test_a_window_is_that_many_keys(window):
             other[0, 39 - back] = (other[0, 39 - back] - 3 + 1) % (V - 3) + 3
             changed = [not torch.equal(f(other)[0, -1], f(tokens)[0, -1]) for f in (ours, lambda x: outputs(theirs, x))]
             assert changed == [seen, seen]
+
+
+@pytest.mark.parametrize("kind", [GPT2, LLAMA, PHI, MASKED, CLASSES])
+def test_padding(kind):
+    """C5: rows of unequal length, as theirs with an attention mask."""
+    theirs = make(kind)
+    mask = torch.ones(2, 12, dtype=torch.bool)
+    mask[1, 7:] = False
+    want, got = outputs(theirs, ids((2, 12)), attention_mask=mask), zoo.convert(theirs)(ids((2, 12)), mask)
+    if kind != CLASSES:
+        want, got = want[mask], got[mask]
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
