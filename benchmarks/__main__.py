@@ -1,4 +1,4 @@
-"""The developers' door to the measurements: python -m benchmarks {vit,epoch,busy,startup,kernels,gat} --help."""
+"""The developers' door to the measurements: python -m benchmarks {vit,epoch,busy,startup,kernels,gat,lm} --help."""
 
 import argparse
 from importlib import import_module
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "busy": "the default runs beside one busy process, against themselves on a quiet machine",
     "startup": "whole processes: imports, --help, fast_dev_run",
     "kernels": "the attention kernels against each other over head widths and lengths",
+    "lm": "our language models against transformers': tokens a second, bandwidth, a training step, memory of a long prompt",
     "gat": "our graph attention against PyTorch Geometric's: time, peak memory, growth, an epoch on Cora",
 }
 

@@ -60,7 +60,7 @@ class Results:
 
 
 def versions() -> dict[str, str]:
-    names = ("torch", "timm", "lightning", "torch-geometric")
+    names = ("torch", "timm", "lightning", "torch-geometric", "transformers")
     return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
 
 
