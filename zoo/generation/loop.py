@@ -82,7 +82,7 @@ def generate(
     for each in models:
         check_places(each, max(start.lengths), max_new_tokens)
     length = start.ids.shape[1] + max_new_tokens - 1  # the last token is not read
-    reading = partial(Reader, length=length, cache=cache, chunk=prefill_chunk, compiled=compile)
+    reading = partial(Reader, length=length, steps=max_new_tokens, cache=cache, chunk=prefill_chunk, compiled=compile)
     rows, draws = Rows(ends, start.rows()), Draws(seed, len(start.ids))
     with ExitStack() as stack:
         stack.enter_context(evaluating(models))

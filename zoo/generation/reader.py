@@ -1,6 +1,7 @@
 """A model and what it has read so far: tokens in, logits out; with a cache, without one, or compiled."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -8,10 +9,13 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.generation.columns import ROWS, columns_of
 from zoo.generation.prompts import Prompts
 
 # Lengths of a compiled run's cache, so that prompts of about one length share their graphs: the powers of two from here.
 SHORTEST = 64
+BACKEND = "inductor"
+COMPILE = signature(torch.compile).parameters
 _compiled: WeakKeyDictionary[Any, Callable[..., Tensor]] = WeakKeyDictionary()
 
 
@@ -22,6 +26,7 @@ class Reader:
         model: has `forward_features`, `forward_head` and `new_cache`.
         batch: rows.
         length: tokens that will be read at most.
+        steps: how often.
         cache: policy of `model.new_cache`; "none" reads everything again each time.
         chunk: tokens of the prompt that are read at once; None: all.
         compiled: whether a step is a compiled one. The prompt is read as it is: its products are large, and prompts of any
@@ -36,6 +41,7 @@ class Reader:
         model: Any,
         batch: int,
         length: int,
+        steps: int = 0,
         *,
         cache: Any = "full",
         chunk: int | None = None,
@@ -49,6 +55,7 @@ class Reader:
             name = "prefill_chunk" if chunk else "compile=True"
             raise ZooError(f'{name} needs a cache to go on from, and cache="none" keeps none: leave one of them out.')
         self.compiled, self.read, self.reserved = compiled, 0, 0
+        self.columns = columns_of(model, batch, steps)
         self.ids: Tensor | None = None  # all that was read, where there is no cache
         self.mask: Tensor | None = None
 
@@ -71,6 +78,12 @@ class Reader:
     @torch.no_grad()
     def step(self, ids: Tensor) -> Tensor:
         """Read n further tokens [B, n] of each row; logits [B, n, V] behind each of them."""
+        if self.columns is None or ids.numel() > ROWS:
+            return self._step(ids)
+        with self.columns.in_place():
+            return self._step(ids)
+
+    def _step(self, ids: Tensor) -> Tensor:
         self.read += ids.shape[1]
         if self.cache is None:
             self.ids = torch.cat([self.ids, ids], 1)
@@ -117,7 +130,9 @@ def _step(model: Any, ids: Tensor, cache: Any) -> Tensor:
 def _compiled_step(model: Any) -> Callable[..., Tensor]:
     """One for each model, kept as long as it, so that the next text needs no compilation."""
     if model not in _compiled:
-        _compiled[model] = torch.compile(_step, fullgraph=True, dynamic=False)
+        # limits of its own for each model; torch before 2.10 has one for all
+        own = {"isolate_recompiles": True, "recompile_limit": 64} if "isolate_recompiles" in COMPILE else {}
+        _compiled[model] = torch.compile(_step, fullgraph=True, dynamic=False, backend=BACKEND, **own)
     return _compiled[model]
 
 
