@@ -2,8 +2,8 @@
 
 For one row x, y = W x adds up columns of W. Stored row by row, as in nn.Linear, each number of y is a sum along its own row,
 which the libraries under torch do at half to two thirds of the memory's speed. So a reader keeps a second copy of the large
-matrices, column by column, which stands in for the first while it reads a few rows. It is made once for a model, again where its
-weights have changed, and not where memory is short.
+matrices, column by column, which stands in for the first while it reads a few rows. It is made once for a model, again where
+its weights have changed, and not where memory is short.
 """
 
 import os
