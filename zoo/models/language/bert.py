@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.attention import Attention, Full, Learned, OutputProjection, Pattern, Position, build, make_pattern, unbind
 from zoo.declared import declared
+from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, normal, post_norm
 from zoo.models.language.base import LanguageModel
 
@@ -37,7 +38,7 @@ class BERT(LanguageModel):
 
         x = norm(E[ids] + segment 0 + position)
         x = block_depth(... block_1(x)),                 each token sees all
-        logits = token_head(x),   or   head(tanh(W x_first))
+        logits = token_head(x),   or   head(tanh(W x_first))      (or the mean of x)
 
     Args:
         vocab_size, context, dim, depth, num_heads: the usual sizes.
@@ -45,6 +46,7 @@ class BERT(LanguageModel):
         num_classes: above 0 a classifier of each row's first token, in place of the head over the vocabulary.
         token_head: False for hidden states alone.
         pooler: whether tanh(W x) stands before the classifier; without classes it is kept for those who want it.
+        pool: what the classifier reads of a row: "token", its first one, or the "mean" of its tokens.
         tied: whether the token head's matrix is the embedding's.
         segments: kinds of segments; every token is of the first (two in the released weights: a pair of sentences).
         attention, pattern, position, norm, feed_forward, order: parts, as of `Decoder`. With `pre_norm` blocks give
@@ -69,6 +71,7 @@ class BERT(LanguageModel):
         num_classes: int = 0,
         token_head: bool = True,
         pooler: bool | None = None,
+        pool: str = "token",
         tied: bool = True,
         segments: int = 2,
         attention: Callable[..., nn.Module] | None = None,
@@ -89,7 +92,9 @@ class BERT(LanguageModel):
     ):
         super().__init__(vocab_size, context, dim, depth, num_heads)
         norm, act, hidden = norm or LAYER_NORM, act or nn.GELU, hidden or 4 * dim
-        self.num_classes = num_classes
+        if pool not in ("token", "mean"):
+            raise ZooError(f"pool={pool!r} is neither 'token' (the first of each row) nor 'mean'.")
+        self.num_classes, self.pool = num_classes, pool
         self.end_tokens = None if end_tokens is None else tuple(end_tokens)
 
         self.embed = nn.Embedding(vocab_size, dim)
@@ -138,9 +143,13 @@ class BERT(LanguageModel):
         return self.head(x if self.head_drop is None else self.head_drop(x))
 
     def pooled(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B, N, dim] -> [B, dim]: each row's first token, through the pooler where there is one."""
-        first = 0 if mask is None else mask.int().argmax(-1)
-        x = x[torch.arange(len(x), device=x.device), first]
+        """[B, N, dim] -> [B, dim]: each row's first token, or the mean of its tokens, through the pooler where there is one."""
+        if self.pool == "mean":
+            weight = torch.ones_like(x[..., :1]) if mask is None else mask.unsqueeze(-1).to(x.dtype)
+            x = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+        else:
+            first = 0 if mask is None else mask.int().argmax(-1)
+            x = x[torch.arange(len(x), device=x.device), first]
         return x if self.pooler is None else self.pooler(x).tanh()
 
     def reset_classifier(self, num_classes: int) -> None:
@@ -162,5 +171,5 @@ def _config(context: int, dim: int, depth: int, num_heads: int, vocab_size: int,
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert_base": _config(512, 768, 12, 12, 30522, dropout=0.1, attn_dropout=0.1),
     "bert_large": _config(512, 1024, 24, 16, 30522, dropout=0.1, attn_dropout=0.1),
-    "bert_mini": _config(64, 128, 4, 4, 4096),
+    "bert_mini": _config(64, 128, 4, 4, 4096, pool="mean", dropout=0.1, attn_dropout=0.1, head_dropout=0.1),
 }

@@ -38,5 +38,5 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gpt2_medium": _config(1024, 1024, 24, 16, 50257),
     "gpt2_large": _config(1024, 1280, 36, 20, 50257),
     "gpt2_xl": _config(1024, 1600, 48, 25, 50257),
-    "gpt_mini": _config(256, 128, 4, 4, 2048),
+    "gpt_mini": _config(256, 128, 4, 4, 4096),
 }

@@ -45,5 +45,5 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "llama_15m": _config(256, 288, 6, 6, 32000),
     "llama_42m": _config(1024, 512, 8, 8, 32000),
     "llama_110m": _config(1024, 768, 12, 12, 32000),
-    "llama_mini": _config(256, 128, 4, 4, 2048, num_kv_heads=2),
+    "llama_mini": _config(256, 128, 4, 4, 4096, num_kv_heads=2),
 }
