@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.attention.examples import MASKS, PATTERNS, POSITIONS, B, D, H, N, make
 from zoo.attention import (
@@ -195,6 +197,36 @@ def test_records_of_padded_rows_go_by_token():
 def test_errors_are_sentences(call, words):
     with pytest.raises(ZooError, match=words):
         call()
+
+
+class Largest(TorchDispatchMode):
+    """The size of the largest tensor that is made."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.size = max([self.size, *(x.numel() for x in pytree.tree_leaves(out) if isinstance(x, torch.Tensor))])
+        return out
+
+
+@pytest.mark.parametrize("kv", [H, 2])
+def test_a_prompt_makes_no_matrix(kv):
+    """The memory of a prompt grows with its length, not with its square; that of a step not at all."""
+    sizes = {}
+    for n in (256, 512, 1024):
+        layer, cache = (
+            attention(pattern=Causal(), position=RoPE, num_kv_heads=kv),
+            KVCache(B, kv, n + 1, D, dtype=torch.float64),
+        )
+        x = tokens(n)
+        with torch.no_grad(), Largest() as prompt:
+            layer(x, cache=cache)
+        with torch.no_grad(), Largest() as step:
+            layer(x[:, :1], cache=cache)
+        sizes[n] = prompt.size, step.size
+        assert step.size <= cache.k.numel()  # the cache itself, written in place
+    assert sizes[1024][0] == 2 * sizes[512][0] == 4 * sizes[256][0]
 
 
 def test_the_kernel_of_a_prompt_is_plain_causal():

@@ -6,7 +6,7 @@ from torch import nn
 
 from zoo.attention import Attention, Causal, KVCache, Padding, SeparateQKV
 from zoo.errors import ZooError
-from zoo.layers import Block, CentredRMSNorm, FeedForward, PatchEmbed, parallel, post_norm, pre_norm
+from zoo.layers import Block, CentredRMSNorm, FeedForward, GatedFeedForward, PatchEmbed, parallel, post_norm, pre_norm
 
 DIM, B, N = 16, 2, 5
 
@@ -63,6 +63,15 @@ def test_post_norm_is_torchs_encoder_layer():
             theirs.load_state_dict(ours.state_dict())
         x = tokens().requires_grad_()
         torch.testing.assert_close(b(x), t(x))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_gated_feed_forward(bias):
+    """Shazeer 2020, equation 6: (silu(x W) * x V) W2."""
+    layer, x = GatedFeedForward(DIM, 24, bias=bias).double(), tokens()
+    gate = x @ layer.gate.weight.T + (layer.gate.bias if bias else 0)
+    want = (gate * torch.sigmoid(gate) * (x @ layer.up.weight.T + (layer.up.bias if bias else 0))) @ layer.down.weight.T
+    torch.testing.assert_close(layer(x), want + (layer.down.bias if bias else 0))
 
 
 def test_attention_arguments_pass_through():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -114,11 +114,13 @@ def attend(
     Raises:
         ZooError: shapes that do not fit, or a kernel that cannot run this call (with every kernel's reasons).
     """
-    score = SCALED_DOT if score is None else score
-    call = AttentionCall(
-        q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training
-    )
+    call = _call(q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
     return run(call, kernel)
+
+
+def _call(q: Tensor, k: Tensor, v: Tensor, score: Score | None, *rest: Any) -> AttentionCall:
+    """The call that `attend` computes and `explain` explains."""
+    return AttentionCall(q, k, v, SCALED_DOT if score is None else score, *rest)
 
 
 def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
@@ -160,10 +162,7 @@ def explain(
     Takes `attend`'s arguments. `print(explain(q, k, v, ...))` has one line a kernel: "runs", "slower here: ..." or its
     reasons; `.chosen` is the kernel that `attend` takes (None where it would refuse).
     """
-    score = SCALED_DOT if score is None else score
-    call = AttentionCall(
-        q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training
-    )
+    call = _call(q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
     check(call)
     if kernel is not None:
         _named(kernel)
