@@ -124,6 +124,14 @@ def test_subclasses_and_methods_are_not_declared_by_their_parents(monkeypatch):
             declared.find(f"zoo.layers.init.{name}", "train")
 
 
+@pytest.mark.parametrize(
+    "name", [None, 3, "", "Full", "zoo.attention.", "zoo..Full", "zoo.attention.\0", "zoo.layers." + "a" * 200]
+)
+def test_a_name_is_looked_at_before_it_is_looked_up(name):
+    with pytest.raises(ValueError, match="not of the form"):
+        declared.find(name, "train")
+
+
 def test_what_was_checked_is_what_is_built(monkeypatch):
     """A function that shadows its module: whatever is found is found once."""
     found = []
