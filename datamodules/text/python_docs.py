@@ -7,6 +7,7 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from zoo.errors import ZooError
 #: Folders of the standard library that are not of it, or are not for reading.
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__", "lib-dynload", "lib2to3"}
 TOPICS = "pydoc_data/topics.py"
-FORMAT = 1  # goes up when the same sources give other texts
+FORMAT = 2  # goes up when the same sources give other texts
 SHORT = 60  # paragraphs of more characters than that are kept once
 
 
@@ -46,11 +47,11 @@ def documents(cache: Path) -> list[str]:
 
 def _once(text: str, seen: set[str]) -> str:
     kept = []
-    for paragraph in text.split("\n\n"):
-        if len(paragraph) > SHORT:
-            if paragraph in seen:
+    for paragraph in re.split(r"\n\s*\n", text):
+        if len(same := paragraph.strip()) > SHORT:
+            if same in seen:
                 continue
-            seen.add(paragraph)
+            seen.add(same)
         kept.append(paragraph)
     return "\n\n".join(kept).strip()
 

@@ -45,7 +45,8 @@ class Tokens:
             raise ZooError(
                 f"{path} has {path.stat().st_size} bytes, not those of {count} tokens; remove {self.folder}."
             )
-        return np.memmap(path, dtype, "r", shape=(count,)) if count else np.zeros(0, dtype)
+        # "c": writable to torch, which warns of read-only memory, and never written to the file.
+        return np.memmap(path, dtype, "c", shape=(count,)) if count else np.zeros(0, dtype)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,6 +1,7 @@
 """Real data for the tests: what ships with scikit-learn, and the shared folder where there is one."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from datamodules.images import Digits
+from datamodules.splits import at_random
+from datamodules.text import Corpus, Text, TextData
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -28,6 +31,32 @@ def digits():
 
     def make(**options) -> Digits:
         module = Digits(**options)
+        module.setup()
+        return module
+
+    return make
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Alphabet(TextData):
+    """Letters in an order that never repeats for long, as documents of 50."""
+
+    folder: str = "."
+    context: int = 8
+    letters: int = 2000
+
+    def load(self) -> Corpus:
+        letters = np.random.default_rng(0).integers(97, 123, self.letters, dtype=np.uint8).tobytes().decode()
+        texts = [Text(letters[first : first + 50]) for first in range(0, len(letters), 50)]
+        return Corpus(texts, at_random(len(texts), [0.8, 0.1, 0.1], 0))
+
+
+@pytest.fixture
+def alphabet(tmp_path):
+    """A module of text that is ready: alphabet(batch_size=...)."""
+
+    def make(**options) -> Alphabet:
+        module = Alphabet(cache=str(tmp_path / "cache"), **options)
         module.setup()
         return module
 

@@ -1,4 +1,6 @@
-"""A11: a resumed run sees the batches, augmentation included, that the uninterrupted one sees."""
+"""A11: a resumed run sees the batches that the uninterrupted one sees, what is random in them included, of any modality."""
+
+from dataclasses import fields
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.images import Digits
 from datamodules.images.augment import Augment
+from tests.datamodules.conftest import Alphabet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")  # none is needed here
 
@@ -16,24 +19,33 @@ class Recorder(LightningModule):
 
     def __init__(self):
         super().__init__()
-        self.layer = torch.nn.Linear(64, 10)
+        self.layer = torch.nn.Linear(1, 1)
         self.seen = []
 
     def training_step(self, batch, _):
-        images, labels = batch
-        self.seen.append((images.clone(), labels.clone()))
-        return torch.nn.functional.cross_entropy(self.layer(images.flatten(1)), labels)
+        parts = batch if isinstance(batch, tuple) else [getattr(batch, field.name) for field in fields(batch)]
+        self.seen.append([torch.as_tensor(-1 if part is None else part).clone() for part in parts])
+        return self.layer(self.seen[-1][0].float().mean().reshape(1, 1)).sum()
 
     def validation_step(self, batch, _):
-        self.layer(batch[0].flatten(1))
+        pass
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.01)
 
 
-def train(workers=0, save=None, resume=None, every=None, **options):
+#: Data of 5 batches, with what is random in them: augmentation; where the rows of a stream begin.
+DATA = {
+    "images": lambda workers, cache: Digits(
+        batch_size=200, num_workers=workers, augment=Augment(crop=1, flip=True), seed=1
+    ),
+    "text": lambda workers, cache: Alphabet(batch_size=40, num_workers=workers, seed=1, cache=cache),
+}
+
+
+def train(kind, cache, workers=0, save=None, resume=None, every=None, **options):
     """The batches of three epochs, or of what is left of them after `resume`; checkpoints go to `save`."""
-    model, data = Recorder(), Digits(batch_size=200, num_workers=workers, augment=Augment(crop=1, flip=True), seed=1)
+    model, data = Recorder(), DATA[kind](workers, str(cache))
     keep = ModelCheckpoint(save, "{step}", save_top_k=-1, **(every or {"every_n_train_steps": 1})) if save else None
     trainer = Trainer(
         max_epochs=3,
@@ -56,38 +68,42 @@ def same(one, other):
     )
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+@pytest.fixture(scope="module", params=DATA)
+def whole(request, tmp_path_factory):
     """15 steps of 3 epochs without a stop, with a checkpoint after each step."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, train(save=folder)
+    return request.param, folder, train(request.param, folder, save=folder / "kept")
 
 
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (7, 0), (7, 2), (10, 2), (14, 0)])
 def test_resume_after_any_step(whole, step, workers):
     """Within an epoch (1, 7, 14) and at its end (5, 10), with workers (Lightning-AI/pytorch-lightning#21938)."""
-    folder, seen = whole
+    kind, folder, seen = whole
     assert len(seen) == 15
-    assert not torch.equal(seen[0][1], seen[5][1])
-    assert same(train(workers, resume=folder / f"step={step}.ckpt"), seen[step:])
+    assert not torch.equal(seen[0][0], seen[5][0])
+    assert same(train(kind, folder, workers, resume=folder / "kept" / f"step={step}.ckpt"), seen[step:])
 
 
 @pytest.mark.parametrize("at_end", [False, True])
 def test_resume_after_an_epoch(whole, tmp_path, at_end):
     """Checkpoints saved after validation, and after the epoch."""
-    train(save=tmp_path, every={"every_n_epochs": 1, "save_on_train_epoch_end": at_end})
-    assert same(train(2, resume=tmp_path / "step=5.ckpt"), whole[1][5:])
+    kind, folder, seen = whole
+    train(kind, folder, save=tmp_path / "kept", every={"every_n_epochs": 1, "save_on_train_epoch_end": at_end})
+    assert same(train(kind, folder, 2, resume=tmp_path / "kept" / "step=5.ckpt"), seen[5:])
 
 
-def test_resume_of_shortened_epochs(tmp_path):
+@pytest.mark.parametrize("kind", DATA)
+def test_resume_of_shortened_epochs(kind, tmp_path):
     """`limit_train_batches` ends an epoch before the loader does: the next one still starts at its first batch."""
-    seen = train(2, save=tmp_path, limit_train_batches=3)
+    seen = train(kind, tmp_path, 2, save=tmp_path / "kept", limit_train_batches=3)
     assert len(seen) == 9
     for step in (3, 4):
-        assert same(train(2, resume=tmp_path / f"step={step}.ckpt", limit_train_batches=3), seen[step:])
+        resumed = train(kind, tmp_path, 2, resume=tmp_path / "kept" / f"step={step}.ckpt", limit_train_batches=3)
+        assert same(resumed, seen[step:])
 
 
-def test_overfitting_sees_the_same_batches_each_epoch():
-    seen = train(overfit_batches=2)
-    order = [sorted(labels.tolist()) for _, labels in seen]
+@pytest.mark.parametrize("kind", DATA)
+def test_overfitting_sees_the_same_batches_each_epoch(kind, tmp_path):
+    seen = train(kind, tmp_path, overfit_batches=2)
+    order = [sorted(batch[1].flatten().tolist()) for batch in seen]
     assert order[:2] == order[2:4] == order[4:]

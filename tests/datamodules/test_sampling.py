@@ -74,6 +74,21 @@ def test_keys_are_told_apart():
     assert len(draws) == 5
 
 
+@pytest.mark.parametrize("pack", ["stream", "documents", None])
+def test_text_takes_its_share(alphabet, processes, pack):
+    """A12: two processes test each token once and train on halves of the same batches."""
+    single = list(alphabet(batch_size=10, pack=pack).train_dataloader())
+    modules = [alphabet(batch_size=10, pack=pack) for _ in range(2)]
+    for rank, module in enumerate(modules):
+        module.trainer = processes(rank, 2)
+    for whole, *parts in zip(single, *(module.train_dataloader() for module in modules), strict=True):
+        for rank, part in enumerate(parts):
+            for name in ("ids", "targets", "sample"):
+                assert torch.equal(getattr(part, name), getattr(whole, name)[rank::2])
+    tested = sorted(row for module in modules for batch in module.test_dataloader() for row in batch.sample.tolist())
+    assert tested == list(range(modules[0].test_size))
+
+
 def test_datamodule_takes_its_share(digits, processes):
     """A12: two processes test each digit once and train on halves of the same batches."""
     single = list(digits(batch_size=100).train_dataloader())
