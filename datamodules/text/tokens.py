@@ -74,9 +74,13 @@ def tokens(
     key = f"{FORMAT} {digest} {tokenizer.fingerprint} {ends} {joined}"
     folder = cache / "tokens" / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not (folder / "tokens.json").is_file():
-        with caching(folder) as beside:
-            beside.mkdir()
-            _write(beside, documents, tokenizer, ends, joined, part)
+        try:
+            with caching(folder) as beside:
+                beside.mkdir()
+                _write(beside, documents, tokenizer, ends, joined, part)
+        except ZooError:
+            if not (folder / "tokens.json").is_file():  # it is where another process of the run was faster
+                raise
     return Tokens(folder)
 
 

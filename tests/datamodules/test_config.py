@@ -11,13 +11,15 @@ from datamodules.graphs.module import GraphData
 from datamodules.graphs.node2vec import Settings
 from datamodules.images.augment import Augment
 from datamodules.images.module import ImageData
+from datamodules.text import TextData
+from datamodules.text.tokenizers import KEYS
 from tests.training.compose import compose
 from zoo.config import check, instantiate, plain
 from zoo.errors import ZooError
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 #: Names by room; what a room's sets share.
-BASES = {"images": ImageData, "graphs": GraphData}
+BASES = {"images": ImageData, "graphs": GraphData, "text": TextData}
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 ROOMS = {name: room for name, file in FILES.items() for room in BASES if f".{room}." in file.get("_target_", "")}
 
@@ -31,7 +33,8 @@ def test_the_sets_are_there():
     images = {"digits", "fashion_mnist", "mnist", "cifar10", "cifar10_jpeg", "imagefolder"}
     graphs = {"digits_knn", "digits_graphs", "dictionary_lookup", "npz", "cora", "citeseer", "pubmed", "cora_ml"}
     graphs |= {"amazon_photo", "actor", "webkb", "ppi", "aifb", "acm", "ogbn_arxiv"}
-    assert images | graphs == ROOMS.keys()
+    texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "textcsv"}
+    assert images | graphs | texts == ROOMS.keys()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -46,6 +49,8 @@ def test_keys_are_the_constructors(name):
     assert [str(place) for place in module.search_paths] == ["/somewhere", "/elsewhere"]
     if base is ImageData:
         assert module.modality == "image" and isinstance(module.augment, Augment)
+    elif base is TextData:
+        assert module.modality == "text" and module.tokenizer["kind"] in ("bpe", "char", "wordpiece")
     else:
         assert module.modality.endswith("graph") and module.preprocess is None
         assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"
@@ -66,3 +71,30 @@ def test_overrides_and_misspelt_keys():
     assert module.loader == "neighbor" and module.positions == {"laplacian": 8}
     with pytest.raises(ZooError, match=r"neighbrs.*did you mean 'neighbours'"):
         check({"data": config("digits_knn", "+data.neighbrs=3")})
+
+
+TOKENIZERS = sorted(path.stem for path in (CONF.parent / "tokenizer").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_tokenizers_of_conf_are_those_that_there_are(name):
+    """`tokenizer=` replaces that of the data whole; each key is one that the kind has."""
+    given = config("tinyshakespeare", f"tokenizer={name}")
+    assert given["tokenizer"].keys() == KEYS[name] | {"kind"} and given["tokenizer"]["kind"] == name
+    assert instantiate(given).tokenizer == given["tokenizer"]
+    assert set(TOKENIZERS) == KEYS.keys()
+
+
+def test_a_tokenizer_is_for_text():
+    with pytest.raises(ZooError, match=r"tokenizer.* is not"):
+        check({"data": config("digits", "tokenizer=char")})
+
+
+def test_keys_of_tokenizers_are_checked():
+    assert config("python_docs", "tokenizer.vocab_size=777")["tokenizer"]["vocab_size"] == 777
+    assert config("textfile", "tokenizer=file", "tokenizer.path=x.json")["tokenizer"] == {
+        "kind": "file",
+        "path": "x.json",
+    }
+    with pytest.raises(ZooError, match=r"tokenizer.vocab_sise is not a key of tokenizer=bpe; did you mean 'vocab_size'"):
+        instantiate(config("python_docs", "+data.tokenizer.vocab_sise=7"))
