@@ -96,5 +96,7 @@ def test_keys_of_tokenizers_are_checked():
         "kind": "file",
         "path": "x.json",
     }
-    with pytest.raises(ZooError, match=r"tokenizer.vocab_sise is not a key of tokenizer=bpe; did you mean 'vocab_size'"):
+    with pytest.raises(
+        ZooError, match=r"tokenizer.vocab_sise is not a key of tokenizer=bpe; did you mean 'vocab_size'"
+    ):
         instantiate(config("python_docs", "+data.tokenizer.vocab_sise=7"))
