@@ -23,7 +23,7 @@ TRAIN = [line for line in LINES if line.startswith("python train.py")]
 ZOO = [line for line in LINES if line.startswith("python -m zoo")]
 BENCHMARKS = [line for line in LINES if line.startswith("python -m benchmarks")]
 #: verbs that take seconds
-QUICK = ("list", "show", "info", "predict")
+QUICK = ("list", "show", "info", "predict", "generate")
 
 
 def words(line: str, program: int) -> list[str]:

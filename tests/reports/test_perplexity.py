@@ -98,12 +98,13 @@ def test_the_report(run, tmp_path, capsys):
 
     (tmp_path / "a.txt").write_text("a text of some length, with an \u00fc in it")
     figures = []
-    for more in ([], ["batch_size=1"], ["context=400"], ["stride=16"]):
+    for more in ([], ["batch_size=1"], ["context=400"], ["stride=16"], ["weights=int8"], ["weights=bfloat16"]):
         assert main(["report", "perplexity", f"run={run}", f"path={tmp_path / 'a.txt'}", *more]) == 0
         out = capsys.readouterr().out
         figures.append(float(out.splitlines()[1].split()[1]))
         assert "39 tokens, from a beginning of text on; 39 bytes" in out
     assert figures[0] == figures[1] == figures[2] != figures[3]
+    assert figures[4:] == pytest.approx([figures[0]] * 2, rel=0.02), figures
     assert abs(math.log(figures[0]) - math.log(259)) < 0.5  # untrained
     for words, said in {
         (f"run={run}",): "path= is missing",

@@ -6,7 +6,8 @@ The text is read in windows of `context` tokens, each beginning `stride` tokens 
 those tokens count that no earlier one predicted: all but the first are predicted from at least context - stride tokens before
 them. A smaller stride gives a truer figure and takes longer; context=stride cuts the text into pieces. The first token is
 predicted only where the tokenizer has a token that a text begins with. Settings: run, path, context (default: the model's),
-stride (default: half of it), batch_size (how many windows at a time; the figure does not depend on it).
+stride (default: half of it), batch_size (how many windows at a time; the figure does not depend on it), weights (int8 or
+bfloat16: the model rounded so).
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Settings:
     context: int | None = None
     stride: int | None = None
     batch_size: int = 8
+    weights: str | None = None
 
 
 def run(words: Sequence[str]) -> None:
@@ -88,7 +90,7 @@ def run(words: Sequence[str]) -> None:
     from zoo.console import table
 
     settings = read_settings(words, Settings)
-    model, text = load_causal(settings.run), read_text(settings.path)
+    model, text = rounded(load_causal(settings.run), settings.weights), read_text(settings.path)
     context = min(settings.context or model.context, model.context)
     stride = settings.stride or max(context // 2, 1)
     ids, sizes = measured(model.tokenizer, text)
@@ -107,7 +109,18 @@ def run(words: Sequence[str]) -> None:
         ("predicted", f"{len(nats):,} tokens, {begun}; {size:,} bytes"),
         ("windows", f"{len(windows(len(ids), context, stride)):,} of {context} tokens, {stride} apart"),
     ]
-    table(rows, f"{settings.path} under {settings.run}")
+    table(rows, f"{settings.path} under {settings.run}" + (f" in {settings.weights}" if settings.weights else ""))
+
+
+def rounded(model: Any, weights: str | None) -> Any:
+    """The model with its weights rounded. Raises: ZooError for what is neither int8 nor bfloat16."""
+    import zoo
+
+    if weights in (None, "float32"):
+        return model
+    if weights == "bfloat16":
+        return model.to(torch.bfloat16)
+    return zoo.quantize(model, weights)
 
 
 def load_causal(run: str) -> Any:
