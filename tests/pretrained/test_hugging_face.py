@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 from tests.pretrained.transformers_models import BY_NAME, GATED, V, ids, make, ours_of, outputs
+from zoo.models.language.bert import CONFIGS
+from zoo.pretrained import initialise
 from zoo.text import Bytes, LibraryTokenizer, train_tokenizer
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -258,6 +260,17 @@ def test_labels(tmp_path):
     assert zoo.load(folder).classes == ("no", "yes", "perhaps")
     change(folder, problem_type="multi_label_classification")
     assert zoo.load(folder).targets == "labels"
+
+
+@pytest.mark.parametrize("kind", ["BertForMaskedLM", "BertModel"])
+def test_a_classifier_begins_where_a_bare_bert_ended(kind, tmp_path):
+    """init=: with a pooler, the folder's where it has one, and a new head."""
+    theirs = make(kind)
+    model, changes = initialise(CONFIGS["bert_mini"], str(write(theirs, tmp_path / "it")), {"num_classes": 3})
+    assert model(ids()).shape == (2, 3) and model.token_head is None and model.pooler is not None
+    assert {"head.weight", "head.bias"} <= {change.name for change in changes if change.anew}
+    if kind == "BertModel":
+        assert torch.equal(model.pooler.weight, theirs.pooler.dense.weight)
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Change:
     @property
     def anew(self) -> bool:
         """Whether it starts at random, as a classifier of other classes does."""
-        return self.how.startswith("reset")
+        return self.how.startswith(("reset", "new"))
 
     def __str__(self) -> str:
         return f"{self.name} {list(self.old)} -> {list(self.new)}: {self.how}"

@@ -43,7 +43,7 @@ def bert(kind: str) -> Callable[[Options], dict[str, Any]]:
             **dict(num_heads=heads, hidden=o.whole("intermediate_size", 3072), segments=o.whole("type_vocab_size", 2)),
             "tied": o.flag("tie_word_embeddings", True),
             "token_head": kind == "BertForMaskedLM",
-            "pooler": kind == "BertForSequenceClassification",
+            "pooler": True if kind == "BertForSequenceClassification" else None,  # None: with a classifier
             "norm": part("torch.nn.LayerNorm", eps=o.number("layer_norm_eps", 1e-12)),
             "act": act(o, "hidden_act", "gelu"),
             "dropout": rate,
@@ -60,7 +60,7 @@ def bert(kind: str) -> Callable[[Options], dict[str, Any]]:
 
 def with_pooler(kind: str, config: dict[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a bare BERT, of which its tensors alone say whether it has a pooler."""
-    return {**config, "pooler": "pooler.weight" in state} if kind == "BertModel" else config
+    return {**config, "pooler": True} if kind == "BertModel" and "pooler.weight" in state else config
 
 
 def labels(config: Mapping[str, Any], ours: Mapping[str, Any], where: str) -> tuple[tuple[str, ...] | None, str]:
