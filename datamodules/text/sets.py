@@ -43,11 +43,13 @@ class TextFile(TextData):
     Args:
         path: of the file or folder.
         split: shares of training, validation and test: of bytes, or of documents.
+        begin: share of a file that is left out at its beginning; `split` is of what follows.
         pattern: which files of a folder.
     """
 
     path: str | None = None
     split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
+    begin: float = 0.0
     pattern: str = "*.txt"
 
     def load(self) -> Corpus:
@@ -55,6 +57,10 @@ class TextFile(TextData):
             raise ZooError("data=textfile needs data.path=<a file of text, or a folder of them>.")
         path = Path(self.path).expanduser()
         if path.is_dir():
+            if self.begin:
+                raise ZooError(
+                    f"data.begin={self.begin} is of one file, and data.path={path} is a folder; leave it out."
+                )
             files = sorted(file for file in path.rglob(self.pattern) if file.is_file() and not _hidden(file, path))
             if not files:
                 raise ZooError(
@@ -64,7 +70,7 @@ class TextFile(TextData):
             return Corpus([FileText(file) for file in files], splits, name=f"data.path={path}")
         if not path.is_file():
             raise ZooError(f"data.path={path} is neither a file nor a folder.")
-        return by_position(path, self.split, f"data.path={path}")
+        return by_position(path, self.split, f"data.path={path}", self.begin)
 
 
 @declared("run")
@@ -74,23 +80,29 @@ class TinyShakespeare(TextData):
 
     Args:
         split: shares of training, validation and test; nanoGPT's is [0.9, 0.1, 0].
+        begin: share of the text that is left out at its beginning; `split` is of what follows.
     """
 
     split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
+    begin: float = 0.0
 
     def load(self) -> Corpus:
         path = obtain("tinyshakespeare/input.txt", [SHAKESPEARE_URL], self.search_paths, SHAKESPEARE)
-        return by_position(path, self.split, "data=tinyshakespeare")
+        return by_position(path, self.split, "data=tinyshakespeare", self.begin)
 
 
-def by_position(path: Path, split: Sequence[float], name: str) -> Corpus:
-    """A file as three parts, one behind the other: the shares of its bytes, each to the end of a character."""
+def by_position(path: Path, split: Sequence[float], name: str, begin: float = 0.0) -> Corpus:
+    """A file, from `begin` of its bytes on, as three parts, one behind the other: the shares of what is left, each to the end
+    of a character."""
     shares = shares_of(split)
+    if not 0 <= begin < 1:
+        raise ZooError(f"data.begin={begin} is not within [0, 1): a share of the text that is left out.")
     size = path.stat().st_size
-    cuts = [0]
+    cuts: list[int] = []
     with open(path, "rb") as file:
-        for share in (shares[0], shares[0] + shares[1]):
-            at = int(size * share + 1e-6) if share < 1 else size
+        for inside in (0.0, shares[0], shares[0] + shares[1]):
+            share = begin + (1 - begin) * inside
+            at = int(size * share + 1e-6) if inside < 1 else size
             file.seek(at)
             while at < size and 0x80 <= file.read(1)[0] < 0xC0:  # within a character
                 at += 1

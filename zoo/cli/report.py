@@ -6,6 +6,7 @@
     python -m zoo report baselines data=python_docs   byte n-grams, gzip and xz; of texts with labels tf-idf of words and pairs
     python -m zoo report perplexity run=runs/<a run> path=book.txt context=256 stride=128
     python -m zoo report cache run=runs/<a run> path=book.txt    what keys and values cost and lose, policy by policy
+    python -m zoo report adapters                   what LoRA recovers of full fine-tuning, on tinyshakespeare
 
 oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:
 depths, seeds, variants (joined by +: residual+dropedge), epochs, patience, out; and whatever train.py takes of model,

@@ -5,6 +5,7 @@ A study is a module of this package that stands in `REPORTS`; its docstring expl
 
 #: name -> module
 REPORTS = {
+    "adapters": "zoo.reports.adapters",
     "baselines": "zoo.reports.baselines",
     "cache": "zoo.reports.cache",
     "oversmoothing": "zoo.reports.oversmoothing",
