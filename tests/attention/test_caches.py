@@ -27,7 +27,7 @@ from zoo.errors import ZooError
 
 DIM, N = H * D, 18
 INSIDE = [None, *(kind for kind in POSITIONS if make(kind).acts_inside)]
-SPLITS = [[1] * N, [9, *[1] * 9], [3, 5, 1, 2, 1, 6], [N], [1, 1, 10, 1, 5]]
+SPLITS = [[1] * N, [9, *[1] * 9], [3, 5, 1, 2, 1, 6], [N], [1, 2, 1, 3, *[1] * 11]]
 NAMES = {"full": Full(), "window:4": Window(4), "sinks:2+3": Prefix(2) | Window(3), "sinks:0+5": Window(5)}
 POLICIES = [*NAMES, "heavy:2+3", "int8"]
 MASKS = {

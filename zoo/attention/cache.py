@@ -197,7 +197,7 @@ class KVCache(nn.Module):
         self._note(k, v)
         if places is None:
             return self.next_places(k.shape[2]), k, v
-        places = places.expand(k.shape[0], k.shape[2])
+        places = places.expand(k.shape[0], k.shape[2]).to(self.places.dtype)
         token = (places >= 0)[:, None, :, None]
         return places, torch.where(token, k, 0), torch.where(token, v, 0)
 

@@ -55,7 +55,7 @@ class BoundedCache(KVCache):
             return Slots(*self.read(k), self._apart(self.places), q_pos)
         if not first:
             new = [torch.cat(pair, 2) for pair in zip([*self.stores(), self.places], new, strict=True)]
-        self._keep(new)
+        self._keep(new, n)
         seen = self._constants(new[0].to(k.dtype), new[1].to(v.dtype), k)
         if first and follow:
             return Slots(seen[0], seen[1], pattern=self.pattern(n, first))
@@ -75,12 +75,20 @@ class BoundedCache(KVCache):
                 x = torch.where(token.view(*token.shape, *[1] * (x.ndim - 3)), x, store.gather(2, index))
             store.scatter_(2, index, x)
 
-    def _keep(self, seen: list[Tensor]) -> None:
-        """Keep the best of `seen`: stores and places, over all tokens."""
-        places, size = seen[-1], min(self.length, seen[-1].shape[-1])
-        best = self._worth(places, *seen[2:-1]).topk(size, -1).indices.sort(-1).values
+    def _keep(self, seen: list[Tensor], n: int) -> None:
+        """Keep the best of `seen`, stores and places of the slots (if any were in use) and of n tokens behind them; in the
+        order in which they came."""
+        places = seen[-1]
+        index = torch.arange(places.shape[-1], device=places.device)
+        old = len(index) - n
+        used = (self.slot - n).clamp(max=old)  # of the old slots
+        unused = (index >= used) & (index < old)
+        came = torch.where(index < used, index, torch.where(unused, index + n, index - old + used))
+        worth = self._worth(places, *seen[2:-1]).masked_fill(unused, -2)
+        best = worth.topk(min(self.length, len(index)), -1).indices
+        best = best.gather(-1, came[best].argsort(-1))
         for store, x in zip([*self.stores(), self.places], seen, strict=True):
-            store[:, :, :size] = x.gather(2, _index(best, x))
+            store[:, :, : best.shape[-1]] = x.gather(2, _index(best, x))
 
     def _worth(self, places: Tensor, *marks: Tensor) -> Tensor:
         return self.worth(places, self.end.view(-1, 1, 1), *marks).masked_fill(places < 0, -1)
@@ -142,7 +150,7 @@ class HeavyHitterCache(BoundedCache):
         wide = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
         with torch.inference_mode(False):
             self._hold("sums", torch.zeros(self.places.shape, dtype=wide, device=device))
-        self._seen: list[Tensor] | None = None  # between `append` and `observe`: what is to be chosen from
+        self._seen: tuple[list[Tensor], int] | None = None  # between `append` and `observe`: what is to be chosen from
 
     def marks(self):
         return [self.sums]
@@ -150,8 +158,8 @@ class HeavyHitterCache(BoundedCache):
     def worth(self, places, end, sums):
         return sums.masked_fill(places >= end - self.recent, torch.inf)
 
-    def _keep(self, seen):
-        self._seen = seen  # the weights are not known yet
+    def _keep(self, seen, n):
+        self._seen = seen, n  # the weights are not known yet
 
     def rewind(self, n):
         """Refused: what each query added to the sums is not kept."""
@@ -169,8 +177,8 @@ class HeavyHitterCache(BoundedCache):
         if self._seen is None:
             self.sums += sums
         else:
-            *seen, before, places = self._seen
-            super()._keep([*seen, before + sums, places])
+            (*seen, before, places), n = self._seen
+            super()._keep([*seen, before + sums, places], n)
             self._seen = None
 
 

@@ -20,7 +20,10 @@ class SDPA:
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
         if is_tiny(call):
             return (f"heads {call.q.shape[-1]} wide on rows of {call.k.shape[2]} are faster as two matrix products",)
-        if call.q.device.type == "cuda" and not (isinstance(call.pattern, Full) or aligned_causal(call)):
+        maskless = isinstance(call.pattern, Full) or call.is_unmasked or aligned_causal(call)
+        if call.q.device.type == "cuda" and not (
+            maskless or call.cached
+        ):  # there Flex would compile for each length anew
             return ("needs a dense mask here, where FlexAttention skips empty blocks",)
         return ()
 
