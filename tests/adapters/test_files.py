@@ -104,8 +104,21 @@ def test_an_adapter_of_another_base_is_refused(tmp_path):
 def test_an_adapter_of_an_adapter_is_refused(tmp_path):
     zoo.save(make("vit"), tmp_path / "base")
     zoo.save_adapter(stirred(zoo.adapt(zoo.load(tmp_path / "base"), "lora")), tmp_path / "one")
-    with pytest.raises(ZooError, match="which is an adapter itself: merge that one first"):
+    with pytest.raises(ZooError, match="and an adapter itself: merge that one first"):
         zoo.load(tmp_path / "one", base=tmp_path / "one")
+    change_record(tmp_path / "one", lambda record: record["base"].update(source="."))  # A8: a file that leads to itself
+    with pytest.raises(ZooError, match="and an adapter itself: merge that one first"):
+        zoo.load(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    "source", ["timm://hf-hub:somebody/else", "timm://vit/../x", "/dev/zero", "/etc/passwd", "https://x.y/z"]
+)
+def test_where_a_base_lies_is_only_read(folder, source):  # A8
+    """No address of a network but names of timm's own list, no device, nothing that is no model."""
+    change_record(folder, lambda record: record["base"].update(source=source))
+    with pytest.raises(ZooError, match=r"not where it was|is a file of another kind|nothing to start from"):
+        zoo.load(folder)
 
 
 def test_init_from_an_adapter_begins_where_it_ended(tmp_path):

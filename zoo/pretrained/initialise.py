@@ -48,7 +48,7 @@ def initialise(
     config = plain(config)
     facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
     found = open_source(source)
-    if found.adapter is not None:  # begin where it ended
+    if merged := found.adapter is not None:  # begin where it ended
         found = replace(found, state=weights.tensors(merge(load(source, trust))), adapter=None)
     theirs, known = _described(found, packages.checked(trust))
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
@@ -69,7 +69,8 @@ def initialise(
     give_tokenizer(model, found.tokenizer, source)
     model.converted_from = found.converted_from
     anew = frozenset(change.name for change in changes if change.anew)
-    model.origin = Origin(source, frozenset(change.name for change in changes), anew)
+    # What was merged here lies nowhere.
+    model.origin = None if merged else Origin(source, frozenset(change.name for change in changes), anew)
     return model, changes
 
 

@@ -93,6 +93,7 @@ def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None, ba
 
 
 def _opened(source: str, base: str | None) -> Source:
+    """As `open_source`; base: "" where this is a base itself, which is no adapter."""
     if source.startswith(TIMM):
         return _from_timm(*_timm_name(source))
     path = Path(source)
@@ -186,6 +187,7 @@ def _from_folder(where: Path, file: Path | None = None, base: str | None = None)
     record: Record | None = content["adapter"]
     if record is None:
         return Source(weights.clean(weights.read(file)), str(file), **known)
+    _refuse_inner(base, where)
     held, own = adapter_files.read(record, where)
     called = repr(str(where / adapter_files.TENSORS))
     if base is None and record.base.source is None:
@@ -204,12 +206,15 @@ def _base(base: Base, where: Path, given: str | None, called: str) -> tuple[weig
             f"{called} is an adapter of {base.name} (sha256 {base.hash[:12]}), which is not where it was ({base.source}); say "
             "where it is: zoo.load(..., base=<its folder>)."
         )
-    found = _opened(places[0], None)
-    if found.adapter is not None:
+    return _opened(places[0], "").state, places[0]
+
+
+def _refuse_inner(base: str | None, where: Path) -> None:
+    """A file that says what its base is cannot lead in a circle."""
+    if base == "":
         raise ZooError(
-            f"{called} is an adapter of {places[0]}, which is an adapter itself: merge that one first (zoo.merge)."
+            f"{str(where)!r} is the base of an adapter, and an adapter itself: merge that one first (zoo.merge)."
         )
-    return found.state, places[0]
 
 
 def _from_file(path: Path) -> Source:
@@ -243,6 +248,7 @@ def _from_checkpoint(path: Path, base: str | None = None) -> Source:
     told["tokenizer"] = folder.read_tokenizer(beside, known.get("tokenizer"))
     if content.get("adapter") is None:
         return Source(state, str(path), **told)
+    _refuse_inner(base, path)
     record, held = from_plain(content["adapter"], called), state
     parts = {name: tensor for name, tensor in held.items() if INSIDE in name}
     own = {name: tensor for name, tensor in held.items() if name in record.tensors}
