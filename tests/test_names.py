@@ -12,7 +12,16 @@ from zoo.errors import ZooError
 from zoo.models import create_model
 from zoo.models.registry import CONFIGS, DECIDED
 
-SIZES = {"img_size": 8, "in_chans": 1, "in_dim": 5, "num_classes": 3, "edge_dim": 0, "num_relations": 2}
+SIZES = {
+    "img_size": 8,
+    "in_chans": 1,
+    "in_dim": 5,
+    "num_classes": 3,
+    "edge_dim": 0,
+    "num_relations": 2,
+    "vocab_size": 11,
+    "context": 12,
+}
 SIZES["metadata"] = {"target": "paper", "metapaths": [["paper", "pap", "paper"]]}
 
 

@@ -59,6 +59,10 @@ def _models() -> Rows:
 
 def _sizes(config: Mapping[str, Any]) -> str:
     heads, depth = config["num_heads"], config["depth"]
+    if "vocab_size" in config:
+        grouped = f" on {config['num_kv_heads']} of keys" if config.get("num_kv_heads", heads) != heads else ""
+        tokens = f"{config['vocab_size']:,} tokens, context {config['context']:,}"
+        return f"{config['dim']} wide, {depth} blocks, {heads} heads{grouped}, {tokens}"
     if "img_size" not in config:
         sizes = f"{depth} layers, {heads} heads of {config['head_dim']}"
         return f"{sizes}, {config['in_dim']} features a node, {config['num_classes']} classes"
