@@ -12,6 +12,7 @@ from torch import nn
 from zoo.attention import And, Attention, Full, GraphEdges, Or, Pattern, Position, Score, SkipPrefix
 from zoo.config import locate
 from zoo.models.base import GraphModel
+from zoo.models.language.base import LanguageModel
 
 HANDED = ("prefix", "edge_dim")  # settings with a default that a model decides, not a user
 
@@ -61,11 +62,13 @@ def sentence(model: nn.Module) -> str | None:
 
 
 def _pattern(model: nn.Module, module: nn.Module) -> Pattern:
-    """What a query sees: the module's pattern, joined to the model's where the module attends along a graph."""
+    """What a query sees: the module's pattern, joined to what tokens of a language model see, or to the edges of a graph."""
     from zoo.layers.graph_attention import GraphAttention
     from zoo.layers.relational import RelationalAttention
 
     own: Any = getattr(module, "pattern", None) or Full()
+    if isinstance(model, LanguageModel):
+        return own if isinstance(model.sees, Full) else model.sees if isinstance(own, Full) else model.sees & own
     of_graphs = isinstance(model, GraphModel) or any(isinstance(each, GraphAttention) for each in model.modules())
     if not of_graphs or not isinstance(module, Attention | RelationalAttention):
         return own
