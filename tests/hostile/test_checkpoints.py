@@ -94,6 +94,9 @@ def doubled():
 CHECKPOINTS = {
     "packed": packed, "a packed pickle": packed_pickle, "a long pickle": long_pickle, "said twice": said_twice,
     "a comment": with_a_comment, "shifted": shifted, "a view that repeats": repeated,
+    "a view of the right shape": lambda run: write_checkpoint(
+        run, SETTINGS | {"model": CONFIG}, weights(run) | {"head.weight": torch.zeros(1).expand(10, 8)}
+    ),
     "one storage, many names": named_many_times,
     "sparse": strange(lambda: torch.zeros(10).to_sparse()),
     "csr": strange(lambda: torch.zeros(10, 10).to_sparse_csr()),
