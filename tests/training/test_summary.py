@@ -12,8 +12,9 @@ from tests.test_recipes import SPECS
 from tests.training.compose import compose
 from zoo.config import locate, plain
 from zoo.models.fit import fit
+from zoo.text import train_tokenizer
 from zoo.training.checks import check_config
-from zoo.training.summary import next_trainings, takes, without_paths
+from zoo.training.summary import beside, next_trainings, print_summary, takes, without_paths
 
 CHOICES = {"model": "vit", "data": "digits", "score": "scaled_dot", "position": "learned_2d"}
 
@@ -45,6 +46,41 @@ def test_values_that_a_shell_would_take_apart_are_quoted():
     swap, _ = next_trainings(["data.normalise={mean:[0.5],std:[0.5]}", "paths.runs=my runs"], CHOICES)
     (job,) = jobs(swap)
     assert job.data.normalise == {"mean": [0.5], "std": [0.5]} and job.paths.runs == "my runs"
+
+
+def test_compressors_stand_beside_bits_per_byte_also_where_they_win(tmp_path, capsys):
+    from types import SimpleNamespace
+
+    from datamodules.text import TextFile
+
+    (tmp_path / "a.txt").write_text("one two three " * 100)
+    data = TextFile(path=str(tmp_path / "a.txt"), cache=str(tmp_path))
+    metrics = {"test/bits_per_byte": 2.5, "test/loss": 3.0}
+    found = beside(SimpleNamespace(metrics=metrics, data=data))
+    assert found["test/bits_per_byte"].keys() == {"gzip -9", "xz"}
+    assert beside(SimpleNamespace(metrics={"test/accuracy": 1.0}, data=None)) == {}
+    content = {
+        "metrics": metrics,
+        "parameters": 3,
+        "wall_time_s": 0,
+        "beside": {"test/bits_per_byte": {"gzip -9": 2.0, "xz": 3.0}},
+    }
+    print_summary(
+        tmp_path, content, zoo.create_model("gpt_mini", vocab_size=9, dim=8, num_heads=2, depth=1), [], CHOICES
+    )
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    at = lines.index(["test/bits_per_byte", "2.5"])
+    assert lines[at + 1] == ["gzip", "-9", "2,", "which", "is", "less"] and lines[at + 2] == ["xz", "3"]
+
+
+@pytest.mark.parametrize("name, writing", [("gpt_mini", True), ("bert_mini", False), ("vit_mini_patch2_8", False)])
+def test_what_writes_is_told_to(tmp_path, capsys, name, writing):
+    more = {} if name.startswith("vit") else {"vocab_size": 259}
+    model = zoo.create_model(name, depth=1, **more)
+    if more:
+        model.tokenizer = train_tokenizer("byte", [""])
+    print_summary(tmp_path, {"metrics": {}, "parameters": 3, "wall_time_s": 0}, model, [], CHOICES)
+    assert ("python -m zoo generate" in capsys.readouterr().out) == writing
 
 
 def test_what_is_shared_names_no_folder_of_this_machine():
