@@ -187,8 +187,9 @@ def test_dtype_is_kept_and_nothing_is_shared(dtype):
 
 
 def test_what_comes_with_the_model():
-    ours = zoo.convert(make(GPT2, resid_pdrop=0.3, embd_pdrop=0.3, attn_pdrop=0.2).train())
-    assert ours.training and (ours.drop.p, ours.blocks[0].attn.dropout) == (0.3, 0.2)
+    ours = zoo.convert(make(GPT2, resid_pdrop=0.3, embd_pdrop=0.1, attn_pdrop=0.2).train())
+    assert ours.training and (ours.drop.p, ours.blocks[0].attn.dropout, ours.blocks[0].mlp.drop.p) == (0.1, 0.2, 0.3)
+    assert zoo.convert(make(PHI, resid_pdrop=0.3)).drop is None  # as phi-2 is
     assert ours.end_tokens == (2,) and ours.context == 64 and ours.vocab_size == V and ours.converted_from == GPT2
     theirs = make(LLAMA, eos_token_id=[2, 5])
     theirs.generation_config.eos_token_id = [7, 9]  # goes before the config's
@@ -212,7 +213,8 @@ REFUSED = {
     "layer_types=": (MISTRAL, {"sliding_window": 7, "layer_types": ["full_attention"] * 2}),
     "scale_attn_by_inverse_layer_idx=True": (GPT2, {"scale_attn_by_inverse_layer_idx": True}),
     "add_cross_attention=True": (GPT2, {"add_cross_attention": True}),
-    "embd_pdrop=0.0": (GPT2, {"embd_pdrop": 0.0}),
+    "use_mrope=True": (QWEN2, {"use_mrope": True}),
+    "hidden_dropout_prob=0.1": (NEOX, {"hidden_dropout_prob": 0.1}),
     "activation_function='gelu_10'": (GPT2, {"activation_function": "gelu_10"}),
     "hidden_act='xielu'": (LLAMA, {"hidden_act": "xielu"}),
     "use_bidirectional_attention=True": (GEMMA, {"use_bidirectional_attention": True}),

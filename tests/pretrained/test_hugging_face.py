@@ -155,6 +155,31 @@ def test_windows_of_version_4(tmp_path):
     compare(theirs, zoo.load(folder))
 
 
+#: What configs on the hub hold beside the options of their class, which no output depends on.
+ON_THE_HUB = {
+    "GPT2LMHeadModel": {
+        "n_ctx": 64,
+        "_num_labels": 1,
+        "predict_special_tokens": True,
+        "task_specific_params": {"a": {}},
+    },
+    "LlamaForCausalLM": {"is_llama_config": True, "rope_interleaved": False, "pretraining_tp": 1, "rope_scaling": None},
+    "Qwen2ForCausalLM": {"use_mrope": False, "use_sliding_window": False, "sliding_window": 32, "max_window_layers": 1},
+    "GemmaForCausalLM": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
+    "GPTNeoXForCausalLM": {"attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0},
+    "BertForMaskedLM": {"gradient_checkpointing": False, "position_embedding_type": "absolute", "output_past": True}
+    | {"directionality": "bidi", "pooler_type": "first_token_transform", "pooler_fc_size": 768, "xla_device": True},
+}
+
+
+@pytest.mark.parametrize(("kind", "values"), ON_THE_HUB.items(), ids=ON_THE_HUB)
+def test_what_configs_on_the_hub_hold_besides(kind, values, tmp_path):
+    theirs = make(kind)
+    folder = write(theirs, tmp_path / "it")
+    change(folder, use_bfloat16=False, torchscript=False, output_attentions=False, max_length=20, **values)
+    compare(theirs, zoo.load(folder))
+
+
 # ---- names of tensors of old ----------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from zoo.pretrained.transformers_options import LAYERS, Options, act, part
 
 #: What problem_type says of the targets.
 TARGETS = {"single_label_classification": "class", "multi_label_classification": "labels", "regression": "numbers"}
-LABELS = ("id2label", "label2id", "num_labels", "problem_type", "classifier_dropout")
+LABELS = ("id2label", "label2id", "num_labels", "problem_type", "classifier_dropout", "_num_labels")
 #: Old Chinese BERTs' words for the pooler that all have.
 POOLER = (
     "directionality",

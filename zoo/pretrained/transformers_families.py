@@ -16,7 +16,7 @@ from zoo.pretrained.transformers_rope import rope
 Config = dict[str, Any]
 
 #: Of classification heads, which these classes have not; and a flag that means nothing to what is a decoder anyway.
-OTHER_HEADS = ("id2label", "label2id", "num_labels", "problem_type", "classifier_dropout", "is_decoder")
+OTHER_HEADS = ("id2label", "label2id", "num_labels", "problem_type", "classifier_dropout", "is_decoder", "_num_labels")
 DECODER = "zoo.models.language.decoder.Decoder"
 
 
@@ -77,7 +77,7 @@ def gemma(o: Options) -> Config:
     o.only("use_bidirectional_attention", None, False)
     biased = o.flag("attention_bias", False)
     first, second = o.take("hidden_act", "gelu_pytorch_tanh"), o.take("hidden_activation", None)
-    if second not in (None, first):
+    if second not in (None, first, "gelu_pytorch_tanh" if first == "gelu" else None):
         o.refuse("hidden_activation", second, f"hidden_act is {first!r}")
     made = _gated(
         o, 1e-6, biases=(biased, biased, False), kv_heads=16, head_dim=256, tied=True, context=8192, hidden=24576, dim=3072,
@@ -90,6 +90,8 @@ def gemma(o: Options) -> Config:
 
 def gpt_neox(o: Options) -> Config:
     """GPTNeoXForCausalLM: partial RoPE, LayerNorm, both sublayers on the same input, each behind a norm of its own."""
+    for rate in ("attention_probs_dropout_prob", "hidden_dropout_prob"):  # of the released 20B, and of no code
+        o.only(rate, None, 0, 0.0)
     biased, made = o.flag("attention_bias", True), _plain(o, 2048, 6144, 44, 64, 24576, "gelu", turned=0.25)
     order = "parallel" if o.flag("use_parallel_residual", True) else "pre_norm"
     return {
@@ -178,11 +180,9 @@ def _sizes(o: Options, context: int, dim: int, layers: tuple[str, int], heads: t
 
 
 def _rates(o: Options, sublayers: str, weights: str, default: float = 0.0, embedded: str | None = None) -> Config:
-    """Rates of dropout; ours has one for the embedded tokens and behind sublayers."""
-    rates = {key: o.rate(key, default) for key in (sublayers, weights, embedded) if key}
-    if embedded and rates[embedded] != rates[sublayers]:
-        o.refuse(embedded, rates[embedded], f"{sublayers} is {rates[sublayers]}, and ours has one rate for both")
-    return {"dropout": rates[sublayers], "attn_dropout": rates[weights]}
+    """Rates of dropout by the keys that have them."""
+    rates = {"dropout": o.rate(sublayers, default), "attn_dropout": o.rate(weights, default)}
+    return {**rates, "embed_dropout": o.rate(embedded, default)} if embedded else rates
 
 
 def _gated(

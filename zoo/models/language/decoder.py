@@ -46,6 +46,7 @@ class Decoder(LanguageModel):
         qk_norm: factory of a norm on queries and keys, called with head_dim.
         embed_scale: factor on the embedded tokens.
         dropout, attn_dropout, head_dropout, drop_path: rates; dropout acts on the embedded tokens and behind each sublayer.
+        embed_dropout: of the embedded tokens, where it is another.
         end_tokens: ids that end a text; None: the tokenizer's.
         init: called on every module; then the last map of each sublayer is divided by sqrt(2 depth), as GPT-2's.
 
@@ -92,6 +93,7 @@ class Decoder(LanguageModel):
         embed_scale: float = 1.0,
         dropout: float = 0.0,
         attn_dropout: float = 0.0,
+        embed_dropout: float | None = None,
         head_dropout: float = 0.0,
         drop_path: float = 0.0,
         end_tokens: Sequence[int] | None = None,
@@ -111,7 +113,8 @@ class Decoder(LanguageModel):
         )
         start: Position = place()
         self.position = start if "tokens" in start.acts_on else Position()
-        self.drop = nn.Dropout(dropout) if dropout else None
+        embed_dropout = dropout if embed_dropout is None else embed_dropout
+        self.drop = nn.Dropout(embed_dropout) if embed_dropout else None
 
         bound, attention = unbind(attention or Attention, "pattern")
         one = make_pattern(pattern or bound or Full(), num_heads=num_heads)
