@@ -1,10 +1,12 @@
 """`python -m zoo info`."""
 
+import json
 import shutil
 
 import pytest
 
 import zoo as library
+from tests.pretrained.llama2c_files import write
 
 GAT = {"_target_": "zoo.models.gat.GAT", "in_dim": 5, "num_classes": 3}
 HAN = {"_target_": "zoo.models.han.HAN", "in_dim": 5, "num_classes": 3}
@@ -59,6 +61,17 @@ def test_an_unfinished_run_says_how_to_go_on(zoo, run, tmp_path):
 
 def test_a_model_folder(zoo, run):
     assert row(zoo("info", run / "model")[1], "depth") == "2"
+
+
+def test_a_folder_of_the_hub_and_one_of_llama2c(zoo, tmp_path):
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 50, "n_positions": 64}
+    config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    said = zoo("info", tmp_path)[1]
+    assert "zoo.models.language.gpt.GPT" in said and "50 tokens" in said and "ScaledDot x Causal() x Learned" in said
+    (tmp_path / "config.json").unlink()
+    write(tmp_path / "stories.bin")
+    assert "zoo.models.language.llama.Llama" in zoo("info", tmp_path)[1]
 
 
 def test_what_is_neither(refused, tmp_path):

@@ -81,13 +81,13 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     """Metrics, how it was made, the model, the files, and what to do with it."""
     from zoo.checked.texts import read_json, read_yaml
     from zoo.declared import strangers
-    from zoo.pretrained.folder import CONFIG, describe, find
+    from zoo.pretrained.sources import described
     from zoo.training.identity import flatten
 
     summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
     if not whole.is_file():
-        found = find(folder)  # raises for what is neither a run nor a model
-        describe_model(str(folder), describe(found)["model"], file=found / CONFIG, trust=trust)
+        model, file = described(folder)  # raises for what is neither a run nor a model
+        describe_model(str(folder), model, file=file, trust=trust)
         return
     config = read_yaml(whole)
     if not isinstance(config, dict):

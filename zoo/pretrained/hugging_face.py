@@ -39,6 +39,12 @@ def is_one(folder: Path) -> bool:
     return isinstance(content, dict) and "model_type" in content and "format" not in content
 
 
+def describe(folder: Path) -> tuple[str, dict[str, Any]]:
+    """(class, the plain config of ours) of a folder. Raises: ZooError where there is no model of ours for it."""
+    path = folder / CONFIG
+    return config_of(read_json(path), None, repr(str(path)))
+
+
 def read(folder: Path, file: Path | None = None) -> dict[str, Any]:
     """What `zoo.pretrained.sources.Source` holds, by its fields.
 
@@ -47,8 +53,7 @@ def read(folder: Path, file: Path | None = None) -> dict[str, Any]:
     Raises: ZooError for a file that is missing, broken or larger than any; an architecture or option that ours does not have.
     """
     path = folder / CONFIG
-    content = read_json(path)
-    kind, config = config_of(content, None, repr(str(path)))
+    content, (kind, config) = read_json(path), describe(folder)
     state, where = read_weights(folder) if file is None else (_tensors(file), str(file))
     if (ends := _ends(folder, config["vocab_size"])) is not None:
         config["end_tokens"] = ends

@@ -137,6 +137,21 @@ def preprocess_of(source: str) -> Preprocess | None:
     return folder.describe(path.parent)["preprocess"] if path.suffix == ".safetensors" and _beside(path) else None
 
 
+def described(where: Path) -> tuple[Any, Path]:
+    """(the plain config of the model in a folder, not looked at yet, and the file that tells it), without reading weights.
+
+    Raises: ZooError for a folder that holds no model.
+    """
+    if hugging_face.is_one(where):
+        path = where / folder.CONFIG
+        return hugging_face.describe(where)[1], path
+    if not any((each / folder.CONFIG).is_file() for each in (where / "model", where)) and llama2c.is_folder(where):
+        path = llama2c.find(where)[0]
+        return llama2c.read(path)[0], path
+    found = folder.find(where)
+    return folder.describe(found)["model"], found / folder.CONFIG
+
+
 def tokenizer_of(source: str) -> Tokenizer | None:
     """The tokenizer that comes with a source, without reading its weights; None for none."""
     path = Path(source)

@@ -23,8 +23,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
     "how it is computed: other rounding at most": (
         "attn_implementation", "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal",
         "experts_implementation", "_experts_implementation_internal", "reorder_and_upcast_attn", "chunk_size_feed_forward",
-        "pretraining_tp",
-        "use_flash_attention_2", "_flash_attn_2_enabled", "xla_device",
+        "pretraining_tp", "use_flash_attention_2", "_flash_attn_2_enabled", "xla_device",
     ),
     "the type of the weights, which say it themselves": ("dtype", "torch_dtype", "use_bfloat16"),
     "how training starts or saves memory": ("initializer_range", "gradient_checkpointing", "tf_legacy_loss"),
@@ -36,8 +35,8 @@ HARMLESS: dict[str, tuple[str, ...]] = {
         "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
         "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "output_scores",
         "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
-        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "decoder_start_token_id", "cache_implementation",
-        "eos_token_ids",
+        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "decoder_start_token_id",
+        "cache_implementation", "eos_token_ids",
     ),
     "tokens that no layer looks at (the row of a padding token only keeps its gradient)": (
         "pad_token_id", "bos_token_id", "sep_token_id", "cls_token_id", "mask_token_id", "unk_token_id",
