@@ -46,6 +46,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "gat_head": lambda: gat(readout="mean"),
     "gpt": gpt,
     "llama": lambda: gpt("Llama", "llama", num_kv_heads=2),
+    "bert": lambda: gpt("BERT", "bert"),
     "gpt_classifier": lambda: gpt(num_classes=3),
 }
 

@@ -100,6 +100,52 @@ def test_without_a_base_everything_is_kept(tmp_path):
         assert torch.equal(Classification.load_from_checkpoint(best).eval()(x), wanted)
 
 
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A text, and labelled lines of it."""
+    folder = tmp_path_factory.mktemp("texts")
+    lines = [f"line {i} of a text, {i * i} long" for i in range(400)]
+    (folder / "text.txt").write_text("\n".join(lines))
+    rows = ["text,label", *(f'"{line}",{"even" if i % 2 == 0 else "odd"}' for i, line in enumerate(lines))]
+    (folder / "rows.csv").write_text("\n".join(rows))
+    return folder
+
+
+LANGUAGE = ("data=textfile", "data.context=16", "tokenizer=byte", "model.dim=16", "model.depth=1", "data.batch_size=4")
+CLASSES = ("data=textcsv", "task=text_classification", "data.text=text", "data.label=label", "data.context=16")
+FEW = (
+    "callbacks.figures=null",
+    "trainer.max_epochs=1",
+    "+trainer.limit_train_batches=2",
+    "+trainer.enable_progress_bar=false",
+)
+FAMILIES = {
+    "gat": (("model=gat", "data=digits_knn"), ("model=gat", "data=digits_knn")),
+    "gpt": (("model=gpt", *LANGUAGE), ("model=gpt", *LANGUAGE)),
+    "llama": (("model=llama", *LANGUAGE), ("model=llama", *LANGUAGE)),
+    "bert": (("model=bert", *LANGUAGE), ("model=bert", *CLASSES)),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_from_the_command_line(name, texts, tmp_path):
+    def words(given):
+        path = texts / ("rows.csv" if "data=textcsv" in given else "text.txt")
+        return (*FEW, *given, *((f"data.path={path}", f"paths.cache={tmp_path}") if name != "gat" else ()))
+
+    first, second = FAMILIES[name]
+    for folder, given in (("base", first), ("lora", (*second, f"init={tmp_path / 'base'}", "finetune=lora"))):
+        record = train(compose(*words(given), run=tmp_path / folder), tmp_path / folder)
+        finish(record, tmp_path / folder, [], {})
+    model, back = record.task.model.eval(), zoo.load(tmp_path / "lora")
+    before, after = zoo.load(tmp_path / "base").state_dict(), model.state_dict()
+    whole = ["head", "pooler"] if name == "bert" else []  # what is new
+    assert all(torch.equal(after[n], t) for n, t in before.items() if n in after and n.split(".")[0] not in whole)
+    assert all(torch.equal(back.state_dict()[n], t) for n, t in after.items()) and back.adapter == model.adapter
+    assert sorted(model.adapter.whole) == whole
+    assert not (tmp_path / "lora" / "model" / "model.safetensors").exists()
+
+
 def test_other_classes_and_sizes(base, tmp_path):
     """A new head trains; positions that were resampled are kept with the adapter, and do not train."""
     from zoo.pretrained import initialise
