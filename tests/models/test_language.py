@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 import zoo
 from zoo.attention import Additive, ALiBi, Attention, Causal, Prefix, RoPE, Sinusoidal, Window
@@ -238,3 +239,18 @@ def test_a_cache_has_no_more_places_than_were_learned():
     assert model.new_cache(1, 16, "none") is None
     with pytest.raises(ZooError, match="cache='all' is none of none, full"):
         model.new_cache(1, 16, "all")
+
+
+@BERT_TOO
+@pytest.mark.parametrize("masked", [False, True])
+def test_compiled_in_one_graph(family, masked):
+    """Contract 6: whatever the ids and the padding, without recompilation."""
+    model = family().eval()
+    torch.compiler.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    for shift in range(3):
+        x = (ids(2, 9) + shift) % 11
+        mask = torch.arange(9) >= torch.tensor([[0], [shift]]) if masked else None
+        torch.testing.assert_close(compiled(x, mask), model(x, mask))
+    assert counter.frame_count == 1
