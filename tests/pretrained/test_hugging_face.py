@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 from tests.pretrained.transformers_models import BY_NAME, GATED, V, ids, make, ours_of, outputs
+from zoo.cli import main
 from zoo.models.language.bert import CONFIGS
 from zoo.pretrained import initialise
 from zoo.text import Bytes, LibraryTokenizer, train_tokenizer
@@ -261,6 +262,20 @@ def test_the_tokenizer_and_its_roles(tmp_path):
     again = zoo.load(zoo.save(model, tmp_path / "ours")).tokenizer
     assert again == model.tokenizer and (again.bos, again.eos, again.kind) == (made.pad, made.mask, "file")
     assert zoo.load(folder, tokenizer=Bytes()).tokenizer == Bytes()
+
+
+def test_a_model_with_room_for_more_tokens_writes_text(tmp_path, capsys):
+    """As most released ones have: ids behind the tokenizer's stand for nothing."""
+    folder = write(make("LlamaForCausalLM", vocab_size=400), tmp_path / "it")
+    Bytes().save(folder)
+    model = zoo.load(folder)
+    how = {"seed": 1, "stop": [], "temperature": 3.0}
+    ids = model.generate([model.tokenizer.prompt("a text")], 30, **how).ids[0]
+    assert ids.max() >= 259
+    said = zoo.generate(model, "a text", 30, **how)[0]
+    assert said == model.tokenizer.decode([id for id in ids.tolist() if id < 259])
+    assert "".join(zoo.generate(model, "a text", 30, stream=True, **how)) == said
+    assert main(["predict", str(folder), "a text", "--top", "259", "--out", str(tmp_path)]) == 0
 
 
 def test_tokenizers_of_every_kind_are_saved_with_the_model(tmp_path):

@@ -23,8 +23,9 @@ class Decoding:
         self._text = ""  # of ids[:shown]
 
     def push(self, ids: Iterable[int]) -> str:
-        """The text that is complete now and was not before."""
-        self.ids += ids
+        """The text that is complete now and was not before. Ids behind the vocabulary, for which released models leave room,
+        stand for nothing."""
+        self.ids += [id for id in ids if id < self.tokenizer.vocab_size]
         text = self.tokenizer.decode(self.ids)
         if text.endswith("\ufffd") or len(text) <= len(self._text):
             return ""

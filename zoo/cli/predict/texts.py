@@ -109,7 +109,8 @@ def _tell(model: Any, outputs: Tensor, ids: list[int], source: str, top: int) ->
         return table(told(outputs[None], model, top)[0], title)
     tokenizer = model.tokenizer
     places = [i for i, id in enumerate(ids) if id == tokenizer.mask] if model.objective == "masked" else [len(ids) - 1]
-    shares, found = outputs[places].softmax(-1).topk(min(top, outputs.shape[-1]))
+    likely = outputs[places].softmax(-1)[:, : tokenizer.vocab_size]  # behind it a model may have room for more
+    shares, found = likely.topk(min(top, likely.shape[-1]))
     rows = [
         [(visible(tokenizer.token(id)), f"{100 * share:.1f} %") for share, id in zip(*pair, strict=True)]
         for pair in zip(shares.tolist(), found.tolist(), strict=True)
