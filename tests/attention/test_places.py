@@ -247,3 +247,18 @@ def test_the_kernel_of_a_prompt_is_plain_causal():
         step.zero_hidden(step.mask())[0] is step.k
         and step.k.untyped_storage().data_ptr() == cache.k.untyped_storage().data_ptr()
     )
+
+
+@pytest.mark.parametrize(
+    "static", [Causal() & Window(5), Causal() & (Window(9) & Window(5)), Window(5) & Causal() & Prefix(250)]
+)
+def test_a_step_under_a_window_reads_the_window(static):
+    """What a layer with a sliding window reads does not grow with what its cache holds."""
+    calls, layer, cache = [], attention(pattern=static, position=RoPE), KVCache(B, H, 300, D, dtype=torch.float64)
+    x = tokens(204)
+    with torch.no_grad():
+        want = layer(x)
+        layer.recorder = calls.append
+        got = [layer(piece, cache=cache) for piece in x.split([200, 1, 3], 1)]
+    assert [call.k.shape[2] for call in calls] == [200, 5, 7]
+    torch.testing.assert_close(torch.cat(got, 1), want)

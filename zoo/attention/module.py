@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.attention.cache import KVCache
+from zoo.attention.cache import KVCache, Slots
 from zoo.attention.call import AttentionCall
 from zoo.attention.dispatch import run
 from zoo.attention.parts import build
@@ -142,8 +142,8 @@ class Attention(nn.Module):
                 if self.position is not None:
                     pos = self._follow(cache, q.shape[2], places) if pos is None else pos
                     q, k = self.position.rotate_both(q, k, pos)
-                k, v, k_pos, q_pos, more = cache.append(k, v, places)
-                pattern, bias = pattern & more, self._bias(q.shape[2], k.shape[2], q_pos, k_pos, q.device)
+                k, v, k_pos, q_pos, pattern = self._slots(cache.append(k, v, places), pattern, q.shape[2])
+                bias = self._bias(q.shape[2], k.shape[2], q_pos, k_pos, q.device)
         pattern, on_edges = self._on_edges(pattern)
         needs = cache is not None and cache.wants_weights
         call = AttentionCall(
@@ -161,6 +161,17 @@ class Attention(nn.Module):
     def _follow(cache: KVCache, n: int, places: Tensor | None) -> Tensor:
         """The places that n tokens after a cache are turned by."""
         return cache.next_places(n) if places is None else places.clamp(min=0)
+
+    @staticmethod
+    def _slots(slots: Slots, pattern: Pattern, n: int) -> Slots:
+        """What n queries attend to of what a cache hands over: under a window, the keys that lie in it."""
+        k, v, k_pos, q_pos, more = slots
+        pattern = pattern & more
+        keys = k.shape[2] if pattern.reach is None or k_pos is not None else pattern.reach + n - 1
+        if keys < k.shape[2]:
+            k_pos = torch.arange(k.shape[2] - keys, k.shape[2], device=k.device)
+            k, v, q_pos = k[:, :, -keys:], v[:, :, -keys:], k_pos[keys - n :]
+        return Slots(k, v, k_pos, q_pos, pattern)
 
     def _placed(
         self, q: Tensor, k: Tensor, pos: Tensor | None, places: Tensor | None

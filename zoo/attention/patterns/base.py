@@ -83,6 +83,11 @@ class Pattern:
         return False
 
     @property
+    def reach(self) -> int | None:
+        """How many places back a query sees at most, its own included; None where there is no such bound."""
+        return None
+
+    @property
     def edges(self) -> Edges | None:
         """The list of edges that says who sees whom, if there is one; the rest of the pattern only takes edges away."""
         return None
@@ -198,6 +203,10 @@ class And(_Pair):
     @property
     def choices(self):
         return self.left.choices + self.right.choices
+
+    @property
+    def reach(self):
+        return min((x for x in (self.left.reach, self.right.reach) if x is not None), default=None)
 
     @property
     def edges(self):

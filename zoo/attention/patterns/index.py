@@ -31,6 +31,10 @@ class Window(Pattern):
     def __post_init__(self):
         whole_number("Window(size)", self.size, least=1)
 
+    @property
+    def reach(self):
+        return self.size
+
     def allowed(self, b, h, q, k):
         return (q - k < self.size) & (k - q < self.size)
 
