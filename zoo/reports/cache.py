@@ -5,7 +5,7 @@
 `rows` stretches of the text, evenly spread over it, are read a token at a time, as in generation, through a cache of each
 policy. Told for each: the bytes that it takes, perplexity of the tokens after the first, tokens read a second (of all rows
 together), and at how many places its likeliest next token is the full cache's. A figure shows perplexity against bytes, and
-the loss by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a quarter
+what is lost by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a quarter
 of the length where some are dropped), length (tokens of a stretch; default: the model's context, at most 256), rows (default
 8), out (folder of cache.png and cache.csv, default: reports/ in the run).
 """
@@ -133,19 +133,20 @@ def row(policy: str, found: Reading, full: Reading) -> tuple[Any, ...]:
 
 
 def plot(found: dict[str, Reading], png: Path) -> Path:
-    """Perplexity against bytes, and loss by place (the mean over rows and over a sixteenth of the length)."""
+    """Perplexity against bytes, and by place what is lost against the full cache (the mean over rows and a sixteenth of the
+    length)."""
     from zoo.inspect.plots import new_figure, save
 
     figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     for i, (policy, each) in enumerate(found.items()):
-        loss, colour = each.nats.mean(0), f"C{i}"
+        loss, colour = (each.nats - found["full"].nats).mean(0), f"C{i}"
         left.plot([each.nbytes / 2**20], [math.exp(each.nats.mean())], "o", color=colour, label=policy)
         width = max(len(loss) // 16, 1)
         steps = loss[: len(loss) // width * width].view(-1, width).mean(1)
         right.plot([width * (j + 0.5) for j in range(len(steps))], steps, color=colour, label=policy, linewidth=1.5)
     left.set(xlabel="MiB of keys and values", ylabel="perplexity")
-    right.set(xlabel="place of the token", ylabel="loss (nats)")
+    right.set(xlabel="place of the token", ylabel="loss above the full cache's (nats)")
     left.legend(frameon=False, fontsize=8)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
