@@ -5,9 +5,9 @@
 `rows` stretches of the text, evenly spread over it, are read a token at a time, as in generation, through a cache of each
 policy. Told for each: the bytes that it takes, perplexity of the tokens after the first, tokens read a second (of all rows
 together), and at how many places its likeliest next token is the full cache's. A figure shows perplexity against bytes, and
-what is lost by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a quarter
-of the length where some are dropped), length (tokens of a stretch; default: the model's context, at most 256), rows (default
-8), out (folder of cache.png and cache.csv, default: reports/ in the run).
+what is lost by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a
+quarter of the length where some are dropped), length (tokens of a stretch; default: the model's context, at most 256), rows
+(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run).
 """
 
 from __future__ import annotations
