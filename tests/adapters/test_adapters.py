@@ -203,6 +203,18 @@ def test_compiles_to_one_graph():
     assert torch.allclose(torch.compile(model, fullgraph=True, backend="eager")(x), model(x), atol=1e-6)
 
 
+def test_around_what_is_compiled(tmp_path):
+    model = vit().eval()
+    (x,) = inputs(model)
+    compiled = torch.compile(model, backend="eager")
+    assert zoo.adapt(compiled, "lora") is compiled and "blocks.0.attn.projection.qkv" in model.adapter.pieces
+    with torch.no_grad():
+        wanted = stirred(compiled)(x)
+        zoo.save_adapter(compiled, tmp_path)
+        zoo.merge(compiled)
+        assert torch.allclose(compiled(x), wanted, atol=1e-5) and model.adapter is None
+
+
 def test_a_copy_and_half_precision():
     model = stirred(zoo.adapt(vit().to(torch.bfloat16), "lora"))
     twin = copy.deepcopy(model)

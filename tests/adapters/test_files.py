@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ import zoo
 from tests.adapters.models import MODELS, inputs, make, stirred, vit
 from zoo import ZooError
 from zoo.adapters import named_places
+from zoo.adapters.record import Base
+from zoo.pretrained.adapter_files import places, told_from
 
 EVERY = pytest.mark.parametrize("name", MODELS)
 
@@ -130,6 +133,22 @@ def test_init_from_an_adapter_begins_where_it_ended(tmp_path):
     begun, changes = initialise(model.config, str(tmp_path / "adapter"), {})
     x = inputs(model)[0]
     assert not changes and begun.adapter is None and torch.allclose(begun.eval()(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("source", ["timm://vit_tiny.augreg", "timm://vit_tiny@w.safetensors", "base"])
+def test_where_a_base_lay_is_told_from_its_adapter(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.safetensors").touch()
+    (tmp_path / "base").mkdir()
+    here = tmp_path / "runs" / "one" / "model"
+    here.mkdir(parents=True)
+    told = told_from(Base("it", source, "0" * 64), here)
+    assert str(tmp_path) not in told.source
+    found, (head, at, path) = places(told, here)[0], source.rpartition("@")
+    if at or not source.startswith("timm"):
+        assert found.startswith(head + at) and Path(found.removeprefix(head + at)).resolve() == tmp_path / path
+    else:
+        assert found == source
 
 
 # ---- bad files

@@ -79,6 +79,7 @@ def adapt(
     Raises: ZooError for an unknown kind, numbers out of range, targets that match nothing (with what there is), a model
         that has an adapter already.
     """
+    whole_model, model = model, plain_of(model)
     if kind not in KINDS:
         raise ZooError(f"An adapter of kind {kind!r} is unknown; {nearest(kind, KINDS)}")
     if getattr(model, "adapter", None) is not None:
@@ -103,7 +104,8 @@ def adapt(
         raise ZooError(
             f"adapter.targets={targets} means only what is trained as a whole: {', '.join(whole)}; add others."
         )
-    return put(model, Adapter(kind, float(dropout), pieces, whole))
+    put(model, Adapter(kind, float(dropout), pieces, whole))
+    return whole_model
 
 
 def put(model: M, adapter: Adapter) -> M:
@@ -128,6 +130,7 @@ def merge(model: M) -> M:
     Raises: ZooError for a model without one, for a bottleneck, which is no linear map, and for a matrix that is another
         module's too (a head tied to the embeddings), whose outputs the sum would change (docs/criteria.md, C11).
     """
+    whole_model, model = model, plain_of(model)
     adapter = adapter_of(model)
     if adapter.kind != "lora":
         raise ZooError(
@@ -156,7 +159,12 @@ def merge(model: M) -> M:
         if name in adapter.frozen:
             parameter.requires_grad_(True)
     cast(Any, model).adapter = None
-    return model
+    return whole_model
+
+
+def plain_of(model: M) -> M:
+    """The model inside what torch.compile(model) makes of it."""
+    return getattr(model, "_orig_mod", model)
 
 
 # ---- what of a model is the adapter's, and what the base's

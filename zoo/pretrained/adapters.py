@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from zoo.adapters import adapter_of
+from zoo.adapters.model import plain_of
 from zoo.adapters.record import Record, join, shapes
 from zoo.checked.tensors import read as read_tensors
 from zoo.checked.texts import read_json
@@ -56,17 +57,17 @@ def load_adapter(model: M, where: str | Path, strict: bool = True) -> M:
             f"{str(path)!r} holds no adapter, which is {adapter_files.TENSORS}; there is: {there or 'nothing'}."
         )
     called, known = repr(str(path / adapter_files.TENSORS)), _record(path)
-    target: Any = model
+    target: Any = plain_of(model)
     if known is None:
         config = path / adapter_files.PEFT
         content = read_tensors(path / adapter_files.TENSORS)
-        adapter, parts, own = peft_files.read(model, read_json(config), content, repr(str(config)))
+        adapter, parts, own = peft_files.read(target, read_json(config), content, repr(str(config)))
         base = None
     else:
         held, own = adapter_files.read(known, path)
         adapter, base = known.adapter, known.base if strict else None
-        shapes(model, adapter, called)  # a layout of another model has no such maps
-        parts = adapter_files.parts(model, known, held, called)
+        shapes(target, adapter, called)  # a layout of another model has no such maps
+        parts = adapter_files.parts(target, known, held, called)
     join(target, adapter, parts, own, called, base)
     if target.origin is not None:
         changed = target.origin.changed | {name for name in own if name in target.state_dict()}
