@@ -35,7 +35,9 @@ def _pieces(path: Path) -> tuple[list[str], list[float]]:
         content = file.read(BYTES + 1)
     if len(content) > BYTES:
         raise ZooError(f"{str(path)!r} is larger than {BYTES // 10**6} MB, which no tokenizer.bin is.")
-    pieces, scores, at = [], [], 4  # the first number is the length of the longest piece
+    pieces: list[str] = []
+    scores: list[float] = []
+    at = 4  # the first number is the length of the longest piece
     while at + 8 <= len(content):
         score, length = struct.unpack_from("<fI", content, at)
         at += 8

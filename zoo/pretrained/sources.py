@@ -173,7 +173,7 @@ def tokenizer_of(source: str) -> Tokenizer | None:
 def _from_llama2c(path: Path, tokenizer: Path | None = None) -> Source:
     config, state = llama2c.read(path)
     said = f"the header of {str(path)!r}"
-    found = tokenizer and _tokenizer(tokenizer)
+    found = None if tokenizer is None else _tokenizer(tokenizer)
     return Source(state, str(path), config, described=said, tokenizer=found, whole_vocabulary=True)
 
 

@@ -83,7 +83,7 @@ def _names(config: Mapping[str, Any], where: str) -> list[str]:
         if type(count) is not int or not 1 <= count <= 100_000:
             raise ZooError(f"{where}: num_labels={count!r:.80} is not a number of classes.")
         return [f"LABEL_{i}" for i in range(count)]
-    names = [given.get(str(i)) for i in range(len(given))] if isinstance(given, dict) else []
+    names: list[Any] = [given.get(str(i)) for i in range(len(given))] if isinstance(given, dict) else []
     if not names or not all(isinstance(name, str) and len(name) <= 1000 for name in names):
         raise ZooError(f"{where}: id2label={given!r:.80} does not name its classes from 0 on.")
     return names
