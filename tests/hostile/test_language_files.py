@@ -219,6 +219,16 @@ def test_weights_that_are_none(folder, refused, door):
     assert "pytorch_model.bin" in refused(door)
 
 
+def test_numbers_that_are_shown_again_and_again(folder, refused):
+    """Views of one storage, each of which would be copied into a map of its own."""
+    (folder / "model.safetensors").unlink()
+    one = torch.ones(2000, 2000)
+    names = [f"model.layers.{i}.self_attn.{name}_proj.weight" for i in range(500) for name in "qkv"]
+    torch.save({name: one.view(2000, 2000) for name in names}, folder / "pytorch_model.bin")
+    (folder / "config.json").write_text(json.dumps({**LLAMA, "num_hidden_layers": 500}))
+    assert "more than twice" in refused(DOORS["zoo.load"])
+
+
 STRANGE = {
     "another name": {"model.layers.0.evil.weight": torch.ones(3)},
     "a layer too many": {"model.layers.2.input_layernorm.weight": torch.ones(D)},

@@ -109,7 +109,14 @@ def _tensors(file: Path) -> weights.State:
         raise ZooError(
             f"{str(file)!r} holds {strange[0]!r:.80}, which is no tensor; take the file that transformers saved."
         )
-    return weights.clean(content)
+    state = weights.clean(content)
+    stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in state.values()}
+    if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > 2 * sum(stored.values()):
+        # Tied ones stand there twice at most; what shows the same numbers again and again would be copied each time.
+        raise ZooError(
+            f"{str(file)!r}: its tensors show more than twice the {sum(stored.values()):,} bytes that are stored."
+        )
+    return state
 
 
 def _shards(index: Path) -> weights.State:
