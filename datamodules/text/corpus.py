@@ -11,7 +11,7 @@ from datamodules.splits import Splits
 from zoo.errors import ZooError
 
 #: Bytes that are read at a time: a corpus may be larger than memory.
-STEP = 1 << 20
+STEP = 1 << 18
 
 
 class Document(Protocol):

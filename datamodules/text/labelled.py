@@ -40,10 +40,10 @@ class LabelledTextData(TextData):
     split: Sequence[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
     labels_per_class: int | None = None
     pack: str | None = None
-    samples = "texts"
 
     def __post_init__(self):
         super().__post_init__()
+        self.samples = "texts" if self.pack is None else "rows"
         if self.labels_per_class is not None and self.pack is not None:
             raise ZooError(f"data.labels_per_class={self.labels_per_class} is for a text a row; set data.pack=null.")
 

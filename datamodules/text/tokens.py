@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.text import Tokenizer
 
 FORMAT = 1  # goes up whenever the files' content changes
+TOGETHER = 16  # pieces of text that are encoded at a time, by as many processors as there are
 
 
 @dataclass
@@ -91,33 +93,24 @@ def _write(
     bos, eos = (tokenizer.bos, tokenizer.eos) if ends else (None, None)
     starts, count, total, all_asked = [0], 0, 0, True
     names = ("ids", "sizes", "asked")
+    events = _events(documents, bos, eos, joined)
     with ExitStack() as stack:
         files = [stack.enter_context(open(folder / f"{name}.bin", "wb")) for name in names]
-
-        def write(ids: np.ndarray, sizes: np.ndarray, asked: bool) -> None:
-            nonlocal count, total, all_asked
-            kept = (ids.astype(dtype), np.minimum(sizes, 65535).astype("uint16"), np.full(len(ids), asked))
-            for file, array in zip(files, kept, strict=True):
-                file.write(array.tobytes())
-            count, total, all_asked = count + len(ids), total + int(sizes.sum()), all_asked and asked
-
-        def end(token: int | None, asked: bool) -> None:
-            if token is not None:
-                write(np.array([token]), np.array([0]), asked)
-
-        for number, document in enumerate(documents):
-            end(bos, asked=joined)
-            for text, asked, whole in _turns(document):
+        while group := list(islice(events, TOGETHER)):
+            found = iter(tokenizer.measured_many([what for what, _ in group if isinstance(what, str)]))
+            for what, asked in group:
+                if what is None:
+                    starts.append(count)
+                    continue
                 try:
-                    write(*tokenizer.measured(text), asked)
+                    ids, sizes = next(found) if isinstance(what, str) else (np.array([what]), np.array([0]))
                 except ZooError as error:
-                    raise ZooError(f"document {number} of {part}: {error}") from error.__cause__
-                if whole and not joined:
-                    end(eos, asked=True)
-            starts.append(count)
-        if joined:
-            end(eos, asked=True)
-            starts[-1] = count
+                    raise ZooError(f"document {len(starts) - 1} of {part}: {error}") from error.__cause__
+                kept = (ids.astype(dtype), np.minimum(sizes, 65535).astype("uint16"), np.full(len(ids), asked))
+                for file, array in zip(files, kept, strict=True):
+                    file.write(array.tobytes())
+                count, total, all_asked = count + len(ids), total + int(sizes.sum()), all_asked and asked
+    starts[-1] = count
     if all_asked:
         (folder / "asked.bin").unlink()
     np.save(folder / "starts.npy", np.array(starts, np.int64))
@@ -125,14 +118,27 @@ def _write(
     (folder / "tokens.json").write_text(json.dumps(about), encoding="utf-8")
 
 
+#: A text or a token, and whether a model is to say it; None where a document ends.
+Event = tuple[str | int | None, bool]
+
+
+def _events(documents: Iterable[Document], bos: int | None, eos: int | None, joined: bool) -> Iterator[Event]:
+    for document in documents:
+        if bos is not None:
+            yield bos, joined
+        for text, asked, whole in _turns(document):
+            yield text, asked
+            if whole and eos is not None and not joined:
+                yield eos, True
+        yield None, True
+    if joined:
+        yield eos, True
+
+
 def _turns(document: Document) -> Iterator[tuple[str, bool, bool]]:
     """(text, whether it is asked for, whether something ends with it)."""
     if isinstance(document, Turns):
         yield from ((text, asked, asked) for text, asked in document.turns)
         return
-    pieces = document.pieces()
-    before = next(pieces, "")
-    for piece in pieces:
-        yield before, True, False
-        before = piece
-    yield before, True, True
+    yield from ((piece, True, False) for piece in document.pieces())
+    yield "", True, True

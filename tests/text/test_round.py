@@ -44,6 +44,8 @@ def test_bytes_of_tokens_add_up(tokenizers, kind, text):
     ids, sizes = tokenizer.measured(text)
     assert ids.tolist() == tokenizer.encode(text)
     assert sizes.sum() == len(text.encode()) and (len(ids) == 0 or sizes.min() > 0)
+    for found in tokenizer.measured_many([text, text]):
+        assert (found[0] == ids).all() and (found[1] == sizes).all()
 
 
 @pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "gpt2"])

@@ -84,6 +84,10 @@ class Tokenizer(ABC):
         assert sizes is not None
         return ids, sizes[ids]
 
+    def measured_many(self, texts: Sequence[str]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        """`measured` of each."""
+        return map(self.measured, texts)
+
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of each."""
         return [self.encode(text) for text in texts]

@@ -117,6 +117,16 @@ class LibraryTokenizer(Tokenizer):
             sizes[id] = 0 if id in self.special else len(token)  # a letter of the vocabulary is a byte
         return sizes
 
+    def measured_many(self, texts: Sequence[str]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        sizes = self.token_bytes
+        if sizes is None:
+            return super().measured_many(texts)
+        for text in texts:
+            utf8(text)
+        found = self._asked(lambda: self.inner.encode_batch_fast(list(texts), add_special_tokens=False))
+        every = (np.asarray(each.ids, np.int64) for each in found)
+        return ((ids, sizes[ids]) for ids in every)
+
     def measured(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         if self.token_bytes is not None:
             return super().measured(text)
