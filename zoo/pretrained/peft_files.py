@@ -153,9 +153,9 @@ def read(model: Any, config: Any, tensors: Mapping[str, Tensor], where: str) -> 
         else:
             strange.append(name)
     if strange or not parts:
-        what = f"{strange[0][:200]} is" if strange else "it holds no LoRA: nothing is"
+        what = f"{strange[0][:200]} belongs" if strange else "its tensors belong"
         raise ZooError(
-            f"{where}: {what} of a linear map of this {type(model).__name__}; it is of another model or kind."
+            f"{where}: {what} to no linear map of this {type(model).__name__}; it is of another model or kind."
         )
     whole = tuple(dict.fromkeys(name.rpartition(".")[0] for name in own))
     layout = {linear: tuple(sorted(found, key=lambda piece: piece.start)) for linear, found in pieces.items()}
