@@ -64,6 +64,13 @@ def test_a_draft_changes_nothing_of_what_is_likeliest(zoo, runs):
     assert plain[0] == 0 and zoo("generate", runs / "run", *words, "--draft", runs / "draft") == plain
 
 
+@pytest.mark.parametrize("filled, new", [(4, 64), (100, 29), (128, 1)])
+def test_as_many_tokens_as_there_is_room_for(zoo, runs, monkeypatch, filled, new):
+    asked = []
+    monkeypatch.setattr("zoo.generate", lambda *_, **how: asked.append(how["max_new_tokens"]) or iter(()))
+    assert zoo("generate", runs / "run", "x" * filled)[0] == 0 and asked == [new]
+
+
 def test_letters_that_move_the_terminal_are_shown_as_codes(zoo, runs, monkeypatch):
     pieces = ["a\x1b[2J", "\u202e", "\nb\t\r", "\ud800"]
     monkeypatch.setattr("zoo.generate", lambda *_, **__: iter(pieces))

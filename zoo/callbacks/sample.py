@@ -61,7 +61,9 @@ class Sample(Callback):
         room = model.context - len(model.tokenizer.prompt(prompt))
         if room < 1:
             raise ZooError(f"the prompt fills the model's context of {model.context} tokens.")
-        return text(model, prompt, min(self.tokens, room), temperature=self.temperature, seed=self.seed, stop=[])[0]
+        how: dict[str, Any] = {"temperature": self.temperature, "seed": self.seed, "stop": []}
+        (made,) = text(model, [prompt], min(self.tokens, room), **how)
+        return made
 
     def _prompt(self, model: Any, data: Any) -> str:
         if self.prompt is not None or model.tokenizer.bos is not None:

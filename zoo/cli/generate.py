@@ -21,8 +21,9 @@ class _Option(NamedTuple):
     help: str
 
 
+NEW = 64  # tokens, where the model's context has room for them
 OPTIONS = {
-    "max_new_tokens": _Option(int, "how many tokens at most (64)"),
+    "max_new_tokens": _Option(int, f"how many tokens at most ({NEW}, or what the model's context has room for)"),
     "temperature": _Option(float, "below 1 bolder choices are rarer; 0: always the likeliest token (1.0)"),
     "top_k": _Option(int, "draw from the k likeliest tokens"),
     "top_p": _Option(float, "draw from the likeliest tokens that make up this share"),
@@ -70,6 +71,9 @@ def run(options: argparse.Namespace) -> None:
         how["stop"] = [each for each in options.stop if each]
     if how.get("draft", "lookup") != "lookup":
         how["draft"] = zoo.load(how["draft"], trust=options.trust)
+    if "max_new_tokens" not in how and model.tokenizer is not None:
+        room = model.context + 1 - len(model.tokenizer.prompt(options.prompt))  # the last token is not read
+        how["max_new_tokens"] = min(NEW, room) if room > 0 else NEW
     if how.get("num_beams", 1) > 1:
         pieces = zoo.generate(model, options.prompt, **how)
     else:

@@ -49,7 +49,7 @@ def windows(tokens: int, context: int, stride: int) -> list[Window]:
 
 
 @torch.no_grad()
-def losses(model: Any, ids: Sequence[int], context: int, stride: int, batch_size: int = 8) -> np.ndarray:
+def losses(model: Any, ids: Sequence[int] | np.ndarray, context: int, stride: int, batch_size: int = 8) -> np.ndarray:
     """[len(ids) - 1]: nats of each token but the first, given what stands before it in its window.
 
     Args:
