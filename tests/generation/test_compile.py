@@ -60,6 +60,7 @@ def test_padded_beams_and_drafts(graphs):
     model, rows = tiny(depth=1), [[1, 2, 3, 4, 5, 6], [4, 5]]
     want = model.generate(rows, 12, temperature=0, num_beams=3).ids
     assert torch.equal(model.generate(rows, 12, temperature=0, num_beams=3, compile=True).ids, want)
+    assert graphs() == 1
     want, draft = model.generate(rows[:1], 12, temperature=0).ids, tiny("gpt", seed=3, depth=1)
     assert torch.equal(model.generate(rows[:1], 12, temperature=0, compile=True, draft=draft).ids, want)
 

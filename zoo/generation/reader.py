@@ -94,6 +94,7 @@ class Reader:
             if self.read > self.reserved:  # the cache then reads twice as many slots, in a graph of its own
                 self.cache.reserve(_bucket(self.read) - self.read + 1)
                 self.reserved = _bucket(self.read)
+            ids = ids.clone(memory_format=torch.contiguous_format)  # strides of what it was cut from would be graphs
             return _compiled_step(self.model)(self.model, ids, self.cache)
         return _logits(self.model, ids, None, self.cache, ids.shape[1])
 
