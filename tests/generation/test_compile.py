@@ -6,7 +6,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from tests.generation.tiny import KINDS, prompt, tiny
-from zoo.generation import reader
+from zoo.generation import packed, reader
 
 
 @pytest.fixture
@@ -63,6 +63,17 @@ def test_padded_beams_and_drafts(graphs):
     assert graphs() == 1
     want, draft = model.generate(rows[:1], 12, temperature=0).ids, tiny("gpt", seed=3, depth=1)
     assert torch.equal(model.generate(rows[:1], 12, temperature=0, compile=True, draft=draft).ids, want)
+
+
+def test_packed_weights(graphs, monkeypatch):
+    """They stand in for the model's own in the compiled step too, and new ones need no new graph."""
+    monkeypatch.setattr(packed, "NUMBERS", 1)
+    model = tiny(depth=1)
+    for seed in (0, 1):
+        model.load_state_dict(tiny(depth=1, seed=seed).state_dict())
+        want = model.generate(prompt(9), 20, temperature=0, cache="none").ids
+        assert torch.equal(model.generate(prompt(9), 20, temperature=0, compile=True).ids, want)
+        assert model in packed._made and graphs() == 1
 
 
 def test_models_share_no_limit(graphs, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.generation.columns import ROWS, columns_of
+from zoo.generation.packed import ROWS, packed_of
 from zoo.generation.prompts import Prompts
 
 # Lengths of a compiled run's cache, so that prompts of about one length share their graphs: the powers of two from here.
@@ -55,7 +55,7 @@ class Reader:
             name = "prefill_chunk" if chunk else "compile=True"
             raise ZooError(f'{name} needs a cache to go on from, and cache="none" keeps none: leave one of them out.')
         self.compiled, self.read, self.reserved = compiled, 0, 0
-        self.columns = columns_of(model, batch, steps)
+        self.packed = packed_of(model, batch, steps)
         self.ids: Tensor | None = None  # all that was read, where there is no cache
         self.mask: Tensor | None = None
 
@@ -78,9 +78,9 @@ class Reader:
     @torch.no_grad()
     def step(self, ids: Tensor) -> Tensor:
         """Read n further tokens [B, n] of each row; logits [B, n, V] behind each of them."""
-        if self.columns is None or ids.numel() > ROWS:
+        if self.packed is None or ids.numel() > ROWS:
             return self._step(ids)
-        with self.columns.in_place():
+        with self.packed.in_place():
             return self._step(ids)
 
     def _step(self, ids: Tensor) -> Tensor:
