@@ -28,7 +28,7 @@ from zoo.errors import ZooError, nearest
 from zoo.files import write_text
 
 Run = dict[str, Any]
-#: name -> words of train.py; rates were chosen on the validation part with seed 100
+#: name -> words of train.py; the rates are of the usual sizes and not tuned yet
 VARIANTS: dict[str, tuple[str, ...]] = {
     "full": ("finetune=full", "task.optimizer.lr=1e-3"),
     "lora": ("finetune=lora", "adapter.targets=[q,k,v,o,up,down]", "task.optimizer.lr=1e-2"),
