@@ -65,6 +65,12 @@ def test_any_model():
         torch.testing.assert_close(zoo.quantize(model)(x), model(x), atol=2e-2, rtol=2e-2)
 
 
+def test_it_is_not_saved(tmp_path):
+    with pytest.raises(ZooError, match="A quantised model is not saved"):
+        zoo.save(zoo.quantize(zoo.create_model("llama_mini", vocab_size=64)), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_refused():
     with pytest.raises(ZooError, match=r"quantised to 'int4'; did you mean 'int8'"):
         zoo.quantize(tiny(), "int4")

@@ -22,6 +22,7 @@ from zoo.checked.texts import check_config, read_json
 from zoo.declared import strangers
 from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
+from zoo.layers.quantized import Int8Linear
 from zoo.models import Model
 from zoo.pretrained import adapter_files, card, facts, weights
 from zoo.text import Tokenizer
@@ -55,6 +56,8 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
     model = getattr(model, "_orig_mod", model)  # of torch.compile(model)
     if not (config := getattr(model, "config", None)):
         raise ZooError(f"{type(model).__name__} has no config to build it from again; build it with zoo.build(config).")
+    if any(isinstance(each, Int8Linear) for each in model.modules()):
+        raise ZooError("A quantised model is not saved: save the one it was made of, and zoo.quantize it after loading.")
     preprocess, classes = getattr(model, "preprocess", None), getattr(model, "classes", None)
     adapter = getattr(model, "adapter", None)
     content = {
