@@ -108,10 +108,15 @@ def packed_of(model: nn.Module, rows: int, steps: int) -> Packed | None:
 
 def _gains(linear: nn.Linear) -> bool:
     w, hooked = linear.weight, linear._forward_hooks or linear._forward_pre_hooks
-    known = (
-        w.device.type == "cpu" and w.dtype in (torch.float32, torch.bfloat16) and torch.backends.mkldnn.is_available()
-    )
-    return known and w.numel() >= NUMBERS and not w.is_inference() and not hooked
+    if (
+        w.device.type != "cpu"
+        or w.numel() < NUMBERS
+        or w.is_inference()
+        or hooked
+        or not torch.backends.mkldnn.is_available()
+    ):
+        return False
+    return w.dtype == torch.float32 or (w.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _state(places: list[tuple[dict[str, Any], str]], rows: int) -> list[Any]:

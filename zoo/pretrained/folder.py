@@ -57,7 +57,9 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
     if not (config := getattr(model, "config", None)):
         raise ZooError(f"{type(model).__name__} has no config to build it from again; build it with zoo.build(config).")
     if any(isinstance(each, Int8Linear) for each in model.modules()):
-        raise ZooError("A quantised model is not saved: save the one it was made of, and zoo.quantize it after loading.")
+        raise ZooError(
+            "A quantised model is not saved: save the one it was made of, and zoo.quantize it after loading."
+        )
     preprocess, classes = getattr(model, "preprocess", None), getattr(model, "classes", None)
     adapter = getattr(model, "adapter", None)
     content = {
