@@ -88,13 +88,13 @@ class AttentionCall:
         q = torch.arange(K - Q, K, device=device) if self.q_pos is None else self.q_pos
         k = torch.arange(K, device=device).view(1, 1, 1, K) if self.k_pos is None else self.key_places(self.k_pos)
         b, h = torch.arange(B, device=device), torch.arange(H, device=device)
-        return b.view(B, 1, 1, 1), h.view(1, H, 1, 1), q.view(-1, 1, Q, 1), k
+        return b.view(B, 1, 1, 1), h.view(1, H, 1, 1), q.view(q.shape[0] if q.ndim == 2 else 1, 1, Q, 1), k
 
     def key_places(self, k_pos: Tensor) -> Tensor:
         """`k_pos` as [1 or B, 1 or H, 1, K]."""
         if k_pos.ndim == 3:  # a query head reads at the places of its key/value head
             return self.repeat_kv(k_pos).unsqueeze(2)
-        return k_pos.view(-1, 1, 1, k_pos.shape[-1])
+        return k_pos.view(k_pos.shape[0] if k_pos.ndim == 2 else 1, 1, 1, k_pos.shape[-1])
 
     def mask(self) -> Tensor | None:
         """True where a query may see a key, broadcastable to [B, H, Q, K]; None where all may see all."""
