@@ -76,13 +76,13 @@ def test_packed_weights(graphs, monkeypatch):
         assert model in packed._made and graphs() == 1
 
 
-def test_models_share_no_limit(graphs, monkeypatch):
+def test_models_share_no_limit(graphs):
     """As torch has for one function."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
-    for seed in range(3):
-        model = tiny("gpt", seed=seed, depth=1)
-        want = model.generate(prompt(4), 3, temperature=0).ids
-        assert torch.equal(model.generate(prompt(4), 3, temperature=0, compile=True).ids, want)
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for seed in range(3):
+            model = tiny("gpt", seed=seed, depth=1)
+            want = model.generate(prompt(4), 3, temperature=0).ids
+            assert torch.equal(model.generate(prompt(4), 3, temperature=0, compile=True).ids, want)
 
 
 @pytest.mark.slow
