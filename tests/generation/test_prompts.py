@@ -58,7 +58,7 @@ def test_an_empty_prompt_of_a_tokenizer_with_bos():
         (torch.tensor([[1, V]]), None, f"The id {V} is outside the vocabulary of this model, 0 to {V - 1}"),
         ([[1, -1]], None, "The id -1 is outside"),
         (torch.tensor([1, 2]), None, r"integers \[B, N\]; got torch.int64 \[2\]"),
-        (torch.rand(1, 2), None, "integers"),
+        (torch.ones(1, 2), None, "integers"),
         ([1, 2], None, r"rows of ids, \[\[1, 2\], \[3\]\]; got the row 1"),
         (["text"], None, "got the row 'text'"),
         ([[1.5]], None, "rows of ids"),
