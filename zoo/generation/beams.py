@@ -71,7 +71,7 @@ def beam_search(
         joint = (totals.flatten()[:, None] + adjust(plain, tokens)).view(B, -1)  # [B, beams V]
         begins, texts, running = [[0] * num_beams for _ in range(B)], running, []
         for row in range(B):
-            over = None if length == max_new_tokens else partial(ends, row=row)
+            over = None if length == max_new_tokens else partial(_ends_in, ends, row)
             its = plain[row * beams : (row + 1) * beams]
             found, alive = _continued(joint[row], its, texts[row], num_beams, over)
             scored = [(text.total / length**length_penalty, text) for text in found]
@@ -87,6 +87,10 @@ def beam_search(
         last = torch.tensor([text.ids[-1] for row in running for text in row], device=tokens.device)
         tokens, state, beams = torch.cat([tokens[index], last[:, None]], 1), reorder(state, index), num_beams
     return [text for _, text in best]
+
+
+def _ends_in(ends: Callable[[Sequence[int], int], bool], row: int, new: Sequence[int]) -> bool:
+    return ends(new, row)
 
 
 def _continued(

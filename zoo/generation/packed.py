@@ -91,7 +91,7 @@ def packed_of(model: nn.Module, rows: int, steps: int) -> Packed | None:
     """Those of a model that will read `rows` rows `steps` times; None where that is not faster."""
     if rows > ROWS or (steps < STEPS and model not in _made):
         return None
-    places = [
+    places: list[tuple[dict[str, Any], str]] = [
         (parent._modules, name)
         for parent in model.modules()
         for name, each in parent._modules.items()

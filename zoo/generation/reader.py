@@ -86,6 +86,7 @@ class Reader:
     def _step(self, ids: Tensor) -> Tensor:
         self.read += ids.shape[1]
         if self.cache is None:
+            assert self.ids is not None  # the prompt was read
             self.ids = torch.cat([self.ids, ids], 1)
             if self.mask is not None:
                 self.mask = torch.cat([self.mask, torch.ones_like(ids, dtype=torch.bool)], 1)
@@ -132,7 +133,9 @@ def _compiled_step(model: Any) -> Callable[..., Tensor]:
     """One for each model, kept as long as it, so that the next text needs no compilation."""
     if model not in _compiled:
         # limits of its own for each model; torch before 2.10 has one for all
-        own = {"isolate_recompiles": True, "recompile_limit": 64} if "isolate_recompiles" in COMPILE else {}
+        own: dict[str, Any] = (
+            {"isolate_recompiles": True, "recompile_limit": 64} if "isolate_recompiles" in COMPILE else {}
+        )
         _compiled[model] = torch.compile(_step, fullgraph=True, dynamic=False, backend=BACKEND, **own)
     return _compiled[model]
 

@@ -134,6 +134,7 @@ class Speculation:
         seen, new = None if seen is None else seen.clone(), list[tuple[Tensor, Tensor]]()
         self.proposed += len(chosen)
         for i, x in enumerate(chosen):
+            assert q is not None  # of a token that was proposed
             p = self.sampling.probabilities(scores[i : i + 1], seen)
             if float(self.draws.uniform()) * float(q[i, x]) >= float(p[0, x]):
                 self.reader.rewind(len(chosen) - i)

@@ -28,5 +28,5 @@ def normal(module: nn.Module, std: float = 0.02) -> None:
     """Normal matrices and embeddings of deviation `std`, zero biases, as GPT-2 and BERT start (Radford et al. 2019)."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=std)
-        if getattr(module, "bias", None) is not None:
+        if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -90,7 +90,8 @@ def train_one(settings: Settings, folder: Path, seed: int, variant: str) -> Run:
         zoo.save(record.task.model, base)
     how = ("train=false",) if variant == "base" else VARIANTS[variant]
     record = train(compose(settings, settings.adapted, seed, f"init='{base}'", *how), None)
-    some, every = trained(record.task.model) if variant != "base" else (0, trained(record.task.model)[1])
+    model: Any = record.task.model
+    some, every = trained(model) if variant != "base" else (0, trained(model)[1])
     found = {
         "seed": seed,
         "variant": variant,

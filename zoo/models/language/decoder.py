@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -118,9 +118,9 @@ class Decoder(LanguageModel):
 
         bound, attention = unbind(attention or Attention, "pattern")
         one = make_pattern(pattern or bound or Full(), num_heads=num_heads)
-        patterns = [one] * depth if patterns is None else [Full() if each is None else each for each in patterns]
-        if len(patterns) != depth:
-            raise ZooError(f"{len(patterns)} patterns for {depth} layers: give one for each, null for none.")
+        each_layer = [one] * depth if patterns is None else [Full() if each is None else each for each in patterns]
+        if len(each_layer) != depth:
+            raise ZooError(f"{len(each_layer)} patterns for {depth} layers: give one for each, null for none.")
 
         def make_attention(pattern: Pattern) -> nn.Module:
             return build(
@@ -140,7 +140,7 @@ class Decoder(LanguageModel):
                 shared_norm=shared_norm,
                 drop_path=drop_path * i / max(depth - 1, 1),
             )
-            for i, pattern in enumerate(patterns)
+            for i, pattern in enumerate(each_layer)
         )
         self.norm = its["norm"](dim) if final_norm else None
         self.head_drop = nn.Dropout(head_dropout) if head_dropout else None
@@ -150,7 +150,8 @@ class Decoder(LanguageModel):
             head = nn.Linear(dim, vocab_size, its["head_bias"], device="meta" if tied else None)
             if tied:
                 head.weight = self.embed.weight
-                head.bias = nn.Parameter(torch.zeros(vocab_size)) if its["head_bias"] else None
+                if its["head_bias"]:
+                    head.bias = nn.Parameter(torch.zeros(vocab_size))
             self.head = head
         self._start(init)
 
@@ -158,8 +159,8 @@ class Decoder(LanguageModel):
         for module in self.modules():
             init(module)
         for block in self.blocks:
-            for name in block.names:
-                maps = [each for each in getattr(block, name).modules() if isinstance(each, nn.Linear)]
+            for layer in map(block.get_submodule, cast(Block, block).names):
+                maps = [each for each in layer.modules() if isinstance(each, nn.Linear)]
                 with torch.no_grad():
                     maps[-1].weight.mul_((2 * len(self.blocks)) ** -0.5)
 
