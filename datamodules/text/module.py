@@ -69,9 +69,6 @@ class TextData(DataModule):
         if not isinstance(self.tokenizer, Tokenizer):
             self.tokenizer = tokenizers.check(self.tokenizer)
 
-    def load(self) -> Corpus:
-        raise NotImplementedError
-
     def use_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Make the tokens with this one, a pretrained model's, before `setup`."""
         if self.source is not None and self.source.tokenizer != tokenizer:

@@ -1,5 +1,6 @@
 """Rows of tokens: which stretch of a part each row of a batch holds, and batches made of them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from datamodules.text.tokens import Tokens
 Stretches = list[tuple[int, int]]
 
 
-class Rows:
+class Rows(ABC):
     """Which stretches of the tokens make a row. A kind says how many rows there are, and which of an epoch."""
 
     #: Documents of a row do not see each other, and their places begin anew.
@@ -24,12 +25,12 @@ class Rows:
     #: A row has the whole width, so that all batches have one shape.
     full = True
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def row(self, number: int, shift: int) -> Stretches:
         """The stretches of a row, `shift` tokens further on where the kind has that."""
-        raise NotImplementedError
 
     def shift(self, seed: int, epoch: int) -> int:
         """Of a training epoch."""

@@ -53,11 +53,8 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder}  # workers map the files too, where an array would be copied to them
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["folder"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.folder,)  # workers map the files too, where an array would be copied to them
 
 
 def tokens(

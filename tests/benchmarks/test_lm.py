@@ -22,7 +22,9 @@ def small(monkeypatch):
     def on_small(measure, **more):
         return lambda row, rounds, limit: measure(row, rounds, limit, **more, **SIZES[row["model"]])
 
-    memory = lambda row, rounds, limit: lm.memory(row, rounds, limit, lengths=(16, 32), **LLAMA)  # noqa: E731
+    def memory(row, rounds, limit):
+        return lm.memory(row, rounds, limit, lengths=(16, 32), **LLAMA)
+
     monkeypatch.setattr(prefill, "in_process", lambda module, **question: 1.0 + question["tokens"])
     measures = {"decode": on_small(lm.decode, new=6), "train": on_small(lm.train, tokens=16), "prefill": memory}
     monkeypatch.setattr(lm, "MEASURES", measures)

@@ -1,10 +1,6 @@
 """Language modelling: one mean over the tokens of a step (C9), objectives drawn for a sample and not in a row."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from datamodules.text import TextBatch
+from tests.processes import together
 from tests.tasks.test_contract import Batches
 from tests.tasks.tiny import ADAMW, make_trainer, weights
 from zoo.attention import Causal
@@ -104,21 +101,12 @@ for many in (1, 2):
     task = make()
     trainer.fit(task, Batches(mine), Batches(mine[:1]))
     torch.save(weights(task.model), f"{sys.argv[1]}/{rank}-{many}.pt")
+open(f"{sys.argv[1]}/{rank}.json", "w").write("true")
 """
 
 
 def test_c9_processes_with_other_numbers_of_tokens(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    started = []
-    for rank in range(2):
-        own = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, NODE_RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2")
-        environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(rank)]
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path))
-    messages = [process.communicate(timeout=300)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], messages
+    together(SCRIPT, tmp_path)
     whole = stepped([batch()])
     for rank in range(2):
         for many in (1, 2):

@@ -34,8 +34,8 @@ class Part(nn.Module):
 
     @staticmethod
     def width(in_features: int, out_features: int) -> int:
-        """The columns of `a`."""
-        raise NotImplementedError
+        """The columns of `a`; each kind says."""
+        raise NotImplementedError("a kind of adapter says how wide `a` is: define width(in_features, out_features).")
 
 
 class LoRA(Part):

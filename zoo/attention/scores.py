@@ -63,15 +63,19 @@ class Score(nn.Module):
 
     def as_dot(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor, float]:
         """(q', k', scale) with score = scale * q'.k', if there is such a form: unlocks SDPA and FlexAttention."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no such form: `forms` says which it has, as_dot is none.")
 
     def as_additive(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> AdditiveForm:
         """The score as a `AdditiveForm`, if it is one: unlocks edge lists without a row for each edge."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no such form: `forms` says which it has, as_additive is none."
+        )
 
     def as_features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Positive features with exp(score) = f(q).f(k), if there are any: unlocks the linear kernel."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no such form: `forms` says which it has, as_features is none."
+        )
 
     def normalize(self, logits: Tensor, call: AttentionCall) -> Tensor:
         """Logits [B, H, Q, K] (-inf = forbidden) to weights. Softmax in float32 or wider; an empty row gives 0."""

@@ -30,7 +30,7 @@ def gpt2(encoder: str | Path, merges: str | Path) -> LibraryTokenizer:
         lines = Path(merges).read_text(encoding="utf-8").split("\n")[1:]
         pairs = [(left, right) for left, right in (line.split() for line in lines if line)]
         inner = Tokenizer(models.BPE(vocab, pairs))
-    except Exception as error:
+    except Exception as error:  # of files, of JSON, and the library has no error of its own
         raise ZooError(f"{encoder} and {merges} are no encoder.json and vocab.bpe: {one_line(error, 200)}") from error
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()

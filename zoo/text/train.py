@@ -46,7 +46,7 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocab_size: int | None = No
         inner = TRAINERS[kind](seen, vocab_size, special)
     except ZooError:
         raise
-    except Exception as error:
+    except Exception as error:  # the library has no error of its own
         raise ZooError(f"tokenizer={kind} cannot be trained on this text: {one_line(error, 300)}") from error
     if not seen.letters:
         raise ZooError(f"tokenizer={kind} has no text to learn from; give it one.")

@@ -50,7 +50,9 @@ class Pattern:
     def edit_segments(self, logits: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
         """`edit` for edges, if a choice by content has such a form: logits [G, E], of which those of target t are
         ptr[t]:ptr[t + 1] and edge e is target segment[e]'s; -inf where forbidden or not chosen."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} chooses in a matrix and says nothing of edges: see `chooses_edges`."
+        )
 
     @property
     def by_content(self) -> bool:
