@@ -1,6 +1,6 @@
 """What every model says of itself; tasks, figures and commands ask this, and no model by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -130,3 +130,14 @@ class GraphModel(Model):
     num_relations: int | None = None
     pools: bool = False
     wants: Mapping[str, int] = MappingProxyType({})
+
+
+def in_groups(model: nn.Module, depth: int, first: Collection[str]) -> list[list[str]]:
+    """Names of all parameters of a model with `blocks`, input to output: the modules named in `first`, each of `depth` blocks,
+    then what follows."""
+    groups: list[list[str]] = [[] for _ in range(depth + 2)]
+    for name, _ in model.named_parameters():
+        top, _, rest = name.partition(".")
+        at = int(rest.split(".")[0]) + 1 if top == "blocks" else 0 if top in first else -1
+        groups[at].append(name)
+    return groups

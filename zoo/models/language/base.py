@@ -12,7 +12,7 @@ from zoo.attention import Full, Pattern, Position
 from zoo.attention.caches import ModelCache, Policy
 from zoo.errors import ZooError
 from zoo.layers import trunc_normal
-from zoo.models.base import Model
+from zoo.models.base import Model, in_groups
 
 
 class LanguageModel(Model):
@@ -250,14 +250,7 @@ class LanguageModel(Model):
 
     def layer_groups(self) -> list[list[str]]:
         """Names of all parameters, input to output: embedding, each block, then what follows (for layer-wise decay)."""
-        groups: list[list[str]] = [[] for _ in range(len(self.blocks) + 2)]
-        for name, _ in self.named_parameters():
-            top, _, rest = name.partition(".")
-            if top == "blocks":
-                groups[int(rest.split(".")[0]) + 1].append(name)
-            else:
-                groups[0 if top in ("embed", "position", "segments", "norm_pre") else -1].append(name)
-        return groups
+        return in_groups(self, len(self.blocks), ("embed", "position", "segments", "norm_pre"))
 
     def set_grad_checkpointing(self, on: bool = True) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""

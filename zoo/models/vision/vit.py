@@ -31,7 +31,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
 from zoo.layers.prefix import on_patches
-from zoo.models.base import ImageModel
+from zoo.models.base import ImageModel, in_groups
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
 
@@ -235,14 +235,8 @@ class ViT(ImageModel):
 
     def layer_groups(self) -> list[list[str]]:
         """Names of all parameters, input to output: embedding, each block, then what follows (for layer-wise decay)."""
-        groups: list[list[str]] = [[] for _ in range(len(self.blocks) + 2)]
-        for name, _ in self.named_parameters():
-            top, _, rest = name.partition(".")
-            if top == "blocks":
-                groups[int(rest.split(".")[0]) + 1].append(name)
-            else:
-                groups[-1 if top in ("norm", "fc_norm", "head") else 0].append(name)
-        return groups
+        first = ("patch_embed", "cls_token", "reg_token", "position", "norm_pre")
+        return in_groups(self, len(self.blocks), first)
 
     def set_grad_checkpointing(self, on: bool = True) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
