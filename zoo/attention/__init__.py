@@ -10,6 +10,7 @@ from zoo.attention.cache_quantized import QuantizedCache
 from zoo.attention.caches import ModelCache, make_cache
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.dispatch import Explanation, attend, explain
+from zoo.attention.dropout import byte_dropout
 from zoo.attention.edges import Edges, EdgeWeights, GraphEdges
 from zoo.attention.graph_scores import (
     AdditiveEdgeScore,
@@ -148,6 +149,7 @@ __all__ = [
     "attend",
     "attention_weights",
     "build",
+    "byte_dropout",
     "explain",
     "join_steps",
     "make_cache",

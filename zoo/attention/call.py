@@ -9,10 +9,12 @@ Shapes throughout: B batch, H heads, Q queries, K keys, D head width, E edges; h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.attention.former import former
@@ -43,7 +45,7 @@ class AttentionCall:
     [B, H_kv, K] are the tokens' places in the sequence; None means that the keys are 0..K-1 and the queries the last Q of
     them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a cache:
     keys at place -1 are zeros, and none stands behind a sample's last query. `training` is whether the caller trains:
-    neither a score nor a pattern knows."""
+    neither a score nor a pattern knows. `drop(weights, dropout)` drops weights, where a kernel has them as a matrix."""
 
     q: Tensor
     k: Tensor
@@ -59,6 +61,7 @@ class AttentionCall:
     edge_values: Tensor | None = None
     training: bool = False
     cached: bool = False
+    drop: Callable[[Tensor, float], Tensor] = F.dropout
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them

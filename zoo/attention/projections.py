@@ -1,5 +1,7 @@
 """Where queries, keys and values come from, and how the heads become one vector again."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -185,10 +187,18 @@ def in_heads(x: Tensor, head_dim: int) -> Tensor:
 class OutputProjection(nn.Module):
     """Heads side by side, then a linear map: [B, H, N, D] -> [B, N, dim]. Vaswani et al. 2017, section 3.2.2."""
 
-    def __init__(self, dim: int, num_heads: int, head_dim: int, bias: bool = True, dropout: float = 0.0):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        head_dim: int,
+        bias: bool = True,
+        dropout: float = 0.0,
+        drop: Callable[[float], nn.Module] = nn.Dropout,
+    ):
         super().__init__()
         self.proj = nn.Linear(num_heads * head_dim, dim, bias=bias)
-        self.drop = nn.Dropout(dropout) if dropout else None
+        self.drop = drop(dropout) if dropout else None
 
     @property
     def maps(self) -> dict[str, Map]:

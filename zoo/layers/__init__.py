@@ -1,6 +1,7 @@
 """Layers around the attention: blocks, feed-forward, patches; graph layers."""
 
 from zoo.layers.block import Block, parallel, post_norm, pre_norm
+from zoo.layers.dropout import ByteDropout
 from zoo.layers.feedforward import FeedForward, GatedFeedForward, QuickGELU
 from zoo.layers.graph import (
     Embeddings,
@@ -21,7 +22,7 @@ from zoo.layers.patches import PatchEmbed
 from zoo.layers.readout import readout_of
 
 __all__ = [
-    "Block", "CentredRMSNorm", "Embeddings", "FeatureDropout", "FeedForward", "GatedFeedForward", "GatedSkip",
+    "Block", "ByteDropout", "CentredRMSNorm", "Embeddings", "FeatureDropout", "FeedForward", "GatedFeedForward", "GatedSkip",
     "GraphAttention",
     "GraphLayer", "GraphMemory", "IdentityMappedQKV", "InitialResidual", "LinearSkip", "PatchEmbed", "QuickGELU",
     "Residual", "normal", "pair_norm", "parallel", "post_norm", "pre_norm", "readout_of", "trunc_normal", "xavier",

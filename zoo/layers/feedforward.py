@@ -13,13 +13,19 @@ class FeedForward(nn.Module):
     """fc2(act(fc1 x)), the same for every token. Vaswani et al. 2017, section 3.3 (there with ReLU)."""
 
     def __init__(
-        self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.GELU, dropout: float = 0.0, bias: bool = True
+        self,
+        dim: int,
+        hidden: int,
+        act: Callable[[], nn.Module] = nn.GELU,
+        dropout: float = 0.0,
+        bias: bool = True,
+        drop: Callable[[float], nn.Module] = nn.Dropout,
     ):
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden, bias=bias)
         self.act = act()
         self.fc2 = nn.Linear(hidden, dim, bias=bias)
-        self.drop = nn.Dropout(dropout) if dropout else None
+        self.drop = drop(dropout) if dropout else None
 
     @property
     def maps(self) -> dict[str, Map]:

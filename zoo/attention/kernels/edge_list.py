@@ -43,7 +43,7 @@ class EdgeList:
         for choice in call.pattern.choices:
             logits = choice.edit_segments(logits, csr.rowptr, csr.row)
         weights = call.score.normalize_segments(logits, *runs(edges, csr))
-        kept = torch.nn.functional.dropout(weights, call.dropout) if call.dropout else weights
+        kept = call.drop(weights, call.dropout) if call.dropout else weights
         out = weighted_sum(kept, rows(v), csr)
         if call.edge_values is not None:  # on the same edges, each edge its own source
             out = out + weighted_sum(kept, each(call.edge_values, csr, call), by_edge(csr))

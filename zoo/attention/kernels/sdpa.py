@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from zoo.attention.call import AttentionCall, AttentionOutput
-from zoo.attention.kernels.reference import is_tiny
+from zoo.attention.kernels.reference import drops_faster, is_tiny
 from zoo.attention.patterns import Causal, Full
 
 
@@ -20,6 +20,8 @@ class SDPA:
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
         if is_tiny(call):
             return (f"heads {call.q.shape[-1]} wide on rows of {call.k.shape[2]} are faster as two matrix products",)
+        if drops_faster(call):
+            return ("its dropout is slower on a CPU than the one that is given",)
         maskless = isinstance(call.pattern, Full) or call.is_unmasked or aligned_causal(call)
         if call.q.device.type == "cuda" and not (
             maskless or call.cached
