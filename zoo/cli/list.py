@@ -1,4 +1,4 @@
-"""List what there is: models, data, scores, patterns, positions, kernels, recipes, tasks, callbacks, experiments.
+"""List what there is: models, data, scores, patterns, positions, kernels, heads, recipes, tasks, callbacks, experiments.
 
     python -m zoo list                     everything
     python -m zoo list positions           one kind
@@ -108,6 +108,7 @@ KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
     "patterns": ("python train.py pattern=...", _group("pattern")),
     "positions": ("python train.py position=...", _group("position")),
     "kernels": ("python train.py kernel=...", _kernels),
+    "heads": ("python train.py head=... (of forecasters)", _group("head")),
     "recipes": ("python train.py recipe=...", _group("recipe")),
     "tasks": ("python train.py task=...", _group("task")),
     "callbacks": ("python train.py callbacks=...", _group("callbacks")),

@@ -20,10 +20,11 @@ from zoo.layers.norms import CentredRMSNorm
 from zoo.layers.pairnorm import pair_norm
 from zoo.layers.patches import PatchEmbed
 from zoo.layers.readout import readout_of
+from zoo.layers.revin import RevIN
 
 __all__ = [
     "Block", "ByteDropout", "CentredRMSNorm", "Embeddings", "FeatureDropout", "FeedForward", "GatedFeedForward", "GatedSkip",
     "GraphAttention",
     "GraphLayer", "GraphMemory", "IdentityMappedQKV", "InitialResidual", "LinearSkip", "PatchEmbed", "QuickGELU",
-    "Residual", "normal", "pair_norm", "parallel", "post_norm", "pre_norm", "readout_of", "trunc_normal", "xavier",
+    "Residual", "RevIN", "normal", "pair_norm", "parallel", "post_norm", "pre_norm", "readout_of", "trunc_normal", "xavier",
 ]  # fmt: skip

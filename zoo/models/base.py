@@ -37,7 +37,7 @@ class Model(nn.Module):
         grid: (rows, cols) of its patches, where tokens are patches of an image; else None.
         num_prefix_tokens: tokens before the patches (class, registers).
         has_class_token: whether the first of them is a class token.
-        targets: what its outputs are for: "class", "labels", "numbers" or "tokens" (zoo.spec.TARGETS).
+        targets: what its outputs are for: "class", "labels", "numbers", "tokens" or "values" (zoo.spec.TARGETS).
         tokenizer: between text and ids (`zoo.text.Tokenizer`); None where nobody has told, or it reads no text.
         origin: where its weights come from; None where they started at random, or nobody has told.
         adapter: what `zoo.adapt` has put on it, see `zoo.adapters.Adapter`; else None.
@@ -69,6 +69,10 @@ class Model(nn.Module):
     def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
         """A config that holds the data's sizes, with what the model decides by them in place of its nulls."""
         return config
+
+    @classmethod
+    def check_data(cls, config: Mapping[str, Any], spec: Any) -> None:
+        """Refuse data (`zoo.spec.Spec`) of which it would leave out a part. Raises: ZooError naming it."""
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:
         """What `forward` takes of a batch; by default the first part of (inputs, targets)."""

@@ -47,6 +47,9 @@ def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
     for key, value in made.items():
         if value and key in sizes and not _same(value, sizes[key]):
             raise ZooError(_refusal(key, value, sizes[key]))
+    kind = locate(config["_target_"])
+    if isinstance(kind, type) and issubclass(kind, Model):
+        kind.check_data(config, spec)
     return complete(
         made, lambda missing: f"model.{missing} must be known, and {_words([spec.modality])} do not tell; set it."
     )

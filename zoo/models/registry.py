@@ -6,9 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.models import graph, language, vision
+from zoo.models import graph, language, series, vision
 
-ROOMS = (vision, graph, language)
+ROOMS = (vision, graph, language, series)
 
 
 def _collected() -> dict[str, dict[str, Any]]:
