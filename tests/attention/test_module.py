@@ -214,3 +214,40 @@ def test_prefix_lm_prefill():
 def test_errors_are_sentences(call, words):
     with pytest.raises(ZooError, match=words):
         call()
+
+
+@pytest.mark.parametrize("position", [None, ALiBi, RoPE])
+@pytest.mark.parametrize("pattern", [None, Causal(), Window(2)])
+@pytest.mark.parametrize("heads", [1, H])
+def test_a_bias_goes_in_and_logits_come_out(pattern, position, heads):
+    """Residual scores: the logits of one layer are the next one's bias. Against the equation, gradients to the bias too."""
+    layer = Attention(DIM, heads, pattern=pattern, position=position, output=nn.Identity()).double()
+    x, bias = tokens(), torch.randn(B, heads, N, N, dtype=torch.float64, requires_grad=True)
+    out, logits = layer(x, bias=bias, need_logits=True)
+    plain, before = layer(x, need_logits=True)
+    torch.testing.assert_close(logits, before + bias)
+    torch.testing.assert_close(out, logits.softmax(-1) @ layer.projection(x)[2])
+    torch.testing.assert_close(layer(x), plain)
+    torch.testing.assert_close(layer(x, bias=bias), out)  # whatever kernel
+    grads = [torch.autograd.grad(y.square().sum(), bias)[0] for y in (out, layer(x, bias=bias))]
+    torch.testing.assert_close(*grads)
+    logits = layer(x, bias=bias, need_logits=True)[1]
+    seen = logits > -torch.inf
+    (grad,) = torch.autograd.grad(logits[seen].sum(), bias)
+    assert torch.equal(grad, seen.double()), "the logits themselves carry gradients on"
+
+
+@pytest.mark.parametrize("shape", [(N, N), (H, 1, N), (B, 1, N, N), (1, H, N, N)])
+def test_a_bias_broadcasts(shape):
+    layer, x, bias = attention(), tokens(), torch.randn(shape, dtype=torch.float64)
+    torch.testing.assert_close(layer(x, bias=bias), layer(x, bias=bias.expand(B, H, N, N).contiguous()))
+    with pytest.raises(ZooError, match="does not broadcast"):
+        layer(x, bias=bias[..., :3])
+
+
+def test_a_bias_beside_padding_and_context():
+    x, context = tokens(5), tokens(N)
+    layer = attention(projection=SeparateQKV)
+    out, logits = layer(x, context, bias=torch.ones(5, N), pattern=Padding(torch.tensor([N, 3])), need_logits=True)
+    assert out.shape == x.shape and logits.shape == (B, H, 5, N) and (logits[1, ..., 3:] == -torch.inf).all()
+    torch.testing.assert_close(out, layer(x, context, pattern=Padding(torch.tensor([N, 3]))))  # the same for all keys

@@ -45,7 +45,8 @@ class AttentionCall:
     [B, H_kv, K] are the tokens' places in the sequence; None means that the keys are 0..K-1 and the queries the last Q of
     them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a cache:
     keys at place -1 are zeros, and none stands behind a sample's last query. `training` is whether the caller trains:
-    neither a score nor a pattern knows. `drop(weights, dropout)` drops weights, where a kernel has them as a matrix."""
+    neither a score nor a pattern knows. `drop(weights, dropout)` drops weights, where a kernel has them as a matrix.
+    `finite_bias` is the promise that the bias hides no key (no -inf in it), so that nobody looks."""
 
     q: Tensor
     k: Tensor
@@ -62,6 +63,7 @@ class AttentionCall:
     training: bool = False
     cached: bool = False
     drop: Callable[[Tensor, float], Tensor] = F.dropout
+    finite_bias: bool = False
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
@@ -78,9 +80,14 @@ class AttentionCall:
         return self.cached or self.k_pos is not None
 
     @property
+    def bias_hides(self) -> bool:
+        """Whether the bias may forbid keys: it does where it is -inf."""
+        return self.bias is not None and not self.finite_bias
+
+    @property
     def is_unmasked(self) -> bool:
         """Whether every query may see every key; a single causal query that is the last token does."""
-        if self.bias is not None or self.k_pos is not None:
+        if self.bias_hides or self.k_pos is not None:
             return False
         last = isinstance(self.pattern, Causal) and self.q.shape[2] == 1 and self.q_pos is None
         return last or isinstance(self.pattern, Full)
@@ -108,7 +115,7 @@ class AttentionCall:
             terms.append(self.pattern.allowed(*self.index_grid()))
         if self.k_pos is not None:
             terms.append(self.key_places(self.k_pos >= 0))
-        if self.bias is not None:
+        if self.bias_hides:
             terms.append(self.bias != -torch.inf)
         mask = terms[0]
         for term in terms[1:]:
@@ -124,7 +131,7 @@ class AttentionCall:
             source, target = edges.edge_index
             b, h, q, k = self.index_grid()
             terms.append(rest.allowed(b[..., 0], h[..., 0], q[..., target, 0], k[..., 0, source]))
-        if self.bias is not None:
+        if self.bias_hides:
             terms.append(self._at_edges(self.bias) != -torch.inf)
         if not terms:
             return None
@@ -138,7 +145,7 @@ class AttentionCall:
         if self.bias is None:
             return None
         bias = self._at_edges(self.bias)
-        return bias.masked_fill(bias == -torch.inf, 0)
+        return bias.masked_fill(bias == -torch.inf, 0) if self.bias_hides else bias
 
     def _at_edges(self, bias: Tensor) -> Tensor:
         assert self.pattern.edges is not None
@@ -148,7 +155,7 @@ class AttentionCall:
     def zero_hidden(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere. Of a
         cache under Causal() all that is there is seen, and what is not there is zeros: nothing is copied."""
-        if mask is None or (self.cached and self.bias is None and isinstance(self.pattern, Causal | Full)):
+        if mask is None or (self.cached and not self.bias_hides and isinstance(self.pattern, Causal | Full)):
             return self.k, self.v
         seen = mask.any(-2).unsqueeze(-1)  # [b, h, K, 1]
         if seen.shape[1] > 1 and self.queries_per_kv > 1:  # a key/value head is seen if any head of its group sees it

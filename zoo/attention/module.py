@@ -112,8 +112,10 @@ class Attention(nn.Module):
         pos: Tensor | None = None,
         places: Tensor | None = None,
         cache: KVCache | None = None,
-    ) -> Tensor:
-        """[B, N, dim] -> [B, N, dim].
+        bias: Tensor | None = None,
+        need_logits: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[B, N, dim] -> [B, N, dim]; with `need_logits` that and the logits, [B, H, N, K].
 
         Args:
             context: [B, M, context_dim], what is attended to; default the tokens themselves.
@@ -124,9 +126,17 @@ class Attention(nn.Module):
                 sees. Default: the order in the sequence, 0..N-1, or what follows the cache.
             cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once, and
                 from the second call on a position needs `pos`: how many queries there will be is not known.
+            bias: finite numbers, broadcastable to [B, H, N, K], added to the logits beside the position's; what hides keys
+                is a pattern.
+            need_logits: return the logits too, bias included, before the softmax, -inf where the pattern forbids. With
+                those of one layer as the next one's bias, layers share a residual stream of scores (He et al. 2020, RealFormer,
+                section 2; Nie et al. 2023, PatchTST):
+
+                    out, logits = layer1(x, need_logits=True);  out, logits = layer2(out, bias=logits, need_logits=True)
 
         Raises:
-            ZooError: places of a context, whose padding is a pattern, `Padding(mask)`; see also the parts.
+            ZooError: a bias that does not fit; places of a context, whose padding is a pattern, `Padding(mask)`; see also
+                the parts.
         """
         pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
         q_pos = k_pos = places
@@ -135,30 +145,34 @@ class Attention(nn.Module):
                 raise ZooError(
                     "places are those of tokens that attend to themselves; a context's padding is Padding(mask)."
                 )
-            q, k, v, bias = self._read_context(x, context, pattern, pos, cache)
+            q, k, v, placed = self._read_context(x, context, pattern, pos, cache)
         else:
             q, k, v = self.projection(x, None)
             q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
             if cache is None:
-                q, k, bias = self._placed(q, k, pos, places)
+                q, k, placed = self._placed(q, k, pos, places)
             else:
                 if self.position is not None:
                     pos = self._follow(cache, q.shape[2], places) if pos is None else pos
                     q, k = self.position.rotate_both(q, k, pos)
                 k, v, k_pos, q_pos, pattern = self._slots(cache.append(k, v, places), pattern, q.shape[2])
-                bias = self._bias(q.shape[2], k.shape[2], q_pos, k_pos, q.device)
+                placed = self._bias(q.shape[2], k.shape[2], q_pos, k_pos, q.device)
         pattern, on_edges = self._on_edges(pattern)
         needs = cache is not None and cache.wants_weights
         call = AttentionCall(
-            q, k, v, self.score, pattern, bias, self.dropout if self.training else 0.0, needs, q_pos=q_pos, k_pos=k_pos,
-            edge_values=on_edges, training=self.training, cached=cache is not None and context is None, drop=self.drop,
+            q, k, v, self.score, pattern, placed if bias is None else bias if placed is None else placed + bias,
+            self.dropout if self.training else 0.0, needs, need_logits, q_pos, k_pos, on_edges, self.training,
+            cached=cache is not None and context is None, drop=self.drop, finite_bias=placed is None,
         )  # fmt: skip
         seen = run(call, self.kernel)
         if needs and cache is not None and seen.weights is not None:
             cache.observe(seen.weights, q_pos)
         if self.recorder is not None:
             self.recorder(call)
-        return self.output(seen.out)
+        if not need_logits:
+            return self.output(seen.out)
+        assert seen.logits is not None  # asked for
+        return self.output(seen.out), seen.logits
 
     @staticmethod
     def _follow(cache: KVCache, n: int, places: Tensor | None) -> Tensor:

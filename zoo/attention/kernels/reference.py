@@ -37,15 +37,25 @@ class Reference:
         if call.pattern.edges is not None:
             return over_edges(call)
         k, v = (call.repeat_kv(x) for x in call.zero_hidden(call.mask()))
-        logits = call.score.dense(call.q, k)
-        if call.bias is not None:
-            logits = logits + call.bias.to(logits.dtype)
+        logits = biased(call, k)
         logits = Pattern.edit(call.pattern, logits, call)
         if call.pattern.by_content:
             logits = call.pattern.edit(logits, call)
         weights = call.score.normalize(logits, call) if 0 not in logits.shape[-2:] else logits
         kept = call.drop(weights, call.dropout) if call.dropout else weights
         return AttentionOutput(kept @ v, weights if call.need_weights else None, logits if call.need_logits else None)
+
+
+def biased(call: AttentionCall, k: torch.Tensor) -> torch.Tensor:
+    """score(q, k) + bias: [B, H, Q, K]. A whole bias on a dot product is added by the product itself, in one pass."""
+    bias, size = call.bias, (*call.q.shape[:3], k.shape[2])
+    if bias is None:
+        return call.score.dense(call.q, k)
+    if call.finite_bias and "dot" in call.score.forms and bias.shape == size and bias.dtype == call.q.dtype:
+        q, k, scale = call.score.as_dot(call.q, k)
+        return torch.baddbmm(bias.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale).view(size)
+    logits = call.score.dense(call.q, k)
+    return logits + bias.to(logits.dtype)
 
 
 def over_edges(call: AttentionCall) -> AttentionOutput:

@@ -34,7 +34,7 @@ class SDPA:
         mask = None if causal else call.mask()
         k, v = call.zero_hidden(mask)
         q, k, scale = call.score.as_dot(call.q, k)
-        bias, empty = mask, None
+        bias, empty = (None if call.bias is None else call.bias.to(q.dtype)) if mask is None else mask, None
         if mask is not None:
             # A row without keys is 0 here on every backend and in both directions: let it see all, then zero it.
             empty = ~mask.any(-1, keepdim=True)
