@@ -21,6 +21,9 @@ SIZES = {
     "num_relations": 2,
     "vocab_size": 11,
     "context": 12,
+    "channels": 2,
+    "lookback": 24,
+    "horizon": 4,
 }
 SIZES["metadata"] = {"target": "paper", "metapaths": [["paper", "pap", "paper"]]}
 

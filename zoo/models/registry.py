@@ -26,7 +26,10 @@ def _collected() -> dict[str, dict[str, Any]]:
 CONFIGS = _collected()
 
 #: Sizes of a name that the data of a training decide. Not the image's: patches are made for it.
-DECIDED = ("num_classes", "in_chans", "in_dim", "edge_dim", "readout", "vocab_size", "context")
+DECIDED = (
+    "num_classes", "in_chans", "in_dim", "edge_dim", "readout", "vocab_size", "context", "channels", "lookback", "horizon",
+    "time_features", "past_covariates", "future_covariates", "static_categories", "static_reals",
+)  # fmt: skip
 
 
 def store(files: Iterable[Path]) -> None:
@@ -43,7 +46,7 @@ def store(files: Iterable[Path]) -> None:
     families = {file["model"]["_target_"]: file for file in found if "_target_" in file.get("model", {})}
     for name, config in CONFIGS.items():
         family = families[config["_target_"]]
-        model = {"attention": family["model"]["attention"], **config}
+        model = {key: family["model"][key] for key in ("attention",) if key in family["model"]} | config
         model |= {key: None for key in DECIDED if key in family["model"]}
         node = {"defaults": family["defaults"], "model": model}
         ConfigStore.instance().store(group="model", name=name, node=node, package="_global_")
