@@ -54,7 +54,7 @@ def _listen(block: Block, path: str, stream: dict[str, dict[str, Tensor]]) -> li
 
     def part(name: str):
         def hook(_, args, output):
-            stream[path].update({f"{name}.in": args[0].detach(), f"{name}.out": output.detach()})
+            stream[path].update({f"{name}.in": args[0].detach(), f"{name}.out": _stream(output)})
 
         return hook
 
@@ -63,9 +63,14 @@ def _listen(block: Block, path: str, stream: dict[str, dict[str, Tensor]]) -> li
 
     def end(_, args, output):
         steps = stream[path]
-        steps["out"] = output.detach()
+        steps["out"] = _stream(output)
         steps.update({name: steps[place] for name, place in NAMES.get(block.order, {}).items()})
 
     parts = {name: module for name in PARTS if (module := getattr(block, name, None)) is not None}
     hooks = [module.register_forward_hook(part(name)) for name, module in parts.items()]
     return [block.register_forward_pre_hook(begin), *hooks, block.register_forward_hook(end)]
+
+
+def _stream(output: Tensor | tuple) -> Tensor:
+    """The tokens, of a part that hands on something beside them (residual scores)."""
+    return (output[0] if isinstance(output, tuple) else output).detach()

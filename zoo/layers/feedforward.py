@@ -10,7 +10,10 @@ from zoo.declared import declared
 
 @declared
 class FeedForward(nn.Module):
-    """fc2(act(fc1 x)), the same for every token. Vaswani et al. 2017, section 3.3 (there with ReLU)."""
+    """fc2(act(fc1 x)), the same for every token. Vaswani et al. 2017, section 3.3 (there with ReLU).
+
+    `dropout` is of what comes out and of what stands between the maps; `hidden_dropout` is another rate for the latter.
+    """
 
     def __init__(
         self,
@@ -20,12 +23,15 @@ class FeedForward(nn.Module):
         dropout: float = 0.0,
         bias: bool = True,
         drop: Callable[[float], nn.Module] = nn.Dropout,
+        hidden_dropout: float | None = None,
     ):
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden, bias=bias)
         self.act = act()
         self.fc2 = nn.Linear(hidden, dim, bias=bias)
         self.drop = drop(dropout) if dropout else None
+        between = dropout if hidden_dropout is None else hidden_dropout
+        self.hidden_drop = drop(between) if between else None
 
     @property
     def maps(self) -> dict[str, Map]:
@@ -34,7 +40,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.fc1(x))
-        x = self.fc2(x if self.drop is None else self.drop(x))
+        x = self.fc2(x if self.hidden_drop is None else self.hidden_drop(x))
         return x if self.drop is None else self.drop(x)
 
 
