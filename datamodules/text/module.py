@@ -44,7 +44,7 @@ class TextData(DataModule):
 
     Args:
         tokenizer: {"kind": "byte" | "char" | "bpe" | "unigram" | "wordpiece" | "gpt2" | "file", ...} as in conf/tokenizer, or a
-            `zoo.text.Tokenizer`. What is trained is trained on the training part alone.
+            `zoo.text.Tokenizer`, or a function of texts that gives one. What is trained is trained on the training part alone.
         context: tokens of a row, at most.
         pack: "stream": all texts as one, cut into rows; "documents": several whole texts in a row that do not see each other;
             None: a text a row, cut where it is longer.
@@ -66,8 +66,7 @@ class TextData(DataModule):
         one_of(self.pack, "pack", ["stream", "documents", None])
         if isinstance(self.context, bool) or not isinstance(self.context, int) or self.context < 2:
             raise ZooError(f"data.context={self.context} is not a number of tokens in a row; give 2 or more.")
-        if not isinstance(self.tokenizer, Tokenizer):
-            self.tokenizer = tokenizers.check(self.tokenizer)
+        self.tokenizer = tokenizers.check(self.tokenizer)
 
     def use_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Make the tokens with this one, a pretrained model's, before `setup`."""
@@ -86,12 +85,11 @@ class TextData(DataModule):
     def finish(self, source: Corpus) -> Prepared:
         """Tokens of each part, and rows of them."""
         corpus, folders = source, self.search_paths
-        tokenizer = self.tokenizer
-        if not isinstance(tokenizer, Tokenizer):
+        if not isinstance(self.tokenizer, Tokenizer):
             self._check_text(corpus)
-            tokenizer = tokenizers.make(
-                tokenizer, lambda: corpus.texts("train"), lambda: corpus.digest("train"), folders
-            )
+        tokenizer = tokenizers.make(
+            self.tokenizer, lambda: corpus.texts("train"), lambda: corpus.digest("train"), folders
+        )
         # Conversations keep the end of each answer, which a model has to say, apart from what begins the next.
         joined = self.pack == "stream" and not corpus.turns
         made, rows = {}, {}

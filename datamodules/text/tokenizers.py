@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.files import caching, obtain
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 from zoo.text import Tokenizer, from_file, gpt2, train_tokenizer
 from zoo.text.gpt2 import FILES, URL
 
@@ -26,8 +26,11 @@ KEYS = {
 }
 
 
-def check(config: Any) -> dict[str, Any]:
-    """The config as a dict. Raises: ZooError for another kind, or a key that it has not."""
+def check(config: Any) -> Any:
+    """The config as a dict; a tokenizer, or a function of texts that gives one, as it is. Raises: ZooError for another kind, or
+    a key that it has not."""
+    if isinstance(config, Tokenizer) or callable(config):
+        return config
     if not isinstance(config, Mapping) or config.get("kind") not in KEYS:
         kind = config.get("kind") if isinstance(config, Mapping) else config
         raise ZooError(f"data.tokenizer={kind} is unknown; {nearest(str(kind), KEYS)}")
@@ -38,17 +41,21 @@ def check(config: Any) -> dict[str, Any]:
 
 
 def make(
-    config: Mapping[str, Any], texts: Callable[[], Iterable[str]], digest: Callable[[], str], folders: tuple[Path, Path]
+    config: Any, texts: Callable[[], Iterable[str]], digest: Callable[[], str], folders: tuple[Path, Path]
 ) -> Tokenizer:
     """The tokenizer of a config.
 
     Args:
-        config: {"kind": ...} and what stands in conf/tokenizer/<kind>.yaml.
+        config: {"kind": ...} and what stands in conf/tokenizer/<kind>.yaml; or a function of one's own, called with texts.
         texts: of the training part.
         digest: its hash.
         folders: where gpt2's files are looked for, then the cache, where what was trained is kept.
     """
     config = check(config)
+    if isinstance(config, Tokenizer):
+        return config
+    if callable(config):  # made anew each time: what its code does is in no key of a cache
+        return _own(config, texts())
     kind = config.pop("kind")
     if kind == "file":
         if not config.get("path"):
@@ -69,3 +76,16 @@ def make(
     found_again = from_file(kept)
     found_again.kind = kind
     return found_again
+
+
+def _own(factory: Callable[..., Any], texts: Iterable[str]) -> Tokenizer:
+    name = getattr(getattr(factory, "func", factory), "__qualname__", str(factory))
+    try:
+        made = factory(texts)
+    except ZooError:
+        raise
+    except Exception as error:  # its own, of whatever kind
+        raise ZooError(f"data.tokenizer: {name} failed on the training part: {one_line(error, 200)}") from error
+    if not isinstance(made, Tokenizer):
+        raise ZooError(f"data.tokenizer: {name} gave a {type(made).__name__}, which is no zoo.text.Tokenizer.")
+    return made

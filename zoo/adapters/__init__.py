@@ -20,10 +20,10 @@ from zoo.adapters.model import (
     stay_in_eval,
     trained,
 )
-from zoo.adapters.parts import KINDS, Bottleneck, LoRA, Part
+from zoo.adapters.parts import KINDS, Bottleneck, LoRA, Part, is_kind, kind_of
 from zoo.adapters.places import Place, find_places, named_places
 
 __all__ = [
     "KINDS", "AdaptedLinear", "Adapter", "Bottleneck", "LoRA", "Part", "Piece", "Place", "adapt", "adapter_of", "base_hash",
-    "find_places", "hash_of", "merge", "named_places", "own_names", "put", "stay_in_eval", "trained",
+    "find_places", "hash_of", "is_kind", "kind_of", "merge", "named_places", "own_names", "put", "stay_in_eval", "trained",
 ]  # fmt: skip

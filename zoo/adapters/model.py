@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from zoo.adapters.linear import AdaptedLinear, adapted, plain
-from zoo.adapters.parts import KINDS, LoRA, Part
+from zoo.adapters.parts import Part, kind_of, part_of
 from zoo.adapters.places import find_places
 from zoo.attention.record import strip_wrappers
 from zoo.errors import ZooError, nearest
 
 M = TypeVar("M", bound=nn.Module)
-#: What an adapter of a kind is usually put on: the papers' choices.
-TARGETS = {"lora": ("q", "v"), "bottleneck": ("o", "down")}
 INSIDE = ".adapters."
 
 
@@ -36,7 +34,7 @@ class Piece:
 class Adapter:
     """What `model.adapter` tells: where the parts are, and which modules are the adapter's own as a whole (a new head).
 
-    kind: one of KINDS. dropout: of what a part reads. pieces: name of a Linear -> its parts. whole: names of modules that
+    kind: see `Part.kind`. dropout: of what a part reads. pieces: name of a Linear -> its parts. whole: names of modules that
     train beside them. frozen: names of the parameters that trained before, and do again once the adapter is merged.
     """
 
@@ -49,7 +47,7 @@ class Adapter:
 
 def adapt(
     model: M,
-    kind: str = "lora",
+    kind: str | type[Part] = "lora",
     *,
     rank: int = 8,
     alpha: float | None = None,
@@ -66,7 +64,7 @@ def adapt(
 
     Args:
         model: it is changed in place; the names of its own tensors stay.
-        kind: "lora" or "bottleneck".
+        kind: "lora", "bottleneck", or a `Part` of one's own: the class or its dotted name.
         rank: width of the part, r.
         alpha: default 16 for lora, and rank for bottleneck, whose paper has no factor.
         targets: maps by their usual names, `q k v o up gate down`, also where several lie in one matrix; or patterns of names
@@ -80,13 +78,12 @@ def adapt(
         that has an adapter already.
     """
     whole_model, model = model, plain_of(model)
-    if kind not in KINDS:
-        raise ZooError(f"An adapter of kind {kind!r} is unknown; {nearest(kind, KINDS)}")
+    part = part_of(kind, str(kind)) if isinstance(kind, type) else kind_of(kind)
     if getattr(model, "adapter", None) is not None:
         raise ZooError(f"This {type(model).__name__} has an adapter already: zoo.merge(model) makes it a part of it.")
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ZooError(f"adapter.rank={rank!r} is not a whole number from 1 on.")
-    alpha = {"lora": 16.0, "bottleneck": float(rank)}[kind] if alpha is None else alpha
+    alpha = part.alpha(rank) if alpha is None else alpha
     if not (_number(alpha) and 0 < alpha < math.inf):
         raise ZooError(f"adapter.alpha={alpha!r} is not a positive number.")
     if not (_number(dropout) and 0 <= dropout < 1):
@@ -96,7 +93,7 @@ def adapt(
     if unknown := [name for name in whole if name not in modules or not name]:
         raise ZooError(f"train={unknown[0]!r} is not a module of this model; {nearest(unknown[0], modules)}")
     pieces: dict[str, tuple[Piece, ...]] = {}
-    for place in find_places(model, TARGETS[kind] if targets is None else targets):
+    for place in find_places(model, part.targets if targets is None else targets):
         if not _inside(place.linear, whole):
             piece = Piece(place.part, place.start, place.stop, rank, alpha / rank)
             pieces[place.linear] = (*pieces.get(place.linear, ()), piece)
@@ -104,7 +101,7 @@ def adapt(
         raise ZooError(
             f"adapter.targets={targets} means only what is trained as a whole: {', '.join(whole)}; add others."
         )
-    put(model, Adapter(kind, float(dropout), pieces, whole))
+    put(model, Adapter(part.kind, float(dropout), pieces, whole))
     return whole_model
 
 
@@ -132,7 +129,7 @@ def merge(model: M) -> M:
     """
     whole_model, model = model, plain_of(model)
     adapter = adapter_of(model)
-    if adapter.kind != "lora":
+    if not hasattr(kind_of(adapter.kind), "delta"):
         raise ZooError(
             f"A {adapter.kind} is not linear, so it cannot be merged; keep it beside the model (zoo.save_adapter)."
         )
@@ -152,7 +149,7 @@ def merge(model: M) -> M:
         linear = cast(AdaptedLinear, modules[name])
         with torch.no_grad():
             for part_name, (start, stop) in linear.rows.items():
-                rows, part = linear.weight[start:stop], cast(LoRA, linear.adapters[part_name])
+                rows, part = linear.weight[start:stop], cast(Any, linear.adapters[part_name])
                 rows.copy_(rows.double() + part.delta())
         plain(linear)
     for name, parameter in model.named_parameters():
@@ -232,7 +229,7 @@ def _inside(name: str, modules: Iterable[str]) -> bool:
 
 def _part(adapter: Adapter, linear: nn.Linear, piece: Piece) -> Part:
     with torch.device(linear.weight.device):
-        return KINDS[adapter.kind](
+        return kind_of(adapter.kind)(
             linear.in_features, piece.stop - piece.start, piece.rank, piece.scale, adapter.dropout
         )
 

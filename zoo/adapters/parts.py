@@ -1,12 +1,14 @@
 """What an adapter adds to a linear map: a low-rank map of its input, or a bottleneck on its output."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo.config import locate
+from zoo.errors import ZooError, nearest
 from zoo.layers.graph import FeatureDropout
 
 
@@ -19,10 +21,23 @@ class Part(nn.Module):
         scale: factor on what is added.
         dropout: rate, of what the part reads, in training.
 
-    `reads`: the size of what `a` reads, by (in, n). What `b` starts with is zero, so an adapter begins with no effect.
+    A kind defines `width` and `forward`; `delta` too where it is a map that can be added to the weights (`zoo.merge`). What `b`
+    starts with is zero, so an adapter begins with no effect. Its place in files is its name here, of a class of one's own the
+    dotted one (docs/extend.md).
+
+    Attributes:
+        kind: what it is called: "lora", "mypackage.adapters.Scale".
+        targets: what it is usually put on.
     """
 
     kind: ClassVar[str]
+    targets: ClassVar[tuple[str, ...]] = ("q", "v")
+
+    def __init_subclass__(cls, **how: Any):
+        super().__init_subclass__(**how)
+        if "kind" not in vars(cls):
+            cls.kind = f"{cls.__module__}.{cls.__qualname__}"
+        _CLASSES[cls.kind] = cls
 
     def __init__(self, in_features: int, out_features: int, rank: int, scale: float, dropout: float = 0.0):
         super().__init__()
@@ -34,8 +49,29 @@ class Part(nn.Module):
 
     @staticmethod
     def width(in_features: int, out_features: int) -> int:
-        """The columns of `a`; each kind says."""
+        """The columns of `a`: the size of what it reads, of (in, n)."""
         raise NotImplementedError("a kind of adapter says how wide `a` is: define width(in_features, out_features).")
+
+    @staticmethod
+    def alpha(rank: int) -> float:
+        """The usual one; what is added counts alpha / rank."""
+        return float(rank)
+
+    @classmethod
+    def shapes(cls, in_features: int, out_features: int, rank: int) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of its tensors, none of which is made. Raises: ZooError for sizes that no tensor has."""
+        try:
+            with torch.device("meta"):
+                made = cls(in_features, out_features, rank, 1.0)
+        except RuntimeError:
+            raise ZooError(
+                f"A {cls.kind} of rank {rank} on {in_features} x {out_features} is larger than any."
+            ) from None
+        return {name: tuple(tensor.shape) for name, tensor in made.named_parameters()}
+
+
+#: By kind, all that were defined.
+_CLASSES: dict[str, type[Part]] = {}
 
 
 class LoRA(Part):
@@ -46,6 +82,10 @@ class LoRA(Part):
     @staticmethod
     def width(in_features, out_features):
         return in_features
+
+    @staticmethod
+    def alpha(rank):
+        return 16.0
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         x = x if self.drop is None else self.drop(x)
@@ -59,7 +99,7 @@ class LoRA(Part):
 class Bottleneck(Part):
     """scale (B GELU(A y + c) + d), on the output of a sublayer before it is added. Houlsby et al. 2019, section 2.1."""
 
-    kind = "bottleneck"
+    kind, targets = "bottleneck", ("o", "down")
 
     def __init__(self, in_features: int, out_features: int, rank: int, scale: float, dropout: float = 0.0):
         super().__init__(in_features, out_features, rank, scale, dropout)
@@ -76,3 +116,25 @@ class Bottleneck(Part):
 
 
 KINDS: dict[str, type[Part]] = {part.kind: part for part in (LoRA, Bottleneck)}
+
+
+def is_kind(word: Any) -> bool:
+    """Whether it is a kind's name, or may be that of a class of one's own."""
+    return isinstance(word, str) and (word in KINDS or "." in word)
+
+
+def kind_of(kind: str) -> type[Part]:
+    """The class of a kind that the user names; what a file names was looked up before (zoo.adapters.record).
+
+    Raises: ZooError for what is none.
+    """
+    if not is_kind(kind):
+        raise ZooError(f"An adapter of kind {kind!r} is unknown; {nearest(str(kind), KINDS)}")
+    return _CLASSES[kind] if kind in _CLASSES else part_of(locate(kind, "adapter"), kind)
+
+
+def part_of(found: Any, name: str) -> type[Part]:
+    """What was found under a name, which must be a Part."""
+    if not (isinstance(found, type) and issubclass(found, Part)):
+        raise ZooError(f"{name!r} is no kind of adapter: give a subclass of zoo.adapters.Part.")
+    return found

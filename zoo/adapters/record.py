@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.adapters.model import Adapter, Piece, base_hash, hash_of, put
-from zoo.adapters.parts import KINDS
+from zoo.adapters.parts import KINDS, kind_of, part_of
 from zoo.attention.maps import NAMES
 from zoo.checked.tensors import check_numbers
-from zoo.errors import ZooError
+from zoo.declared import find
+from zoo.errors import ZooError, nearest
 
 #: Names of parts: maps of those names (several that are one map side by side), all rows, or rows from a number on.
 PART = re.compile(rf"(?:{'|'.join(NAMES)}){{1,7}}|all|rows\d{{1,9}}", re.ASCII)
@@ -61,27 +63,14 @@ def to_plain(record: Record) -> dict[str, Any]:
     return {**plain, "tensors": dict(record.tensors), "base": asdict(record.base)}
 
 
-def from_plain(content: Any, where: str) -> Record:
-    """The record of a file. Raises: ZooError that names the field that is of another kind, or out of range."""
+def from_plain(content: Any, where: str, trust: tuple[str, ...] = ()) -> Record:
+    """The record of a file.
 
-    def take(node: Any, field: str, kind: Any, right: Any = lambda value: True) -> Any:
-        value = node.get(field) if isinstance(node, dict) else None
-        if type(value) not in (kind if isinstance(kind, tuple) else (kind,)) or not right(value):
-            raise ZooError(f"{where}: adapter.{field}={repr(value)[:80]} is out of range, or of another kind.")
-        return value
-
-    base, none = take(content, "base", dict), type(None)
-    found = Base(
-        take(base, "name", (str, none)),
-        take(
-            base,
-            "source",
-            (str, none),
-            lambda source: source is None or (0 < len(source) < 4096 and "\0" not in source),
-        ),
-        take(base, "hash", str, re.compile(r"[0-9a-f]{64}").fullmatch),
-    )
-    pieces = {}
+    Args:
+        trust: packages whose kinds of adapter it may name, see `zoo.load`.
+    Raises: ZooError that names the field that is of another kind, or out of range.
+    """
+    take, pieces = partial(_take, where), {}
     for name, parts in take(content, "pieces", dict, bool).items():
         if not isinstance(parts, list) or not parts:
             raise ZooError(f"{where}: adapter.pieces of {name[:80]} is no list of parts.")
@@ -97,9 +86,36 @@ def from_plain(content: Any, where: str) -> Record:
         )
     whole = take(content, "whole", list, lambda names: all(isinstance(name, str) for name in names))
     tensors = take(content, "tensors", dict, lambda names: all(isinstance(name, str) for name in names.values()))
-    kind = take(content, "kind", str, KINDS.__contains__)
+    kind = take(content, "kind", str)
+    if kind not in KINDS:
+        if "." not in kind:
+            raise ZooError(f"{where}: adapter.kind={kind[:80]!r} is unknown; {nearest(kind[:80], KINDS)}")
+        kind = part_of(find(kind, "model", f"{where}: adapter.kind", trust), kind).kind
     dropout = float(take(content, "dropout", (int, float), lambda rate: 0 <= rate < 1))
-    return Record(Adapter(kind, dropout, pieces, tuple(whole)), found, tensors)
+    return Record(Adapter(kind, dropout, pieces, tuple(whole)), base_from(content, where), tensors)
+
+
+def base_from(content: Any, where: str) -> Base:
+    """Of the record of a file what it belongs to. Raises: as `from_plain`."""
+    take, none = partial(_take, where), type(None)
+    base = take(content, "base", dict)
+    return Base(
+        take(base, "name", (str, none)),
+        take(
+            base,
+            "source",
+            (str, none),
+            lambda source: source is None or (0 < len(source) < 4096 and "\0" not in source),
+        ),
+        take(base, "hash", str, re.compile(r"[0-9a-f]{64}").fullmatch),
+    )
+
+
+def _take(where: str, node: Any, field: str, kind: Any, right: Any = lambda value: True) -> Any:
+    value = node.get(field) if isinstance(node, dict) else None
+    if type(value) not in (kind if isinstance(kind, tuple) else (kind,)) or not right(value):
+        raise ZooError(f"{where}: adapter.{field}={repr(value)[:80]} is out of range, or of another kind.")
+    return value
 
 
 def shapes(model: nn.Module, adapter: Adapter, where: str) -> dict[str, tuple[int, ...]]:
@@ -125,10 +141,8 @@ def shapes(model: nn.Module, adapter: Adapter, where: str) -> dict[str, tuple[in
                 )
             rows, at = piece.stop - piece.start, piece.stop
             inside = f"{name}.adapters.{piece.name}"
-            found[f"{inside}.a"] = (piece.rank, KINDS[adapter.kind].width(linear.in_features, rows))
-            found[f"{inside}.b"] = (rows, piece.rank)
-            if adapter.kind == "bottleneck":
-                found |= {f"{inside}.c": (piece.rank,), f"{inside}.d": (rows,)}
+            sizes = kind_of(adapter.kind).shapes(linear.in_features, rows, piece.rank)
+            found |= {f"{inside}.{tensor}": shape for tensor, shape in sizes.items()}
     return found
 
 

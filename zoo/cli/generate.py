@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from zoo.config import locate
 from zoo.errors import ZooError, printable
 
 
@@ -33,7 +34,7 @@ OPTIONS = {
     "num_beams": _Option(int, "search with so many beams; with --temperature 0, printed at the end (1)"),
     "length_penalty": _Option(float, "of beams: above 0 favours longer texts (1.0)"),
     "draft": _Option(str, "a run of a smaller model that proposes tokens, or lookup"),
-    "cache": _Option(str, "full, none, window:N, sinks:S+N, heavy:H+N or int8 (full)"),
+    "cache": _Option(str, "full, none, window:N, sinks:S+N, heavy:H+N, int8, or a class of your own package (full)"),
     "prefill_chunk": _Option(int, "read the prompt so many tokens at a time"),
 }
 
@@ -71,6 +72,8 @@ def run(options: argparse.Namespace) -> None:
         how["stop"] = [each for each in options.stop if each]
     if how.get("draft", "lookup") != "lookup":
         how["draft"] = zoo.load(how["draft"], trust=options.trust)
+    if "." in (policy := how.get("cache", "")):  # a factory of a package of one's own
+        how["cache"] = locate(policy, "cache")
     if "max_new_tokens" not in how and model.tokenizer is not None:
         room = model.context + 1 - len(model.tokenizer.prompt(options.prompt))  # the last token is not read
         how["max_new_tokens"] = min(NEW, room) if room > 0 else NEW

@@ -109,7 +109,7 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     table(rows, "made by")
     given = takes(describe_model("model", config.get("model"), file=whole, trust=trust))
     table(_files(folder), "files")
-    ways, strange, here = [], strangers(config.get("model")), shlex.quote(str(folder))
+    ways, strange, here = [], strangers(_naming(config)), shlex.quote(str(folder))
     own = f", trust={strange}" if strange else ""
     if (folder / "model").is_dir():
         trusted = "".join(f" --trust {package}" for package in strange)
@@ -118,6 +118,13 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
         words = [word for word in _words(overrides) if not word.startswith("ckpt_path=")]
         ways.append(command([*words, f"ckpt_path={conf.quoted(folder)}"]))
     table([(way,) for way in ways], "use it")
+
+
+def _naming(config: Any) -> list[Any]:
+    """What of a run's config names classes that its model folder names too."""
+    data, kind = config.get("data"), config.get("finetune")
+    tokenizer = data.get("tokenizer") if isinstance(data, dict) else None
+    return [config.get("model"), tokenizer, {"_target_": kind} if "." in str(kind) else None]
 
 
 def _words(overrides: Path) -> list[str]:

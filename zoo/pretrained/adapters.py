@@ -1,10 +1,12 @@
 """Adapters kept in folders, and put on models: zoo.save_adapter, zoo.load_adapter."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
+from zoo import packages
 from zoo.adapters import adapter_of
 from zoo.adapters.model import plain_of
 from zoo.adapters.record import Record, join, shapes
@@ -35,7 +37,7 @@ def save_adapter(model: nn.Module, where: str | Path, **about: Any) -> Path:
     return folder.write(model, where, about, base=False)
 
 
-def load_adapter(model: M, where: str | Path, strict: bool = True) -> M:
+def load_adapter(model: M, where: str | Path, strict: bool = True, trust: Sequence[str] = ()) -> M:
     """Put the adapter of a folder on its base, in place: one of `zoo.save_adapter`, of a run, or of the peft library.
 
     Of peft's, LoRA on linear maps is known, with rank_pattern, alpha_pattern and use_rslora; other kinds (DoRA, ...) are
@@ -45,6 +47,7 @@ def load_adapter(model: M, where: str | Path, strict: bool = True) -> M:
         model: the base, without an adapter.
         where: the folder, or a run's.
         strict: False takes an adapter of another base of the same shapes, such as a rounded copy.
+        trust: packages of your own, whose kinds of adapter the folder may name, see `zoo.load`.
 
     Returns: the model, whose adapter trains and whose own weights do not.
     Raises: ZooError for a folder without an adapter, one of another base, tensors that do not fit, NaN among them.
@@ -56,7 +59,7 @@ def load_adapter(model: M, where: str | Path, strict: bool = True) -> M:
         raise ZooError(
             f"{str(path)!r} holds no adapter, which is {adapter_files.TENSORS}; there is: {there or 'nothing'}."
         )
-    called, known = repr(str(path / adapter_files.TENSORS)), _record(path)
+    called, known = repr(str(path / adapter_files.TENSORS)), _record(path, packages.checked(trust))
     target: Any = plain_of(model)
     if known is None:
         config = path / adapter_files.PEFT
@@ -75,11 +78,11 @@ def load_adapter(model: M, where: str | Path, strict: bool = True) -> M:
     return model
 
 
-def _record(path: Path) -> Record | None:
+def _record(path: Path, trust: tuple[str, ...]) -> Record | None:
     """What config.json tells; None for a folder of peft's, which has none, or that of another library."""
     if not (path / folder.CONFIG).is_file():
         return None
     content = read_json(path / folder.CONFIG)
     if not isinstance(content, dict) or "adapter" not in content:
         return None
-    return folder.describe(path)["adapter"]
+    return folder.record(path, folder.describe(path), trust)

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from zoo import __version__
-from zoo.declared import strangers
 from zoo.models import Model
+from zoo.pretrained.facts import strangers_in
 
 HEAD = """\
 ---
@@ -31,7 +31,7 @@ def write(model: Any, facts: Mapping[str, Any]) -> str:
     A mapping becomes a table, a command a code block, None is left out.
     """
     licence = facts.get("licence")
-    count, own = model.num_classes if isinstance(model, Model) else 0, strangers(model.config)
+    count, own = model.num_classes if isinstance(model, Model) else 0, strangers_in(model)
     text = HEAD.format(
         name=type(model).__name__,
         licence=f"license: {licence}\n" if licence else "",

@@ -5,12 +5,13 @@ import inspect
 import unicodedata
 from typing import Any
 
+from zoo.declared import strangers
 from zoo.errors import ZooError, nearest
 from zoo.models import Model
 from zoo.preprocess import Preprocess
 from zoo.spec import TARGETS
 from zoo.text import Tokenizer
-from zoo.text.base import ROLES
+from zoo.text.base import ROLES, target_of
 
 LARGEST = 4096  # pixels of a side: what a wrong number there costs is their square
 MODES = ("nearest", "bilinear", "bicubic")
@@ -108,6 +109,17 @@ def roles(content: Any, where: str) -> dict[str, Any] | None:
     if "" in ids or not isinstance(content.get("kind"), str) or not content["kind"].isidentifier():
         raise ZooError(f"{where}: tokenizer={_short(content)} does not tell a kind and ids.")
     return content
+
+
+def strangers_in(model: Any) -> list[str]:
+    """The packages that `trust` has to name to load a model again: of its parts, its tokenizer, its adapter."""
+    tokenizer, adapter = getattr(model, "tokenizer", None), getattr(model, "adapter", None)
+    named = []
+    if isinstance(tokenizer, Tokenizer) and type(tokenizer).to_json is Tokenizer.to_json:
+        named.append({"_target_": target_of(type(tokenizer))})
+    if adapter is not None and "." in adapter.kind:
+        named.append({"_target_": adapter.kind})
+    return strangers([model.config, *named])
 
 
 def give_tokenizer(model: Any, tokenizer: Tokenizer | None, where: str) -> None:

@@ -17,9 +17,8 @@ from typing import Any
 
 from torch import nn
 
-from zoo.adapters.record import from_plain
+from zoo.adapters.record import Record, from_plain
 from zoo.checked.texts import check_config, read_json
-from zoo.declared import strangers
 from zoo.errors import ZooError, nearest, printable
 from zoo.files import replacing
 from zoo.layers.quantized import Int8Linear
@@ -84,7 +83,7 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
     facts.check_agree(
         model, facts.preprocess(content["preprocess"], "The model"), tuple(content["classes"] or ()), "The model"
     )
-    if own := strangers(config):
+    if own := facts.strangers_in(model):
         log.info(f"the model is of {', '.join(own)}: it loads with zoo.load(folder, trust={own})")
     folder = Path(folder)
     with replacing(folder) as stage:
@@ -127,7 +126,7 @@ def find(folder: str | Path) -> Path:
 
 def describe(folder: Path) -> dict[str, Any]:
     """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None),
-    targets, tokenizer (the roles of its tokens, or None), converted_from (or None), adapter (its record, or None).
+    targets, tokenizer (the roles of its tokens, or None), converted_from (or None), adapter (or None; see `record`).
 
     Raises: ZooError for a file that is broken, of another tool, or of a later version.
     """
@@ -152,17 +151,22 @@ def describe(folder: Path) -> dict[str, Any]:
         "targets": facts.targets(content.get("targets"), str(path)),
         "tokenizer": facts.roles(content.get("tokenizer"), str(path)),
         "converted_from": facts.converted_from(content.get("converted_from"), str(path)),
-        "adapter": None if content.get("adapter") is None else from_plain(content["adapter"], str(path)),
+        "adapter": content.get("adapter"),
     }
 
 
-def read_tokenizer(folder: Path, roles: dict[str, Any] | None) -> Tokenizer | None:
+def record(folder: Path, content: dict[str, Any], trust: tuple[str, ...] = ()) -> Record | None:
+    """The record of the adapter of a folder, of what `describe` gives. Raises: as `zoo.adapters.record.from_plain`."""
+    return None if content["adapter"] is None else from_plain(content["adapter"], str(folder / CONFIG), trust)
+
+
+def read_tokenizer(folder: Path, roles: dict[str, Any] | None, trust: tuple[str, ...] = ()) -> Tokenizer | None:
     """The tokenizer of a model folder whose config.json tells these roles; None where it tells none.
 
     Raises: ZooError for a tokenizer.json that is missing or broken, or has no such tokens.
     """
     if roles is None:
         return None
-    found = Tokenizer.load(folder / TOKENIZER, **{role: roles.get(role) for role in ROLES})
+    found = Tokenizer.load(folder / TOKENIZER, trust, **{role: roles.get(role) for role in ROLES})
     found.kind = roles.get("kind") or found.kind
     return found

@@ -47,7 +47,7 @@ def initialise(
 
     config = plain(config)
     facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
-    found = open_source(source)
+    found = open_source(source, trust=packages.checked(trust))
     if merged := found.adapter is not None:  # begin where it ended
         found = replace(found, state=weights.tensors(merge(load(source, trust))), adapter=None)
     theirs, known = _described(found, packages.checked(trust))

@@ -44,10 +44,10 @@ def load(
     path = Path(source)
     if not path.exists():
         folder.find(path)  # says what there is instead
-    found = sources.open_source(str(path), tokenizer, None if base is None else str(base))
+    own = packages.checked(trust)
+    found = sources.open_source(str(path), tokenizer, None if base is None else str(base), own)
     if found.config is None:
         raise ZooError(f"{str(path)!r} holds weights, and no config to build a model from; take it as init={path}.")
-    own = packages.checked(trust)
     state = found.state if found.adapter is None else _joined(found, found.adapter, own)
     model: Any = with_config(checked.build_for(found.config, state, found.described, own), found.config)
     floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}

@@ -72,17 +72,23 @@ class Source:
     adapter: Joined | None = None
 
 
-def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None, base: str | None = None) -> Source:
+def open_source(
+    source: str,
+    tokenizer: str | Path | Tokenizer | None = None,
+    base: str | None = None,
+    trust: tuple[str, ...] = (),
+) -> Source:
     """Read a source; the kinds are those of `zoo.pretrained.initialise`.
 
     Args:
         tokenizer: in place of the source's own.
         base: where the base of an adapter lies, in place of where its file says.
+        trust: packages whose tokenizers and adapters the source may name.
 
     Raises: ZooError for a source that is not there or cannot be read.
     """
-    given = None if tokenizer is None else _tokenizer(tokenizer)
-    found = _opened(source, base)
+    given = None if tokenizer is None else _tokenizer(tokenizer, trust)
+    found = _opened(source, base, trust)
     found = found if given is None else replace(found, tokenizer=given)
     if found.whole_vocabulary and found.tokenizer and found.tokenizer.vocab_size != found.config["vocab_size"]:
         raise ZooError(
@@ -92,7 +98,7 @@ def open_source(source: str, tokenizer: str | Path | Tokenizer | None = None, ba
     return found
 
 
-def _opened(source: str, base: str | None) -> Source:
+def _opened(source: str, base: str | None, trust: tuple[str, ...] = ()) -> Source:
     """As `open_source`; base: "" where this is a base itself, which is no adapter."""
     if source.startswith(TIMM):
         return _from_timm(*_timm_name(source))
@@ -103,15 +109,15 @@ def _opened(source: str, base: str | None) -> Source:
         if not any((each / folder.CONFIG).is_file() for each in (path / "model", path)) and llama2c.is_folder(path):
             model, beside = llama2c.find(path)
             return _from_llama2c(model, beside)
-        return _from_folder(folder.find(path), base=base)
+        return _from_folder(folder.find(path), base=base, trust=trust)
     if path.suffix in (".safetensors", ".bin") and hugging_face.is_one(path.parent):
         return Source(**hugging_face.read(path.parent, path))
     if path.suffix == ".bin" and path.is_file():
         return _from_llama2c(path)
     if path.suffix == ".safetensors":
-        return _from_folder(path.parent, path, base) if _beside(path) else _from_file(path)
+        return _from_folder(path.parent, path, base, trust) if _beside(path) else _from_file(path)
     if path.suffix == ".ckpt":
-        return _from_checkpoint(path, base)
+        return _from_checkpoint(path, base, trust)
     raise ZooError(_unknown(source))
 
 
@@ -152,7 +158,7 @@ def described(where: Path) -> tuple[Any, Path]:
     return folder.describe(found)["model"], found / folder.CONFIG
 
 
-def tokenizer_of(source: str) -> Tokenizer | None:
+def tokenizer_of(source: str, trust: tuple[str, ...] = ()) -> Tokenizer | None:
     """The tokenizer that comes with a source, without reading its weights; None for none."""
     path = Path(source)
     if source.startswith(TIMM):
@@ -167,7 +173,7 @@ def tokenizer_of(source: str) -> Tokenizer | None:
         where = path.absolute().parent.parent / "model"
     if not (where / folder.CONFIG).is_file():
         return None
-    return folder.read_tokenizer(where, folder.describe(where)["tokenizer"])
+    return folder.read_tokenizer(where, folder.describe(where)["tokenizer"], trust)
 
 
 def _from_llama2c(path: Path, tokenizer: Path | None = None) -> Source:
@@ -177,12 +183,12 @@ def _from_llama2c(path: Path, tokenizer: Path | None = None) -> Source:
     return Source(state, str(path), config, described=said, tokenizer=found, whole_vocabulary=True)
 
 
-def _tokenizer(given: str | Path | Tokenizer) -> Tokenizer:
+def _tokenizer(given: str | Path | Tokenizer, trust: tuple[str, ...] = ()) -> Tokenizer:
     """A tokenizer, or the one of a tokenizer.json, of a folder that has one, or of a tokenizer.bin of llama2.c's."""
     if isinstance(given, Tokenizer):
         return given
     path = Path(given).expanduser()
-    return llama2c_tokenizer.read(path) if path.suffix == ".bin" and path.is_file() else Tokenizer.load(path)
+    return llama2c_tokenizer.read(path) if path.suffix == ".bin" and path.is_file() else Tokenizer.load(path, trust)
 
 
 def _from_timm(name: str, file: Path | None) -> Source:
@@ -194,12 +200,12 @@ def _from_timm(name: str, file: Path | None) -> Source:
     return Source(state, called, model.config, model.preprocess, model.classes, called, ours=True)
 
 
-def _from_folder(where: Path, file: Path | None = None, base: str | None = None) -> Source:
+def _from_folder(where: Path, file: Path | None = None, base: str | None = None, trust: tuple[str, ...] = ()) -> Source:
     content, file = folder.describe(where), file or where / folder.WEIGHTS
     known = {key: content[key] for key in ("preprocess", "classes", "targets", "converted_from")}
     known |= {"config": content["model"], "described": repr(str(where / folder.CONFIG))}
-    known["tokenizer"] = folder.read_tokenizer(where, content["tokenizer"])
-    record: Record | None = content["adapter"]
+    known["tokenizer"] = folder.read_tokenizer(where, content["tokenizer"], trust)
+    record = folder.record(where, content, trust)
     if record is None:
         return Source(weights.clean(weights.read(file)), str(file), **known)
     _refuse_inner(base, where)
@@ -208,12 +214,12 @@ def _from_folder(where: Path, file: Path | None = None, base: str | None = None)
     if base is None and record.base.source is None:
         state, place = weights.clean(weights.read(where / folder.WEIGHTS)), None
     else:
-        state, place = _base(record.base, where, base, called)
+        state, place = _base(record.base, where, base, called, trust)
     joined = Joined(record, own, lambda model: adapter_files.parts(model, record, held, called), place, called)
     return Source(state, called, **known, adapter=joined)
 
 
-def _base(base: Base, where: Path, given: str | None, called: str) -> tuple[weights.State, str]:
+def _base(base: Base, where: Path, given: str | None, called: str, trust: tuple[str, ...]) -> tuple[weights.State, str]:
     """The base's tensors, and where they lie."""
     places = [given] if given is not None else adapter_files.places(base, where)
     if not places:
@@ -221,7 +227,7 @@ def _base(base: Base, where: Path, given: str | None, called: str) -> tuple[weig
             f"{called} is an adapter of {base.name} (sha256 {base.hash[:12]}), which is not where it was ({base.source}); say "
             "where it is: zoo.load(..., base=<its folder>)."
         )
-    return _opened(places[0], "").state, places[0]
+    return _opened(places[0], "", trust).state, places[0]
 
 
 def _refuse_inner(base: str | None, where: Path) -> None:
@@ -239,7 +245,7 @@ def _from_file(path: Path) -> Source:
     return Source(state, str(path))
 
 
-def _from_checkpoint(path: Path, base: str | None = None) -> Source:
+def _from_checkpoint(path: Path, base: str | None = None, trust: tuple[str, ...] = ()) -> Source:
     """Lightning's checkpoint of one of our runs: the task's `model` is the part that is wanted.
 
     How images were prepared and what classes are called stands in the run's model/, where that is there.
@@ -260,18 +266,18 @@ def _from_checkpoint(path: Path, base: str | None = None) -> Source:
         key: known[key] for key in ("preprocess", "classes", "targets", "converted_from") if key in known
     }
     told |= {"config": given.get("model"), "described": called}
-    told["tokenizer"] = folder.read_tokenizer(beside, known.get("tokenizer"))
+    told["tokenizer"] = folder.read_tokenizer(beside, known.get("tokenizer"), trust)
     if content.get("adapter") is None:
         return Source(state, str(path), **told)
     _refuse_inner(base, path)
-    record, held = from_plain(content["adapter"], called), state
+    record, held = from_plain(content["adapter"], called, trust), state
     parts = {name: tensor for name, tensor in held.items() if INSIDE in name}
     own = {name: tensor for name, tensor in held.items() if name in record.tensors}
     place = None
     if base is None and record.base.source is None:
         state = {name: tensor for name, tensor in held.items() if name not in parts}
     else:
-        state, place = _base(record.base, path.absolute().parent, base, called)
+        state, place = _base(record.base, path.absolute().parent, base, called, trust)
     joined = Joined(record, own, lambda model: parts, place, called)
     return Source(state, str(path), **told, adapter=joined)
 

@@ -7,7 +7,8 @@ policy. Told for each: the bytes that it takes, perplexity of the tokens after t
 together), and at how many places its likeliest next token is the full cache's. A figure shows perplexity against bytes, and
 what is lost by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a
 quarter of the length where some are dropped), length (tokens of a stretch; default: the model's context, at most 256), rows
-(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run).
+(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run), trust (packages of your own that the run
+may name). A policy may be a class of such a package: policies=full,mypackage.caches.Even.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.config import locate
 from zoo.errors import ZooError
 from zoo.files import write_text
 from zoo.reports.perplexity import load_causal, measured, read_text
@@ -52,6 +54,7 @@ class Settings:
     length: int | None = None
     rows: int = 8
     out: str | None = None
+    trust: tuple[str, ...] = ()
 
 
 def run(words: Sequence[str]) -> None:
@@ -59,7 +62,7 @@ def run(words: Sequence[str]) -> None:
     from zoo.console import table
 
     settings = read_settings(words, Settings)
-    model = load_causal(settings.run)
+    model = load_causal(settings.run, settings.trust)
     length = min(settings.length or LENGTH, model.context)
     if length < 8:
         raise ZooError(f"length={length} tokens tell nothing of a cache; give 8 or more.")
@@ -68,7 +71,7 @@ def run(words: Sequence[str]) -> None:
     if "full" not in policies:
         policies = ("full", *policies)  # what others are held against
     for policy in policies:
-        model.new_cache(1, length, policy)  # what is no policy is refused before anything is computed
+        model.new_cache(1, length, named(policy))  # what is no policy is refused before anything is computed
     found = {policy: read(model, ids, policy) for policy in policies}
     lines = [row(policy, each, found["full"]) for policy, each in found.items()]
     out = Path(settings.out) if settings.out else Path(settings.run) / "reports"
@@ -87,6 +90,11 @@ CELLS: dict[str, Any] = {
     "tokens/s": "{:,.0f}".format,
     "as full": lambda share: f"{100 * share:.1f} %",
 }
+
+
+def named(policy: str) -> Any:
+    """A word of a policy, or the factory of a package of one's own that a dotted name means."""
+    return locate(policy, "policies") if "." in policy else policy
 
 
 def defaults(length: int) -> tuple[str, ...]:
@@ -112,7 +120,7 @@ def read(model: Any, ids: Tensor, policy: str) -> Reading:
     """Read ids [B, N] one column at a time through a cache; "none" reads all before it again each time."""
     ids = ids.to(next(model.parameters()).device)
     batch, length = ids.shape
-    cache = model.new_cache(batch, length, policy)
+    cache = model.new_cache(batch, length, named(policy))
     nats, likeliest = [], []
     began = perf_counter()
     for i in range(length - 1):

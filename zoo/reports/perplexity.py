@@ -7,7 +7,7 @@ those tokens count that no earlier one predicted: all but the first are predicte
 them. A smaller stride gives a truer figure and takes longer; context=stride cuts the text into pieces. The first token is
 predicted only where the tokenizer has a token that a text begins with. Settings: run, path, context (default: the model's),
 stride (default: half of it), batch_size (how many windows at a time; the figure does not depend on it), weights (int8 or
-bfloat16: the model rounded so).
+bfloat16: the model rounded so), trust (packages of your own that the run may name).
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class Settings:
     stride: int | None = None
     batch_size: int = 8
     weights: str | None = None
+    trust: tuple[str, ...] = ()
 
 
 def run(words: Sequence[str]) -> None:
@@ -90,7 +91,7 @@ def run(words: Sequence[str]) -> None:
     from zoo.console import table
 
     settings = read_settings(words, Settings)
-    model, text = rounded(load_causal(settings.run), settings.weights), read_text(settings.path)
+    model, text = rounded(load_causal(settings.run, settings.trust), settings.weights), read_text(settings.path)
     context = min(settings.context or model.context, model.context)
     stride = settings.stride or max(context // 2, 1)
     ids, sizes = measured(model.tokenizer, text)
@@ -123,12 +124,12 @@ def rounded(model: Any, weights: str | None) -> Any:
     return zoo.quantize(model, weights)
 
 
-def load_causal(run: str) -> Any:
+def load_causal(run: str, trust: Sequence[str] = ()) -> Any:
     """A model that predicts the next token, with its tokenizer. Raises: ZooError for any other."""
     import zoo
     from zoo.models.language.base import LanguageModel
 
-    model = zoo.load(run)
+    model = zoo.load(run, trust=trust)
     if not isinstance(model, LanguageModel) or model.num_classes or model.objective != "causal":
         raise ZooError(
             f"{run} is a {type(model).__name__} that does not predict the next token; give a run of model=gpt or the like."

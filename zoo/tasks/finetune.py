@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from zoo.adapters import KINDS, adapt, own_names, stay_in_eval
+from zoo.adapters import KINDS, adapt, is_kind, kind_of, own_names, stay_in_eval
 from zoo.adapters.model import INSIDE
-from zoo.adapters.record import Base, Record, base_of, from_plain, join, to_plain
+from zoo.adapters.record import Base, Record, base_from, base_of, from_plain, join, to_plain
 from zoo.errors import ZooError, nearest
 from zoo.models.base import Model
 
@@ -17,7 +17,9 @@ STATES = ("state_dict", "current_model_state")  # of a checkpoint; the second be
 
 def check(finetune: str) -> None:
     """Raise ZooError for a way that is unknown."""
-    if finetune not in FINETUNE:
+    if is_kind(finetune):
+        kind_of(finetune)
+    elif finetune not in FINETUNE:
         raise ZooError(f"finetune={finetune!r} is unknown; {nearest(finetune, FINETUNE)}")
 
 
@@ -31,7 +33,7 @@ def prepare(model: Model, finetune: str) -> None:
             )
         model.requires_grad_(False)
         head.requires_grad_(True)
-    if finetune in KINDS:
+    if is_kind(finetune):
         if model.adapter is None:
             adapt(model, finetune)
         elif model.adapter.kind != finetune:
@@ -75,7 +77,7 @@ def restore(model: Model, base: Base, checkpoint: dict[str, Any]) -> None:
     states = [checkpoint[key] for key in STATES if key in checkpoint]
     if not any(whole.keys() - state.keys() for state in states) or not checkpoint.get("adapter"):
         return
-    theirs = from_plain(checkpoint["adapter"], "The checkpoint").base
+    theirs = base_from(checkpoint["adapter"], "The checkpoint")
     if theirs.hash != base.hash:
         raise ZooError(
             f"The checkpoint is an adapter of another base: of {theirs.name or 'a model'} (sha256 {theirs.hash[:12]}), and "
@@ -85,11 +87,11 @@ def restore(model: Model, base: Base, checkpoint: dict[str, Any]) -> None:
         state |= {name: tensor.detach().clone() for name, tensor in whole.items() if name not in state}
 
 
-def put_on(model: Model, checkpoint: dict[str, Any], where: str) -> None:
+def put_on(model: Model, checkpoint: dict[str, Any], where: str, trust: tuple[str, ...] = ()) -> None:
     """The adapter of a checkpoint on a model that has none, if there is one in the file, which is looked at first."""
     if not checkpoint.get("adapter") or model.adapter is not None:
         return
-    record = from_plain(checkpoint["adapter"], where)
+    record = from_plain(checkpoint["adapter"], where, trust)
     state = {
         name.removeprefix(PREFIX): tensor
         for name, tensor in checkpoint["state_dict"].items()

@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from zoo import construct, declared, packages
+from zoo.adapters import KINDS, is_kind
 from zoo.adapters.model import INSIDE
-from zoo.adapters.record import from_plain
+from zoo.adapters.record import base_from
 from zoo.checked import model as checked
 from zoo.checked.tensors import check_numbers, read
 from zoo.checked.texts import check_config
@@ -52,14 +53,17 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
     takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
     settings = {key: value for key, value in given.items() if (takes_all or key in known) and key not in changes}
     config = settings.pop("model", None)
+    word = settings.get("finetune")
     with naming(where):
+        if is_kind(word) and word not in KINDS:
+            declared.find(word, "train", "finetune", own)
         construct.check(construct.resolve(settings, lambda name, at: declared.find(name, "train", at, own)))
     if config is None and "model" not in changes:
         raise ZooError(f"{str(path)!r} has no config to build the model from; pass the model itself, as model=...")
     if "model" not in changes:
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
         if content.get("adapter"):
-            base = from_plain(content["adapter"], repr(str(path))).base
+            base = base_from(content["adapter"], repr(str(path)))
             if base.source is not None:
                 raise ZooError(
                     f"{str(path)!r} holds an adapter, and of its base ({base.name}) the hash alone; pass the model, as "
@@ -69,7 +73,7 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
         settings["model"] = with_config(checked.build_for(config, weights, f"the model in {where}", own), config)
     if isinstance(model := settings.get("model", changes.get("model")), Model):
         with naming(where):
-            finetune.put_on(model, content, repr(str(path)))
+            finetune.put_on(model, content, repr(str(path)), own)
     with naming(where), packages.trusting(own):  # the settings are plain, and of any kind; mixing is built in here
         task = kind(**settings, **changes)
     # Of the rest, what a training left half-done is not a model's.

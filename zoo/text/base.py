@@ -1,11 +1,12 @@
 """What a tokenizer is: text to ids and back, a few ids with a role, one file."""
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,8 +26,11 @@ class Tokenizer(ABC):
     knows). Text stays text: `encode("<|endoftext|>")` is the ids of these letters, never the token of that name, which is
     `id("<|endoftext|>")`.
 
+    A kind of one's own defines `encode`, `decode`, `token`, `id` and `settings`, and sets `vocab_size` and what roles it has
+    (docs/extend.md).
+
     Attributes:
-        kind: "byte", "char", "bpe", "unigram", "wordpiece", "gpt2" or "file".
+        kind: "byte", "char", "bpe", "unigram", "wordpiece", "gpt2", "file", or another word.
         vocab_size: ids are 0 to vocab_size - 1.
         bos, eos: ids that begin and end a document; one and the same for most.
         pad, mask, unk: ids that fill up a row, stand for what is to be guessed, and for what is not in the vocabulary.
@@ -63,9 +67,18 @@ class Tokenizer(ABC):
     def id(self, token: str) -> int | None:
         """The id of a token by its name, as of "[MASK]"; None where there is none."""
 
-    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What its class is called with to be made again, in values of JSON: kept in tokenizer.json."""
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be kept: define `settings`, the arguments of its class."
+        )
+
     def to_json(self) -> str:
-        """The content of tokenizer.json."""
+        """The content of tokenizer.json. Raises: ZooError for settings that are not plain."""
+        try:
+            return json.dumps({"_target_": target_of(type(self)), "settings": self.settings()}, ensure_ascii=False)
+        except (TypeError, ValueError) as error:
+            raise ZooError(f"The settings of {type(self).__name__} are no values of JSON: {error}.") from error
 
     @property
     def special(self) -> frozenset[int]:
@@ -80,9 +93,13 @@ class Tokenizer(ABC):
     def measured(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """(ids, bytes of the text that each stands for): the bytes add up to the text's."""
         ids = np.asarray(self.encode(text), np.int64)
-        sizes = self.token_bytes
-        assert sizes is not None
-        return ids, sizes[ids]
+        if (sizes := self.token_bytes) is not None:
+            return ids, sizes[ids]
+        # Of a kind that does not say: what each decodes to by itself, and the last one has the rest.
+        total, alone = len(utf8(text)), [len(self.decode([id]).encode()) for id in ids.tolist()]
+        ends = np.minimum(np.cumsum(alone, dtype=np.int64), total)
+        ends[-1:] = total
+        return ids, np.diff(ends, prepend=0)
 
     def measured_many(self, texts: Sequence[str]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         """`measured` of each."""
@@ -135,6 +152,11 @@ class Tokenizer(ABC):
         """Write tokenizer.json; a folder gets a file of that name."""
         path = Path(path)
         write_text(path / "tokenizer.json" if path.is_dir() else path, self.to_json())
+
+
+def target_of(kind: type[Tokenizer]) -> str:
+    """The name that tokenizer.json calls a class by."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def utf8(text: str) -> bytes:

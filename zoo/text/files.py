@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zoo.declared import find
 from zoo.errors import ZooError, one_line
 from zoo.text.base import Tokenizer
 from zoo.text.library import LibraryTokenizer
@@ -27,11 +28,12 @@ KEYS = {
 MODELS = ("BPE", "Unigram", "WordPiece", "WordLevel")
 
 
-def from_file(path: str | Path, **roles: int | str | None) -> Tokenizer:
+def from_file(path: str | Path, trust: tuple[str, ...] = (), **roles: int | str | None) -> Tokenizer:
     """The tokenizer of a tokenizer.json, or of a folder that has one: one of ours, or any that the `tokenizers` library reads.
 
     Args:
         path: of the file or folder.
+        trust: packages of your own whose tokenizers the file may name, see `zoo.load`.
         roles: ids or names of bos, eos, pad, mask, unk where special tokens are not called as usual (`zoo.text.library.NAMES`).
     Raises: ZooError for a file that is none, is damaged, or is larger than any.
     """
@@ -39,6 +41,8 @@ def from_file(path: str | Path, **roles: int | str | None) -> Tokenizer:
     path = path / "tokenizer.json" if path.is_dir() else path
     content, text = _read(path)
     try:
+        if "_target_" in content:
+            return _own(content, trust)
         if "kind" in content:
             return _ours(content)
         _check(content)
@@ -84,6 +88,19 @@ def _ours(content: dict[str, Any]) -> Tokenizer:
     raise ZooError(
         f"kind={one_line(content['kind'], 40)!r} with {', '.join(sorted(content))[:200]} is no tokenizer of this project."
     )
+
+
+def _own(content: dict[str, Any], trust: tuple[str, ...]) -> Tokenizer:
+    """Of a class in a package that the caller named."""
+    kind, settings = find(content["_target_"], "model", trust=trust), content.get("settings")
+    if not (isinstance(kind, type) and issubclass(kind, Tokenizer) and isinstance(settings, dict)):
+        raise ZooError(f"{content['_target_']} with these settings is no tokenizer.")
+    try:
+        return kind(**settings)
+    except ZooError:
+        raise
+    except Exception as error:  # its own, of whatever kind
+        raise ZooError(f"{content['_target_']} cannot be made of its settings: {one_line(error, 200)}") from error
 
 
 def _library(text: str, roles: dict[str, int | str | None]) -> Tokenizer:

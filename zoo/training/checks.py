@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from zoo.adapters import KINDS
+from zoo.adapters import is_kind
 from zoo.conf import folder, options
 from zoo.config import check, plain
 from zoo.errors import ZooError, nearest
@@ -44,7 +44,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     if not (config["ckpt_path"] or config["init"]):
         if not config["train"]:
             raise ZooError("train=false has no weights to test; give ckpt_path=<run folder> or init=<weights>.")
-        if (finetune := config["finetune"]) in ("linear_probe", *KINDS):
+        if (finetune := config["finetune"]) == "linear_probe" or is_kind(finetune):
             log.warning(f"finetune={finetune} keeps the backbone at random; init=<weights> gives it something to know.")
     _check_accelerator(config["trainer"])
 
@@ -52,7 +52,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 def _check_adapter(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """Settings of an adapter that is not asked for would be passed over in silence."""
     given = [f"adapter.{key}={value}" for key, value in config["adapter"].items() if value != usual[key]]
-    if given and config["finetune"] not in KINDS:
+    if given and not is_kind(config["finetune"]):
         raise ZooError(
             f"{', '.join(given)}: there is no adapter with finetune={config['finetune']}; add finetune=lora."
         )

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from zoo import packages
-from zoo.adapters import KINDS, adapt, trained
+from zoo.adapters import adapt, is_kind, trained
 from zoo.config import instantiate, plain
 from zoo.models.factory import build_model
 from zoo.models.fit import check_reads, encodings, label
@@ -95,7 +95,7 @@ def _train(
             from zoo import pretrained
 
             data.use_preprocess(pretrained.peek(settings["init"]) or {})  # a pretrained model is fed as it was trained
-            if tokenizer := pretrained.tokenizer_of(settings["init"]):
+            if tokenizer := pretrained.tokenizer_of(settings["init"], packages.checked(settings.get("trust") or ())):
                 data.use_tokenizer(tokenizer)
         data.prepare_data()
         data.setup()
@@ -150,7 +150,7 @@ def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]
         for line in changed:
             log.info(f"  {line}")
         settings["model"] = given.config  # what is trained, not what the command line would have built
-    if config["finetune"] in KINDS:
+    if is_kind(config["finetune"]):
         given = build_model(given) if isinstance(given, dict) else given
         given = adapt(given, config["finetune"], **config["adapter"])
         some, all = trained(given)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo import packages
-from zoo.declared import strangers
 from zoo.files import write_text
 from zoo.training.compressors import bits_per_byte as compressed
 from zoo.training.folders import summary, write_config
@@ -125,9 +124,11 @@ def print_summary(
         inside = ": " + ", ".join(sorted(p.name for p in path.iterdir())) if path.is_dir() else ""
         console.print(f"  {path.name}{inside}", soft_wrap=True)
 
+    from zoo.pretrained.facts import strangers_in
+
     console.print("\nWorth trying next:")
     what, run = takes(model), shlex.quote(_short(folder))
-    trust = "".join(f" --trust {package}" for package in strangers(model.config))
+    trust = "".join(f" --trust {package}" for package in strangers_in(model))
     use = [f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"]
     use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
     for line in (*(each + trust for each in use), *next_trainings(overrides, choices)):
