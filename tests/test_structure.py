@@ -14,7 +14,7 @@ FLOORS = (
     {"zoo", "zoo.errors"},
     {"zoo.packages"},
     {"zoo.declared", "zoo.files", "zoo.console", "zoo.construct", "zoo.graphs", "zoo.preprocess", "zoo.waiting"},
-    {"zoo.config", "zoo.spec", "zoo.text"},
+    {"zoo.config", "zoo.spec", "zoo.text", "zoo.series"},
     {"zoo.checked"},
     {"zoo.attention"},
     {"zoo.layers", "zoo.generation", "datamodules"},
@@ -37,6 +37,7 @@ NEVER = {
         "zoo.spec",
         "zoo.checked",
         "zoo.text",
+        "zoo.series",
     },
     "zoo.text": {"zoo.packages", "zoo.console", "zoo.construct", "zoo.graphs", "zoo.preprocess", "zoo.waiting"},
 }
@@ -136,7 +137,7 @@ def test_only_the_top_floor_knows_data_modules():
 
 
 #: what each room of datamodules may import of the others; all of them what lies beside base.py
-ROOMS = {"": set(), "images": {"images"}, "graphs": {"graphs"}, "text": {"text"}}
+ROOMS = {"": set(), "images": {"images"}, "graphs": {"graphs"}, "text": {"text"}, "series": {"series"}}
 OF_OLD = {"datamodules.augment"}  # a name that old configs have
 
 

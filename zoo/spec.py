@@ -1,6 +1,6 @@
 """What data is: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
 
-A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph", "text"; series and
+A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph", "text", "series";
 pairs of sequences get a record here when they come. What is known of data before anything is loaded is the word alone.
 """
 
@@ -11,7 +11,13 @@ from typing import Any, ClassVar
 from zoo.preprocess import Preprocess
 
 #: What a row's target can be.
-TARGETS = {"class": "one class", "labels": "several classes at once", "numbers": "numbers", "tokens": "its own tokens"}
+TARGETS = {
+    "class": "one class",
+    "labels": "several classes at once",
+    "numbers": "numbers",
+    "tokens": "its own tokens",
+    "values": "the values that follow",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +26,13 @@ class Spec:
 
     Args:
         classes: names of the classes, in order; empty where targets are numbers.
-        targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1), "numbers" (float [rows, num_targets]) or "tokens"
-            (of a text: there is nothing else to learn from it).
+        targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1), "numbers" (float [rows, num_targets]), "tokens"
+            (of a text: there is nothing else to learn from it) or "values" (of a series: those that follow).
         num_targets: numbers that a row's target holds.
     """
 
     modality: ClassVar[str]
-    preprocess: ClassVar[Preprocess | None] = None
+    preprocess: ClassVar[Any] = None  # a `zoo.preprocess.Preprocess`, or a `zoo.series.SeriesPreprocess`
     tokenizer: ClassVar[Any] = None
 
     classes: tuple[str, ...] = ()
@@ -135,6 +141,54 @@ class TextSpec(Spec):
         return {"context": self.context}
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeriesSpec(Spec):
+    """Series of numbers, as windows of a lookback and the horizon that follows it.
+
+    Args:
+        channels: columns that are forecast.
+        lookback: rows that a model reads. horizon: rows that it forecasts.
+        time_features: numbers that the calendar tells of a row; 0 without stamps.
+        past_covariates: columns known up to the moment of a forecast. future_covariates: columns known beforehand.
+        static_categories: of each static column of text, how many texts. static_reals: static columns of numbers.
+        season: rows after which a series is usually as before.
+        freq: of the rows; None: there are no stamps.
+        names: of the channels.
+        preprocess: the `zoo.series.SeriesPreprocess` that made the windows.
+    """
+
+    modality: ClassVar[str] = "series"
+
+    channels: int
+    lookback: int
+    horizon: int
+    time_features: int = 0
+    past_covariates: int = 0
+    future_covariates: int = 0
+    static_categories: tuple[int, ...] = ()
+    static_reals: int = 0
+    season: int = 1
+    freq: str | None = None
+    names: tuple[str, ...] = ()
+    preprocess: Any = None  # type: ignore[misc]  # of each data set, where the base has none
+    targets: str = "values"
+
+    def sizes(self) -> dict[str, Any]:
+        return {
+            "channels": self.channels,
+            "lookback": self.lookback,
+            "horizon": self.horizon,
+            "time_features": self.time_features,
+            "past_covariates": self.past_covariates,
+            "future_covariates": self.future_covariates,
+            "static_categories": self.static_categories,
+            "static_reals": self.static_reals,
+        }
+
+    def usual(self) -> dict[str, Any]:
+        return {"season": self.season}
+
+
 #: How a sentence calls data of a modality.
 WORDS = {
     "image": "images",
@@ -142,7 +196,14 @@ WORDS = {
     "relational_graph": "graphs with several kinds of edges",
     "heterogeneous_graph": "graphs with several types of node",
     "text": "text",
+    "series": "series",
 }
 
 #: What a user gives to `python -m zoo predict` of a model that reads it; what is not here no file holds.
-GIVEN = {"image": "<image>", "graph": "<graph.npz>", "relational_graph": "<graph.npz>", "text": '"a sentence"'}
+GIVEN = {
+    "image": "<image>",
+    "graph": "<graph.npz>",
+    "relational_graph": "<graph.npz>",
+    "text": '"a sentence"',
+    "series": "<table.csv>",
+}

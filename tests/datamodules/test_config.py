@@ -11,6 +11,7 @@ from datamodules.graphs.module import GraphData
 from datamodules.graphs.node2vec import Settings
 from datamodules.images.augment import Augment
 from datamodules.images.module import ImageData
+from datamodules.series import SeriesData
 from datamodules.text import TextData
 from datamodules.text.tokenizers import KEYS
 from tests.training.compose import compose
@@ -19,7 +20,7 @@ from zoo.errors import ZooError
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 #: Names by room; what a room's sets share.
-BASES = {"images": ImageData, "graphs": GraphData, "text": TextData}
+BASES = {"images": ImageData, "graphs": GraphData, "text": TextData, "series": SeriesData}
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 ROOMS = {name: room for name, file in FILES.items() for room in BASES if f".{room}." in file.get("_target_", "")}
 
@@ -34,7 +35,8 @@ def test_the_sets_are_there():
     graphs = {"digits_knn", "digits_graphs", "dictionary_lookup", "npz", "cora", "citeseer", "pubmed", "cora_ml"}
     graphs |= {"amazon_photo", "actor", "webkb", "ppi", "aifb", "acm", "ogbn_arxiv"}
     texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "textcsv"}
-    assert images | graphs | texts == ROOMS.keys()
+    series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
+    assert images | graphs | texts | series == ROOMS.keys()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -51,6 +53,8 @@ def test_keys_are_the_constructors(name):
         assert module.modality == "image" and isinstance(module.augment, Augment)
     elif base is TextData:
         assert module.modality == "text" and module.tokenizer["kind"] in ("bpe", "char", "wordpiece")
+    elif base is SeriesData:
+        assert module.modality == "series" and module.horizon in (24, 96)
     else:
         assert module.modality.endswith("graph") and module.preprocess is None
         assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"
