@@ -53,8 +53,8 @@ def parse(text: object, option: str = "data.freq") -> Frequency:
     unit = ALIASES.get(found[2], found[2]) if found else None
     if found is None or unit not in NAMES:
         raise ZooError(
-            f"{option}={text} is an unknown frequency; give one of {', '.join(NAMES)}, with a number in front of it where there "
-            "are several: 15min."
+            f"{option}={text} is an unknown frequency; give one of {', '.join(NAMES)}, with a number in front of it "
+            "where there are several: 15min."
         )
     number = int(found[1] or 1)
     return of_step(number * FIXED[unit]) if unit in FIXED else Frequency(number, unit)

@@ -94,9 +94,10 @@ class Panel:
                 for start, stop, end in zip(self.starts, self.starts[1:], ends, strict=False):
                     empty[start + end : stop] = False
             if empty.any():
+                count = f"the first of {int(empty.sum()):,} such cells"
                 raise ZooError(
-                    f"{self.where(int(empty.argmax()))}: column {name!r} is empty, the first of {int(empty.sum()):,} such cells; "
-                    "fill it, or take data.gaps=mask, for which it is unobserved."
+                    f"{self.where(int(empty.argmax()))}: column {name!r} is empty, {count}; fill it, or take "
+                    "data.gaps=mask, for which it is unobserved."
                 )
 
     def static(self, name: str) -> list[str]:
@@ -156,7 +157,8 @@ def panel(table: Table, freq: str | None = None, gaps: str = "refuse") -> Panel:
     if ((steps == 0) & inside).any():
         row = int(((steps == 0) & inside).argmax()) + 1
         raise ZooError(
-            f"{table.where(_source(order, row))}: the stamp falls into the same step of {frequency} as the one before; set data.freq=."
+            f"{table.where(_source(order, row))}: the stamp falls into the same step of {frequency} as the "
+            "one before; set data.freq=."
         )
     gap = (steps > 1) & inside
     first = ordinals[starts[:-1]]
@@ -174,8 +176,8 @@ def panel(table: Table, freq: str | None = None, gaps: str = "refuse") -> Panel:
     if lengths.sum() > MOST_ROWS * len(stamps) + 1000:
         row = int(np.where(inside, steps, 0).argmax()) + 1
         raise ZooError(
-            f"{table.where(_source(order, row))}: {steps[row - 1] - 1:,} steps of {frequency} are missing before it, and more than "
-            f"{MOST_ROWS - 1} of {MOST_ROWS} rows would be empty; correct the stamp, or set data.freq=."
+            f"{table.where(_source(order, row))}: {steps[row - 1] - 1:,} steps of {frequency} are missing before it, and "
+            f"more than {MOST_ROWS - 1} of {MOST_ROWS} rows would be empty; correct the stamp, or set data.freq=."
         )
     whole = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     place = ordinals + np.repeat(whole[:-1] - first, np.diff(starts))
@@ -192,15 +194,10 @@ def _check_order(table: Table, stamps: np.ndarray, inside: np.ndarray, order: np
     wrong = (np.diff(stamps) <= 0) & inside
     if wrong.any():
         row = int(wrong.argmax()) + 1
-        same = stamps[row] == stamps[row - 1]
-        what = (
-            "the stamp is there twice"
-            if same
-            else f"the stamp is before that of the row above ({shown(stamps[row - 1])})"
-        )
-        raise ZooError(
-            f"{table.where(_source(order, row))}: {what}; sort the rows by time, one a stamp{' and series' if table.series is not None else ''}."
-        )
+        before = shown(stamps[row - 1])
+        what = "is there twice" if stamps[row] == stamps[row - 1] else f"is before that of the row above ({before})"
+        each = "one a stamp and series" if table.series is not None else "one a stamp"
+        raise ZooError(f"{table.where(_source(order, row))}: the stamp {what}; sort the rows by time, {each}.")
 
 
 def _source(order: np.ndarray | None, row: int) -> int:

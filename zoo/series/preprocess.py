@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 from zoo.series import calendar
 from zoo.series.arrays import Arrays
 from zoo.series.frequencies import parse, shown
@@ -166,8 +166,8 @@ class SeriesPreprocess:
         for at, row in enumerate(rows):
             if row < self.lookback:
                 raise ZooError(
-                    f"{table.name}{series.called(at)}: a forecast needs {self.lookback} rows before it (the model's lookback), and "
-                    f"there are {row} up to the last observed target; give more."
+                    f"{table.name}{series.called(at)}: a forecast needs {self.lookback} rows before it (the model's "
+                    f"lookback), and there are {row} up to the last observed target; give more."
                 )
         if self.gaps == "refuse":
             series.check_cells((*self.targets, *self.past), rows)
@@ -192,8 +192,8 @@ class SeriesPreprocess:
                 stamp = series.stamps(first - start + step, at)
                 where = f"row {first - start + step + 1} of the series" if stamp is None else shown(stamp)
                 raise ZooError(
-                    f"{series.table.name}{series.called(at)}: the column {name!r} is known beforehand (data.future), and is missing "
-                    f"at {where}; a forecast needs it for all {self.horizon} steps: add rows with empty targets."
+                    f"{series.table.name}{series.called(at)}: the column {name!r} is known beforehand (data.future), and is "
+                    f"missing at {where}; a forecast needs it for all {self.horizon} steps: add rows with empty targets."
                 )
 
     def decode(self, values: Tensor) -> Tensor:
@@ -223,10 +223,8 @@ class SeriesPreprocess:
 
         def right(name: str, check: bool) -> None:
             if not check:
-                text = repr(content[name])
-                raise ZooError(
-                    f"{where}: preprocess.{name}={text if len(text) <= 80 else text[:80] + '...'} is out of range, or of another kind."
-                )
+                text = one_line(repr(content[name]), 80)
+                raise ZooError(f"{where}: preprocess.{name}={text} is out of range, or of another kind.")
 
         for name in ("targets", "past", "future", "static"):
             right(name, names(content.get(name, ())) and bool(content.get(name) or name != "targets"))

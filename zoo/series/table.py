@@ -212,7 +212,7 @@ class _Reader:
     def _numbers(self, cells: pd.Series, at: int) -> np.ndarray:
         if cells.dtype.kind not in "iuf":
             as_text = cells.astype(object)
-            found = pd.to_numeric(as_text.where(as_text.map(type) != bool, "bool"), errors="coerce")
+            found = pd.to_numeric(as_text.where(~as_text.map(_is_bool), "bool"), errors="coerce")
             wrong = (found.isna() & as_text.notna()).to_numpy()
             if wrong.any():
                 row = int(wrong.argmax())
@@ -264,6 +264,10 @@ class _Reader:
             stamp = f" ({shown(known[row])})" if row < len(known) else ""
         assert at is not None
         raise ZooError(f"{self.name}, line {line}{stamp}: column {self.header[at]!r} {what}.")
+
+
+def _is_bool(cell: object) -> bool:
+    return isinstance(cell, bool | np.bool_)
 
 
 def _mostly_numbers(cells: pd.Series) -> bool:
