@@ -1,6 +1,6 @@
 """The attention kernels against each other over head widths and lengths.
 
-It shows where `NARROW` and `SHORT` (zoo/attention/kernels/reference.py) belong on this machine.
+It shows where `NARROW` (zoo/attention/ops/narrow.py) and `SHORT` (zoo/attention/kernels/reference.py) belong on this machine.
 """
 
 import argparse

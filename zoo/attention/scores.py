@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.attention.former import adopt, former
+from zoo.attention.ops import narrow
 from zoo.attention.ops.edge_ops import segment_softmax
 from zoo.declared import declared
 from zoo.errors import ZooError
@@ -211,7 +212,7 @@ class ScaledDot(Score):
         return (q * with_edge(k, edge)).sum(-1) * self.scale(q.shape[-1])
 
     def dense(self, q, k):
-        return (q * self.scale(q.shape[-1])) @ k.transpose(-2, -1)
+        return narrow.scores(q * self.scale(q.shape[-1]), k)
 
     def as_dot(self, q, k):
         return q, k, self.scale(q.shape[-1])
@@ -225,7 +226,7 @@ class Dot(Score):
         return (q * with_edge(k, edge)).sum(-1)
 
     def dense(self, q, k):
-        return q @ k.transpose(-2, -1)
+        return narrow.scores(q, k)
 
     def as_dot(self, q, k):
         return q, k, 1.0

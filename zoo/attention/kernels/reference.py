@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from zoo.attention.call import AttentionCall, AttentionOutput
+from zoo.attention.ops.narrow import NARROW, mixed
 from zoo.attention.patterns import Pattern
 
 # Narrow heads on short rows: there two matrix products train faster than the CPU's fused kernel with many heads, while on
 # rows of 200 that kernel wins (python -m benchmarks kernels).
-NARROW, SHORT = 8, 128
+SHORT = 128
 
 
 def is_tiny(call: AttentionCall) -> bool:
@@ -43,7 +44,9 @@ class Reference:
             logits = call.pattern.edit(logits, call)
         weights = call.score.normalize(logits, call) if 0 not in logits.shape[-2:] else logits
         kept = call.drop(weights, call.dropout) if call.dropout else weights
-        return AttentionOutput(kept @ v, weights if call.need_weights else None, logits if call.need_logits else None)
+        return AttentionOutput(
+            mixed(kept, v), weights if call.need_weights else None, logits if call.need_logits else None
+        )
 
 
 def biased(call: AttentionCall, k: torch.Tensor) -> torch.Tensor:
