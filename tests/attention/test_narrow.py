@@ -14,14 +14,26 @@ def test_they_are_the_products(width, lead):
     w = torch.randn(*lead, 5, 7)
     torch.testing.assert_close(narrow.scores(q, k), q @ k.mT)
     torch.testing.assert_close(narrow.mixed(w, k), w @ k)
+    if lead:
+        torch.testing.assert_close(narrow.scores_on(w, q, k), w + q @ k.mT)
     torch.testing.assert_close(narrow.Gather.apply(w, q), w.mT @ q)
     assert (narrow.scores(q.requires_grad_(), k).grad_fn.name() == "OuterBackward") == (width <= narrow.NARROW)
 
 
-@pytest.mark.parametrize("name", ["scores", "mixed", "gather"])
+@pytest.mark.parametrize("name", ["scores", "scores_on", "mixed", "gather"])
 def test_gradients_of_both_orders(name):
-    call = {"scores": narrow.scores, "mixed": narrow.mixed, "gather": narrow.Gather.apply}[name]
-    shapes = {"scores": ((2, 3, 2), (2, 4, 2)), "mixed": ((2, 3, 4), (2, 4, 2)), "gather": ((2, 3, 4), (2, 3, 2))}[name]
+    call = {
+        "scores": narrow.scores,
+        "scores_on": narrow.scores_on,
+        "mixed": narrow.mixed,
+        "gather": narrow.Gather.apply,
+    }[name]
+    shapes = {
+        "scores": ((2, 3, 2), (2, 4, 2)),
+        "scores_on": ((2, 3, 4), (2, 3, 2), (2, 4, 2)),
+        "mixed": ((2, 3, 4), (2, 4, 2)),
+        "gather": ((2, 3, 4), (2, 3, 2)),
+    }[name]
     given = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(call, given)
     assert torch.autograd.gradgradcheck(call, given)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from zoo.attention.call import AttentionCall, AttentionOutput
-from zoo.attention.ops.narrow import NARROW, mixed
+from zoo.attention.ops.narrow import NARROW, mixed, scores_on
 from zoo.attention.patterns import Pattern
 
 # Narrow heads on short rows: there two matrix products train faster than the CPU's fused kernel with many heads, while on
@@ -56,7 +56,7 @@ def biased(call: AttentionCall, k: torch.Tensor) -> torch.Tensor:
         return call.score.dense(call.q, k)
     if call.finite_bias and "dot" in call.score.forms and bias.shape == size and bias.dtype == call.q.dtype:
         q, k, scale = call.score.as_dot(call.q, k)
-        return torch.baddbmm(bias.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale).view(size)
+        return scores_on(bias, q * scale, k)
     logits = call.score.dense(call.q, k)
     return logits + bias.to(logits.dtype)
 
