@@ -27,6 +27,10 @@ SOURCES = {
     "torch_geometric.nn.conv.rgat_conv.RGATConv": "zoo.pretrained.from_pyg_relational",
     "torch_geometric.nn.models.basic_gnn.GAT": "zoo.pretrained.from_pyg_models",
     **{
+        f"transformers.models.patchtst.modeling_patchtst.{kind}": "zoo.pretrained.from_patchtst"
+        for kind in ("PatchTSTForPrediction", "PatchTSTForPretraining")
+    },
+    **{
         f"transformers.models.{family}.modeling_{family}.{kind}": "zoo.pretrained.from_transformers"
         for family, kinds in _TRANSFORMERS.items()
         for kind in kinds
@@ -39,9 +43,9 @@ def convert(model: nn.Module) -> nn.Module:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
     timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv, RGATConv and models.GAT; transformers'
-    GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM and
-    BertForSequenceClassification. Outputs differ by rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of
-    the largest; tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and
+    GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM,
+    BertForSequenceClassification, PatchTSTForPrediction and PatchTSTForPretraining. Outputs differ by rounding only (at most
+    1e-4 in float32, of logits above 1 at most 1e-4 of the largest; tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and
     preprocessing, class names and ids that end a text where the other library tells them. It has the device,
     dtype and mode of `model`, and shares no tensor with it.
 

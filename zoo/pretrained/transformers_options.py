@@ -166,6 +166,12 @@ ACTS: dict[str, dict[str, Any]] = {
     "relu6": {"_target_": "torch.nn.ReLU6"},
     "leaky_relu": {"_target_": "torch.nn.LeakyReLU"},
     "mish": {"_target_": "torch.nn.Mish"},
+    "gelu_accurate": TANH,
+    "hardswish": {"_target_": "torch.nn.Hardswish"},
+    "linear": {"_target_": "torch.nn.Identity"},
+    "laplace": {"_target_": "zoo.layers.activations.Laplace"},
+    "relu2": {"_target_": "zoo.layers.activations.ReLUSquared"},
+    "sqrtsoftplus": {"_target_": "zoo.layers.activations.SqrtSoftplus"},
     "tanh": {"_target_": "torch.nn.Tanh"},
     "sigmoid": {"_target_": "torch.nn.Sigmoid"},
 }

@@ -40,8 +40,6 @@ KINDS = {
 
 
 def make(kind="usual", **more):
-    if "exogenous" in kind:
-        pytest.importorskip("zoo.layers.exogenous")
     torch.manual_seed(0)
     return PatchTST(**{**SIZES, **KINDS[kind], **more})
 

@@ -51,3 +51,27 @@ class Learned(Position):
                 "make it longer, or take a position that extends (sinusoidal, rope, alibi)."
             )
         return x + self.table[pos]
+
+
+@declared
+class StandardSinusoidal(Position):
+    """x + table[pos], the sinusoidal table of `length` places with mean 0 and deviation .1, which is not trained.
+
+        table = (s - mean(s)) / (10 std(s)),   s as of `Sinusoidal`
+
+    transformers' PatchTST has it as "sincos". The table is kept with the weights. Raises ZooError for a longer sequence.
+    """
+
+    def __init__(self, dim: int, length: int):
+        super().__init__()
+        self.length = length
+        table = sinusoid(torch.arange(length), dim, 10000.0, torch.float32)
+        table = table - table.mean()
+        self.register_buffer("table", table / (10 * table.std()))
+
+    def embed(self, x, pos):
+        if pos.shape[-1] > len(self.table):
+            raise ZooError(
+                f"{pos.shape[-1]} tokens, but StandardSinusoidal has {len(self.table)} places: make it longer."
+            )
+        return x + self.table[pos]

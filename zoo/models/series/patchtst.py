@@ -29,6 +29,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import FeedForward, RevIN, post_norm
 from zoo.layers.dropout import ByteDropout
+from zoo.layers.exogenous import ExogenousTokens
 from zoo.layers.patch_masking import PatchMasking
 from zoo.layers.prefix import on_patches
 from zoo.layers.series_block import SeriesBlock
@@ -160,11 +161,7 @@ class PatchTST(Forecaster):
         self.drop = _dropout(dropout if embed_dropout is None else embed_dropout)
 
         columns: Any = (past_covariates or 0, future_covariates or 0, static_categories or (), static_reals or 0)
-        self.exogenous = None
-        if any(columns):
-            from zoo.layers.exogenous import ExogenousTokens
-
-            self.exogenous = ExogenousTokens(dim, lookback, horizon, *columns)
+        self.exogenous = ExogenousTokens(dim, lookback, horizon, *columns) if any(columns) else None
         self.level = nn.Linear(2, dim) if any(columns) and self.revin is not None else None
 
         bound, attention = unbind(attention or Attention, "pattern")
