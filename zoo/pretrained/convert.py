@@ -42,12 +42,13 @@ SOURCES = {
 def convert(model: nn.Module) -> nn.Module:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
-    timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv, RGATConv and models.GAT; transformers'
-    GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM,
-    BertForSequenceClassification, PatchTSTForPrediction and PatchTSTForPretraining. Outputs differ by rounding only (at most
-    1e-4 in float32, of logits above 1 at most 1e-4 of the largest; tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and
-    preprocessing, class names and ids that end a text where the other library tells them. It has the device,
-    dtype and mode of `model`, and shares no tensor with it.
+    timm's VisionTransformer; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv, RGATConv and models.GAT;
+    transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel,
+    BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction and PatchTSTForPretraining. Outputs differ by
+    rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of the largest;
+    tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and preprocessing,
+    class names and ids that end a text where the other library tells them. It has the device, dtype and mode of `model`,
+    and shares no tensor with it.
 
     To add a source: `@convert.register(TheirClass)`, and a line in SOURCES if their library should not be imported.
 
