@@ -3,6 +3,7 @@
 import math
 import pkgutil
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,10 +15,12 @@ import zoo.tasks
 from datamodules.text import TextBatch
 from tests.processes import together
 from tests.tasks.regression import Regression
+from tests.tasks.series import Straight
 from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
 from zoo.models.language.gpt import GPT
 from zoo.tasks.classification import Classification
+from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.task import Task
 
@@ -40,6 +43,8 @@ MAKE = {
 }
 #: of texts the rows are tokens, of which each text has others, and a batch has names
 MAKE["tokens"] = (lambda **more: LanguageModelling(Words(), ADAMW, **more), None)
+#: of series the rows are observed cells, and what is counted are windows
+MAKE["values"] = (lambda **more: Forecasting(Linear(), ADAMW, **more), None)
 tasks = pytest.mark.parametrize("kind", MAKE)
 
 
@@ -49,6 +54,22 @@ class Words(GPT):
     def __init__(self):
         super().__init__(11, 6, 8, 1, 2)
         self.batch_norm = self.dropout = torch.nn.Identity()
+
+
+class Linear(Straight):
+    def __init__(self):
+        super().__init__(2, 6, 3)
+        self.batch_norm = self.dropout = torch.nn.Identity()
+        self.preprocess = SimpleNamespace(mase_scale=(0.5, None), mean=(0.0, 1.0), std=(1.0, 2.0))
+
+
+def windows(n):
+    """Windows of which some cells were not observed; the first window of none."""
+    g = torch.Generator().manual_seed(1)
+    observed = torch.rand(n, 3, 2, generator=g) < 0.7
+    observed[0] = False
+    future = torch.randn(n, 3, 2, generator=g).masked_fill(~observed, 0)
+    return {"past_values": torch.randn(n, 6, 2, generator=g), "future_values": future, "future_observed_mask": observed}
 
 
 def texts(n):
@@ -62,7 +83,16 @@ def texts(n):
 
 def total(kind, n=ROWS):
     """What all means are over."""
-    return int((texts(n)[1] >= 0).sum()) if kind == "tokens" else n
+    return int({"tokens": lambda: (texts(n)[1] >= 0).sum(), "values": lambda: cells(n)}.get(kind, lambda: n)())
+
+
+def cells(n):
+    return windows(n)["future_observed_mask"].sum()
+
+
+def counted(kind):
+    """What test/samples (or test/tokens) is."""
+    return ROWS if kind == "values" else total(kind)
 
 
 class Batches:
@@ -96,6 +126,9 @@ def batches(kind, size, part=slice(None), n=ROWS):
     if kind == "tokens":
         parts = zip(*(tensor[part].split(size) for tensor in texts(n)), strict=True)
         return Batches([TextBatch(ids, targets, num_bytes=sizes) for ids, targets, sizes in parts])
+    if kind == "values":
+        split = {name: tensor[part].split(size) for name, tensor in windows(n).items()}
+        return Batches([dict(zip(split, each, strict=True)) for each in zip(*split.values(), strict=True)])
     images, targets = (tensor[part] for tensor in rows(kind))
     return Batches(list(zip(images.split(size), targets.split(size), strict=True)))
 
@@ -115,6 +148,18 @@ def by_hand(task, kind):
         right = (out.argmax(-1) == targets).sum() / total(kind)
         bits = loss * total(kind) / math.log(2) / sizes.sum()
         return {"loss": loss, "accuracy": right, "perplexity": loss.exp(), "bits_per_byte": bits}
+    if kind == "values":
+        batch = windows(ROWS)
+        with torch.no_grad():
+            error = task.eval()(batch["past_values"]).mean - batch["future_values"]
+        there = batch["future_observed_mask"]
+        mase = error[..., 0][there[..., 0]].abs().mean() / 0.5
+        return {
+            "loss": error[there].square().mean(),
+            "mse": error[there].square().mean(),
+            "mae": error[there].abs().mean(),
+            "mase": mase,
+        }
     images, targets = rows(kind)
     with torch.no_grad():
         out = task.eval()(images)
@@ -147,7 +192,7 @@ def test_a13_metrics_are_those_of_one_pass(kind, size):
     (tested,) = trainer.test(task, batches(kind, size), verbose=False)
     expected = by_hand(task, kind)
     assert tested == pytest.approx(
-        {**{f"test/{n}": float(v) for n, v in expected.items()}, f"test/{task.counted}": total(kind)}, 1e-5
+        {**{f"test/{n}": float(v) for n, v in expected.items()}, f"test/{task.counted}": counted(kind)}, 1e-5
     )
     (validated,) = trainer.validate(task, batches(kind, size), verbose=False)
     assert validated == pytest.approx({f"val/{name}": float(value) for name, value in expected.items()}, rel=1e-5)
@@ -163,7 +208,9 @@ def test_training_metrics_are_means_over_the_epochs_rows(kind):
     trainer = make_trainer()
     trainer.fit(task, batches(kind, 8), batches(kind, 8))
     logged = trainer.callback_metrics
-    measured = {name: value for name, value in by_hand(task, kind).items() if not name.endswith("f1")}
+    measured = {
+        name: value for name, value in by_hand(task, kind).items() if not name.endswith("f1") and name != "mase"
+    }
     for name, value in measured.items():
         assert logged[f"train/{name}"].item() == pytest.approx(float(value), rel=1e-5), name
 
@@ -211,7 +258,7 @@ def test_memory_does_not_grow_with_the_epoch(kind):
     assert all(value.dtype == torch.float64 and not value.requires_grad for value in totals.sums.values())
 
 
-USUAL = {"number": ("mae", "min"), "numbers": ("mae", "min"), "tokens": ("loss", "min")}
+USUAL = {"values": ("loss", "min"), "number": ("mae", "min"), "numbers": ("mae", "min"), "tokens": ("loss", "min")}
 
 
 @tasks
@@ -226,7 +273,7 @@ def test_checkpoints_and_curves_follow_the_monitor(kind):
         make(kind, mode="low")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind != "tokens"])
+@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind not in ("tokens", "values")])
 def test_b6_a_linear_probe_trains_the_head_alone(kind):
     task = make(kind, finetune="linear_probe")
     before = weights(task.model)
@@ -261,7 +308,7 @@ def ranks(tmp_path_factory):
 def test_a12_processes_sum_to_one_pass(ranks, kind):
     expected = {name: float(value) for name, value in by_hand(make(kind), kind).items()}
     for logged in (rank[kind] for rank in ranks):
-        assert logged[f"test/{make(kind).counted}"] == total(kind)
+        assert logged[f"test/{make(kind).counted}"] == counted(kind)
         for name, value in expected.items():
             assert logged[f"test/{name}"] == pytest.approx(value, rel=1e-5), name
             assert logged[f"val/{name}"] == pytest.approx(value, rel=1e-5), name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.tasks.classification import Classification
+    from zoo.tasks.forecasting import Forecasting
     from zoo.tasks.language_modelling import LanguageModelling
     from zoo.tasks.task import RowMetric, Task
     from zoo.tasks.totals import Step, labelled
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 #: What is looked for in which file, on first use: Lightning takes seconds to import.
 WHERE = {
     "Classification": "classification",
+    "Forecasting": "forecasting",
     "LanguageModelling": "language_modelling",
     "RowMetric": "task",
     "Step": "totals",
@@ -22,7 +24,7 @@ WHERE = {
     "labelled": "totals",
 }
 
-__all__ = ["Classification", "LanguageModelling", "RowMetric", "Step", "Task", "labelled"]
+__all__ = ["Classification", "Forecasting", "LanguageModelling", "RowMetric", "Step", "Task", "labelled"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,12 +16,10 @@ from zoo.tasks.classification import right_class
 from zoo.tasks.objectives import NOTHING, OBJECTIVES, ask
 from zoo.tasks.task import RowMetric, Task
 from zoo.tasks.totals import Step
-
-#: What a batch's sum is divided by until the number of tokens of the whole step is known; any number would do.
-UNIT = 1024
+from zoo.tasks.whole_step import WholeStep
 
 
-class LanguageModelling(Task):
+class LanguageModelling(WholeStep, Task):
     """Minimise the negative log-likelihood of the tokens that are asked for, in nats a token.
 
         loss = -sum_t log softmax(model(ids))_t,target_t / T
@@ -66,7 +64,6 @@ class LanguageModelling(Task):
             raise ZooError(f"task.objective={self.objective!r} is unknown; {nearest(str(objective), OBJECTIVES)}")
         if self.model.num_classes:
             raise ZooError("The model's head is a classifier of texts; leave model.num_classes out.")
-        self._tokens = 0  # predicted since the last optimizer step
 
     @classmethod
     def outputs(cls, spec: Spec) -> int:
@@ -106,32 +103,3 @@ class LanguageModelling(Task):
 
     def derived(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"perplexity": values["loss"].exp()} if "loss" in values and self.objective != "masked" else {}
-
-    # ---- one mean over all tokens of an optimizer step
-
-    @property
-    def _parts(self) -> int:
-        """How many batches an optimizer step is made of, over all processes."""
-        trainer = self._trainer
-        return 1 if trainer is None else trainer.accumulate_grad_batches * trainer.world_size
-
-    def minimised(self, step: Step) -> Tensor:
-        """The mean, where a step is one batch; else the sum over UNIT, which `on_before_optimizer_step` makes a mean."""
-        if self._parts == 1:
-            return step.loss
-        self._tokens += step.count
-        return step.loss * (step.count / UNIT)
-
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        self._tokens = 0
-
-    def on_before_optimizer_step(self, optimizer: Any) -> None:
-        """Lightning has averaged the gradients over the parts; the tokens of all are known now."""
-        if self._parts == 1:
-            return
-        tokens = torch.tensor(float(self._tokens), device=self.device)
-        total = torch.as_tensor(self.trainer.strategy.reduce(tokens, reduce_op="sum")).clamp(min=1)
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch._foreach_mul_(gradients, float(UNIT * self._parts / total))
-        self._tokens = 0

@@ -24,6 +24,7 @@ from zoo.tasks.schedule import build_schedule
 from zoo.tasks.totals import Step, Totals, read_totals, wide
 
 STAGES = ("train", "val", "test")
+SAMPLES = "samples"  # of the totals: no mean, but how many there were
 #: (outputs [count, ...], targets [count, ...]) -> a value a row [count]
 RowMetric = Callable[[Tensor, Tensor], Tensor]
 
@@ -70,7 +71,7 @@ class Task(LightningModule):
     #: What is counted: `test/samples` is logged.
     counted: ClassVar[str] = "samples"
     #: Means that a step brings itself (`Step.means`), by name.
-    means: ClassVar[tuple[str, ...]] = ()
+    means: tuple[str, ...] = ()
 
     monitor: str = "loss"
     mode: str = "min"
@@ -225,13 +226,15 @@ class Task(LightningModule):
         return cast(MetricCollection, self._others[f"{stage}_metrics"])
 
     def _names(self, stage: str) -> list[str]:
-        return ["loss", *self._rows[stage], *self.means]
+        return ["loss", *self._rows[stage], *self.means, *[SAMPLES] * (stage == "test")]
 
     def _measure(self, batch: Any, stage: str) -> Step:
         """The step, added to the epoch's totals."""
         self.setup(stage)
         step, totals = self.step(batch, stage), self.totals[stage]
         totals.add("loss", step.loss, step.count, step.count)
+        if stage == "test":
+            totals.add(SAMPLES, step.loss, step.count if step.samples is None else step.samples, 0.0)
         for name, (total, count) in step.means.items():
             totals.add(name, total, count)
         if step.targets is None:
@@ -252,14 +255,14 @@ class Task(LightningModule):
         sums, counts = torch.as_tensor(
             self.trainer.strategy.reduce(self.totals[stage].state(names, self.device), reduce_op="sum")
         )
-        values = {name: sums[i] / counts[i] for i, name in enumerate(names) if counts[i]}
+        values = {name: sums[i] / counts[i] for i, name in enumerate(names) if counts[i] and name != SAMPLES}
         if others := self._whole(stage):
             values |= others.compute()
             others.reset()
         values |= self.derived(values)
         if stage == "test":
             self.results = {name: value.cpu() for name, value in values.items() if value.ndim}
-            self.log(f"test/{self.counted}", counts[0], batch_size=1, sync_dist=True)
+            self.log(f"test/{self.counted}", counts[names.index(SAMPLES)], batch_size=1, sync_dist=True)
         shown = "loss" if stage == "train" else self.monitor
         for name, value in values.items():
             if not value.ndim:

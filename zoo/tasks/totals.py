@@ -20,13 +20,15 @@ class Step:
         outputs: what metrics compare, [count, ...].
         targets: with what, [count, ...]; None where there is nothing to compare with (mixed images have no one label).
         means: further means by name, as (sum, what it is divided by): (bits, bytes) of a text, which are no mean over rows.
+        samples: what `test/samples` counts, where `count` is not that: windows, of which each has many values.
     """
 
     loss: Tensor
     count: int
     outputs: Tensor
     targets: Tensor | None
-    means: Mapping[str, tuple[Tensor, int]] = field(default_factory=dict)
+    means: Mapping[str, tuple[Tensor, float]] = field(default_factory=dict)
+    samples: int | None = None
 
 
 class Totals:
@@ -40,9 +42,9 @@ class Totals:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.counts: dict[str, float] = {}
 
-    def add(self, name: str, value: Tensor, count: int, weight: float = 1.0) -> None:
+    def add(self, name: str, value: Tensor, count: float, weight: float = 1.0) -> None:
         """Add `weight` x `value`, a number on the device, as the sum over `count` rows."""
         if name not in self.sums:
             self.sums[name] = torch.zeros((), dtype=wide(value.device), device=value.device)
@@ -66,7 +68,7 @@ class Totals:
         self.clear()
         for name, value, count in zip(names, *state, strict=True):
             if count:
-                self.add(name, value.to(device, wide(device)), int(count))
+                self.add(name, value.to(device, wide(device)), float(count))
 
 
 def read_totals(found: Any) -> tuple[list[str], Tensor]:

@@ -5,29 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 import zoo
+from tests.tasks.series import Straight
 from zoo import packages
 from zoo.errors import ZooError
 from zoo.models.fit import fit
 from zoo.models.series.base import INPUTS, Forecast, Forecaster
 from zoo.models.series.heads import Normal, Quantile
-
-
-class Straight(Forecaster):
-    """One linear map of the lookback, shared by the channels."""
-
-    def __init__(self, channels, lookback, horizon, head=None):
-        super().__init__(channels, lookback, horizon, head)
-        self.proj = nn.Linear(lookback, horizon * self.head.width)
-
-    def forward(
-        self, past_values, past_time_features=None, future_time_features=None, past_observed_mask=None, **exogenous
-    ):
-        self.check_inputs(past_values, past_observed_mask, **exogenous)
-        raw = self.proj(past_values.transpose(1, 2)).unflatten(-1, (self.horizon, self.head.width))
-        return self.head(raw.transpose(1, 2))
 
 
 @dataclass
@@ -47,7 +32,7 @@ class Said:
         return {"season": 24}
 
 
-CONFIG = {"_target_": f"{__name__}.Straight", "channels": None, "lookback": None, "horizon": None}
+CONFIG = {"_target_": "tests.tasks.series.Straight", "channels": None, "lookback": None, "horizon": None}
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +63,8 @@ def test_e7_columns_that_it_does_not_read_are_refused_before_it_is_built():
 def test_inputs_of_a_batch_are_in_order_and_never_the_future():
     batch = {name: torch.full((1,), float(i)) for i, name in enumerate(INPUTS)}
     batch |= {"future_values": torch.zeros(1), "future_observed_mask": torch.zeros(1)}
-    assert [float(x) for x in Straight(2, 6, 3).inputs(batch)] == list(range(len(INPUTS)))
-    assert Straight(2, 6, 3).inputs({"past_values": 1})[1:] == (None,) * 7
+    assert [float(x) for x in Forecaster(2, 6, 3).inputs(batch)] == list(range(len(INPUTS)))
+    assert Forecaster(2, 6, 3).inputs({"past_values": 1})[1:] == (None,) * 7
 
 
 def test_windows_of_other_sizes_are_refused():

@@ -54,7 +54,7 @@ def test_a_forecast_in_the_units_of_the_window(head):
     assert there.mean.shape == (B, H, C)
     torch.testing.assert_close(there.mean, own.mean * scale + loc)
     assert there.loc is loc and there.scale is scale and own.loc is None
-    if head.probabilistic:
+    if head.ready:
         expected = head.quantiles(own) * scale.unsqueeze(-1) + loc.unsqueeze(-1)
         torch.testing.assert_close(head.quantiles(there), expected)
     if own.params is not None:

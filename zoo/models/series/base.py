@@ -1,6 +1,6 @@
 """What every forecaster says of itself: a window of a series in, a `Forecast` of the steps that follow out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.models.base import Model
-from zoo.models.series.heads import Forecast, Head, Point
+from zoo.models.series.heads import LEVELS, Forecast, Head, Point
 
 __all__ = ["Forecast", "Forecaster"]
 
@@ -51,6 +51,7 @@ class Forecaster(Model):
 
     Attributes:
         covariates: whether it reads exogenous columns. Calendar features are none.
+        tokens: what its attention is between: "steps", "patches" or "channels".
     Raises: ZooError for sizes below 1.
     """
 
@@ -59,6 +60,7 @@ class Forecaster(Model):
     num_classes = 0
     targets = "values"
     covariates: ClassVar[bool] = False
+    tokens: ClassVar[str] = "steps"
 
     channels: int
     lookback: int
@@ -98,6 +100,11 @@ class Forecaster(Model):
             static_real_features: [B, R].
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward(past_values, ...)")
+
+    def intervals(self, forecast: Forecast, levels: Sequence[float] = LEVELS) -> Tensor | None:
+        """[B, H, C, levels], quantiles in the units of the mean, with the conformal offsets that the model has; None where its
+        forecasts have none."""
+        return self.head.quantiles(forecast, levels) if self.head.ready else None
 
     def inputs(self, batch: Mapping[str, Any]) -> tuple[Any, ...]:
         """What `forward` takes of a batch, in its order, None where the data have no such thing; never future_values."""

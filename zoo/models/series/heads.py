@@ -5,7 +5,7 @@ A head has no weights: a family maps its features to horizon * head.width number
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +48,17 @@ class Head(nn.Module):
     Attributes:
         width: numbers a step and channel.
         levels: quantiles that its forecasts hold; () of a head that holds none.
-        probabilistic: whether `quantiles` can be asked for.
+        own_loss: whether it says what is minimised; else the task does.
+        ready: whether `quantiles` can be asked for.
     """
 
     width: int = 1
     levels: tuple[float, ...] = ()
-    probabilistic: bool = True
+    own_loss: bool = True
+
+    @property
+    def ready(self) -> bool:
+        return True
 
     def forward(self, raw: Tensor, loc: Tensor | None = None, scale: Tensor | None = None) -> Forecast:
         """raw [B, H, C, width], loc and scale [B, 1, C] of each window -> the forecast, in float32 or wider."""
@@ -74,7 +79,11 @@ class Head(nn.Module):
 class Point(Head):
     """One value a step, the mean; which loss makes it one the task says (`task.loss`)."""
 
-    probabilistic = False
+    own_loss = False
+
+    @property
+    def ready(self) -> bool:
+        return False
 
     def forward(self, raw: Tensor, loc: Tensor | None = None, scale: Tensor | None = None) -> Forecast:
         return Forecast(back(wide(raw)[..., 0], loc, scale), loc=loc, scale=scale)
@@ -283,19 +292,20 @@ NODES = 2049  # a straight line between two is off by at most 1e-6 at .1 and .9
 
 
 @lru_cache(16)
-def _t_table(levels: tuple[float, ...]) -> Tensor:
-    """[NODES, levels]: quantiles of Student's t at 1 / df = 0 (the normal distribution) ... 1 / 2, of scipy."""
+def _t_table(levels: tuple[float, ...]) -> Any:
+    """[NODES, levels]: quantiles of Student's t at 1 / df = 0 (the normal distribution) ... 1 / 2, of scipy. An array: a tensor
+    that is kept could be one of inference mode, with which nobody can train (E11)."""
     import numpy as np
     from scipy.special import ndtri, stdtrit
 
     inverse = np.linspace(0, 0.5, NODES)[:, None]
     found = np.where(inverse > 0, stdtrit(1 / inverse.clip(1e-9), np.array(levels)), ndtri(np.array(levels)))
-    return torch.from_numpy(found)
+    return found
 
 
 def t_quantiles(df: Tensor, levels: Sequence[float]) -> Tensor:
     """df [...] from 2 on -> [..., levels]. A quantile is a smooth function of 1 / df alone: read off a table."""
-    table = _t_table(tuple(levels)).to(df)
+    table = torch.from_numpy(_t_table(tuple(levels))).to(df)
     place = (1 / df).clamp(0, 0.5) * (2 * (NODES - 1))
     left = place.floor().long().clamp(max=NODES - 2)
     return torch.lerp(table[left], table[left + 1], (place - left).unsqueeze(-1))
