@@ -1,6 +1,6 @@
 """Training, validation and test rows of series: one after the other in time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,17 +12,20 @@ from zoo.series import Panel
 Parts = dict[str, np.ndarray]
 
 
-def parts(panel: Panel, split: Sequence[float]) -> Parts:
+def parts(panel: Panel, split: Sequence[float] | Parts) -> Parts:
     """int64 [S, 2] of "train", "val" and "test": rows of each series, counted from its first one.
 
     Series with stamps are cut at the same moments, so that no row of any is in training that comes after what is tested.
 
     Args:
         panel: the series.
-        split: shares of the rows (of the time that they span), or numbers of rows; what is beyond these is not used.
+        split: shares of the rows (of the time that they span), or numbers of rows; what is beyond these is not used. Parts
+            themselves are taken as they are.
 
     Raises: ZooError for a split that is neither, or numbers of more rows than there are.
     """
+    if isinstance(split, Mapping):
+        return dict(split)
     ends = panel.first + panel.lengths
     begin = panel.first.min()
     spans = panel.lengths if panel.clock is None else np.full(len(ends), ends.max() - begin)

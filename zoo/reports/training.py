@@ -19,16 +19,19 @@ from zoo.training.run import train
 
 class Best(Callback):
     """Keeps, in memory, the weights of the epoch of highest validation accuracy (of equals: lowest loss), and stops when
-    neither accuracy nor loss has got better for `patience` epochs. `monitor`: the task's, in place of accuracy."""
+    neither accuracy nor loss has got better for `patience` epochs. `monitor`: the task's, in place of accuracy; `mode`: "min"
+    of one of which less is better."""
 
-    def __init__(self, patience: int, monitor: str = "accuracy"):
+    def __init__(self, patience: int, monitor: str = "accuracy", mode: str = "max"):
         self.patience, self.waited, self.monitor = patience, 0, monitor
+        self.sign = -1 if mode == "min" else 1
         self.accuracy, self.loss = -math.inf, math.inf
         self.chosen: tuple[float, float] = (-math.inf, -math.inf)
         self.epoch, self.weights = -1, dict[str, Tensor]()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         accuracy, loss = (float(trainer.callback_metrics[f"val/{name}"]) for name in (self.monitor, "loss"))
+        accuracy *= self.sign
         self.waited = 0 if accuracy > self.accuracy or loss < self.loss else self.waited + 1
         self.accuracy, self.loss = max(accuracy, self.accuracy), min(loss, self.loss)
         if (accuracy, -loss) > self.chosen:

@@ -1,4 +1,4 @@
-"""Say what is on images, in a graph or in a sentence, and draw where the model looked.
+"""Say what is on images, in a graph or in a sentence, or what follows a table, and draw where the model looked.
 
     python -m zoo predict runs/<a run> cat.jpg             the five likeliest classes of one image
     python -m zoo predict runs/<a run> cat.jpg photos      several: files, and every image in a folder
@@ -8,10 +8,12 @@
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
     python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it
     python -m zoo predict runs/<a run> "a [MASK]" --layer 0 --head mean
+    python -m zoo predict runs/<a run> my.csv              what follows the last row of a table in which a target was observed
 
 The figure shows each image, and how much of each patch the last layer's heads, every layer and the rollout read; of a
 graph a node, and how every head of the first layer weighs its edges; of a sentence how much each of its tokens reads of
-each, head by head. An .npz is what data=npz trains on; edge_attr and, for R-GAT, edge_type are read where the model reads
+each, head by head; of a table history, forecast and band, beside them the last layer's attention; forecast-my.csv holds all. An
+.npz is what data=npz trains on; edge_attr and, for R-GAT, edge_type are read where the model reads
 them, y and masks never.
 """
 
@@ -26,15 +28,16 @@ from zoo.errors import ZooError, answering
 #: What a model reads -> the file here that knows what to do with it. Such a file has
 #:   options(parser)                            command line options that are its alone; returns their names
 #:   check(model, source, run)                  refuses what is no input of the model, before anything is told
+#:   PREFIX                                     what its files are called: "attention" where it does not say
 #:   name(source) -> (str, ...)                 what a figure is called after; the last part, or as many as tell it from others
 #:   predict(model, source, options, png)       tells the answer, writes the figure
-READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "text": "texts"}
+READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "text": "texts", "series": "series"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, which inputs, how much of the answer."""
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a model folder")
-    what = "an image, a folder of images, test:<number>, a graph.npz, or a sentence"
+    what = "an image, a folder of images, test:<number>, a graph.npz, a sentence, or a table.csv"
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help=f"{what}; one or more")
     parser.add_argument("--top", type=int, help="how many classes or tokens of each input (default 5) or node (3)")
     parser.add_argument(
@@ -63,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     _refuse_options_of_others(reader, options)
     for source in options.inputs:  # all, before any is told
         reader.check(model, source, options.run)
-    for source, png in zip(options.inputs, _figures(options.inputs, reader.name, options.out), strict=True):
+    for source, png in zip(options.inputs, _figures(options.inputs, reader, options.out), strict=True):
         with answering(f"{source} in the model of {options.run}"):
             reader.predict(model, source, options, png)
 
@@ -109,11 +112,12 @@ def _check_out(sources: Sequence[str], wanted: str | None) -> None:
         raise ZooError(f"--out {out} is one file for {len(sources)} inputs; name a folder.")
 
 
-def _figures(sources: Sequence[str], parts: Any, wanted: str | None) -> list[Path]:
+def _figures(sources: Sequence[str], reader: Any, wanted: str | None) -> list[Path]:
     """Where each input's figure goes: the file that was named, or a file of its own in the folder that was."""
     out = Path(wanted or ".")
     if out.is_dir() or not out.suffix:
-        return [out / f"attention-{name}.png" for name in _names([parts(source) for source in sources])]
+        prefix = getattr(reader, "PREFIX", "attention")
+        return [out / f"{prefix}-{name}.png" for name in _names([reader.name(source) for source in sources])]
     return [out]
 
 
