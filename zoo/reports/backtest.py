@@ -175,9 +175,11 @@ def rows_of(scored: Scored, data: Any, name: str = "model") -> Iterator[list[Any
 
 
 def mase(errors: Errors, data: Any) -> float:
-    """Mean over the channels that are not constant of MAE over the training rows' seasonal-naive MAE; NaN without any."""
+    """Mean of |error| / the training rows' seasonal-naive MAE over the observed cells of channels that are not constant in
+    training; NaN without any. As the task has it."""
     scale = torch.tensor([each or float("nan") for each in data.loaded().preprocess.mase_scale], dtype=torch.float64)
-    return float((errors.mae(2) / scale).nanmean())
+    scaled = errors.absolute.sum((0, 1)) / scale
+    return float(scaled.nansum() / errors.count.sum((0, 1))[scale.isfinite()].sum())
 
 
 def _between(origins: Tensor, begin: np.ndarray, end: np.ndarray) -> Tensor:
