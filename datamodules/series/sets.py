@@ -13,8 +13,9 @@ from datamodules.files import download, find, obtain, verify
 from datamodules.series.module import SeriesData
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.series import Roles, Table, from_frame, read_csv
+from zoo.series import Roles, Table
 from zoo.series.frequencies import shown
+from zoo.series.reading import from_frame, read_csv
 
 ETT_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/{name}.csv"
 EXCHANGE_URL = "https://raw.githubusercontent.com/laiguokun/multivariate-time-series-data/master/exchange_rate/exchange_rate.txt.gz"

@@ -9,6 +9,7 @@ from torch import nn
 
 from zoo.errors import ZooError
 from zoo.preprocess import Preprocess
+from zoo.series import SeriesPreprocess
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Model(nn.Module):
             once, as a captioner does.
         num_classes: numbers it gives a row; 0: features alone.
         config: plain, with a `_target_`, to build it from again (set by `zoo.build`).
-        preprocess: how its images were prepared; None where nobody has told, or it reads none.
+        preprocess: how its images or series were prepared; None where nobody has told, or it reads none.
         classes: names of its outputs, in order; None where nobody has told, or they are no classes.
         grid: (rows, cols) of its patches, where tokens are patches of an image; else None.
         num_prefix_tokens: tokens before the patches (class, registers).
@@ -54,7 +55,7 @@ class Model(nn.Module):
 
     num_classes: int
     config: dict[str, Any] | None = None
-    preprocess: Preprocess | None = None
+    preprocess: Preprocess | SeriesPreprocess | None = None
     classes: tuple[str, ...] | None = None
     targets: str = "class"
     tokenizer: Any = None

@@ -9,6 +9,7 @@ from zoo.declared import strangers
 from zoo.errors import ZooError, nearest
 from zoo.models import Model
 from zoo.preprocess import Preprocess
+from zoo.series import SeriesPreprocess
 from zoo.spec import TARGETS
 from zoo.text import Tokenizer
 from zoo.text.base import ROLES, target_of
@@ -18,10 +19,19 @@ MODES = ("nearest", "bilinear", "bicubic")
 FIELDS = tuple(field.name for field in dataclasses.fields(Preprocess))
 
 
-def preprocess(content: Any, where: str) -> Preprocess | None:
-    """A Preprocess from its plain fields; None for null. Raises: ZooError that names the field."""
+def preprocess(content: Any, where: str) -> Preprocess | SeriesPreprocess | None:
+    """A preprocessing from its plain fields: of series where its kind says so, else of images; None for null.
+
+    Raises: ZooError that names the field.
+    """
     if content is None:
         return None
+    if isinstance(content, dict) and "kind" in content:
+        if content["kind"] != "series":
+            raise ZooError(
+                f"{where}: preprocess.kind={_short(content['kind'])} is unknown; there is series, and none of images."
+            )
+        return SeriesPreprocess.from_plain(content, where)
     if not isinstance(content, dict) or "size" not in content:
         raise ZooError(f"{where}: preprocess={_short(content)} is not a set of fields with a size; null for none.")
     if unknown := sorted(content.keys() - set(FIELDS)):
@@ -82,7 +92,9 @@ def converted_from(content: Any, where: str) -> str | None:
     return content
 
 
-def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] | None, where: str) -> None:
+def check_agree(
+    model: Any, prepared: Preprocess | SeriesPreprocess | None, names: tuple[str, ...] | None, where: str
+) -> None:
     """Refuse preprocessing for other inputs than the model takes, and names for other outputs than it has."""
     if names and isinstance(model, Model) and model.num_classes != len(names):
         raise ZooError(f"{where}: {len(names)} names for the {model.num_classes} classes of {type(model).__name__}.")
@@ -90,6 +102,15 @@ def check_agree(model: Any, prepared: Preprocess | None, names: tuple[str, ...] 
         return
     defaults = {name: p.default for name, p in inspect.signature(type(model)).parameters.items()}
     whole = defaults | model.config
+    if isinstance(prepared, SeriesPreprocess):
+        for name, value in prepared.sizes().items():
+            wanted = whole.get(name)
+            wanted = tuple(wanted) if isinstance(wanted, list) else wanted
+            if wanted is not None and name in whole and wanted != value:
+                raise ZooError(
+                    f"{where}: preprocess has {name}={value}, but {type(model).__name__} takes {_short(wanted)}."
+                )
+        return
     channels, size = whole.get("in_chans"), whole.get("img_size")
     if type(channels) is int and channels != prepared.in_chans:
         raise ZooError(

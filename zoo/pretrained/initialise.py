@@ -18,6 +18,7 @@ from zoo.pretrained.adapt import Change, adapt_all
 from zoo.pretrained.facts import give_tokenizer
 from zoo.pretrained.loading import load
 from zoo.pretrained.sources import Source, open_source, preprocess_of
+from zoo.series import SeriesPreprocess
 
 __all__ = ["Change", "initialise", "peek"]
 
@@ -118,10 +119,18 @@ def overlay(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def fit(preprocess: Preprocess | None, config: Mapping[str, Any]) -> Preprocess | None:
-    """The same preprocessing at a model's size and channels (mean and std averaged over other channels)."""
+def fit(
+    preprocess: Preprocess | SeriesPreprocess | None, config: Mapping[str, Any]
+) -> Preprocess | SeriesPreprocess | None:
+    """The same preprocessing at a model's size and channels (mean and std averaged over other channels).
+
+    That of series is what it is where the model's sizes are the same; of others there is none.
+    """
     if preprocess is None:
         return None
+    if isinstance(preprocess, SeriesPreprocess):
+        same = all(config.get(name, value) in (value, None) for name, value in preprocess.sizes().items())
+        return preprocess if same else None
     size, n = config.get("img_size") or preprocess.size, config.get("in_chans") or preprocess.in_chans
     if not isinstance(size, int):
         if len(set(size)) > 1:

@@ -19,6 +19,7 @@ from zoo.pretrained import (
     llama2c_tokenizer,
     weights,
 )
+from zoo.series import SeriesPreprocess
 from zoo.text import Tokenizer
 
 TIMM = "timm://"
@@ -47,7 +48,7 @@ class Source:
         state: tensors under our names, mapped from their file.
         weights: what errors call that file.
         config: the one they belong to, as the file has it; None where none is known.
-        preprocess: how images were prepared.
+        preprocess: how images or series were prepared.
         classes: names of the outputs.
         described: what errors call the file of the config.
         targets: what outputs are for.
@@ -61,7 +62,7 @@ class Source:
     state: weights.State
     weights: str
     config: Any = None
-    preprocess: Preprocess | None = None
+    preprocess: Preprocess | SeriesPreprocess | None = None
     classes: tuple[str, ...] | None = None
     described: str = ""
     targets: str = "class"
@@ -121,8 +122,8 @@ def _opened(source: str, base: str | None, trust: tuple[str, ...] = ()) -> Sourc
     raise ZooError(_unknown(source))
 
 
-def preprocess_of(source: str) -> Preprocess | None:
-    """What a source tells about its images, without reading its weights."""
+def preprocess_of(source: str) -> Preprocess | SeriesPreprocess | None:
+    """What a source tells about its images or series, without reading its weights."""
     if source.startswith(TIMM):
         from zoo.pretrained import timm_hub
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, nearest, one_line
+from zoo.errors import ZooError, naming, nearest, one_line, printable
 from zoo.series import calendar
 from zoo.series.arrays import Arrays
 from zoo.series.frequencies import parse, shown
@@ -249,7 +249,8 @@ class SeriesPreprocess:
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
         plain["categories"] = {key: tuple(value) for key, value in categories.items()}
         made = cls(**plain)
-        made.roles.checked()
+        with naming(where):
+            made.roles.checked()
         return made
 
 
@@ -264,7 +265,7 @@ def _real(text: str, column: str, name: str) -> float:
 
 
 def _name(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 1000
+    return isinstance(value, str) and len(value) <= 1000 and printable(value) == value
 
 
 def _number(value: Any, above: float | None = None) -> bool:

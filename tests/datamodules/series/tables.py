@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from datamodules.series import SeriesData
-from zoo.series import Table, from_frame
+from zoo.series import Table
+from zoo.series.reading import from_frame
 
 
 def hourly(rows: int, channels: int = 2, seed: int = 0, start: str = "2020-01-01") -> pd.DataFrame:
