@@ -44,7 +44,11 @@ class Windows(Dataset):
         """A batch of our loaders, whole; for torch's own loader, which collates by itself, a list of windows."""
         if not isinstance(draw, BatchIndex):
             return [self[number] for number in draw]
-        origins = self.origins[draw.rows]
+        return self.batch(draw.rows)
+
+    def batch(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Windows [B] by their numbers."""
+        origins = self.origins[numbers]
         series = origins[:, 0]
         return self.arrays.windows(origins[:, 1] + self.starts[series], series, self.lookback, self.horizon)
 

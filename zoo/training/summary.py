@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo import packages
 from zoo.files import write_text
+from zoo.training.baselines import baselines_table, beside_forecasts, write_baselines
 from zoo.training.compressors import bits_per_byte as compressed
 from zoo.training.folders import summary, write_config
 
@@ -37,10 +38,13 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     write_config(folder, record.config, record.fingerprint)
     save_model(folder, record.task.model, record.metrics, overrides)
     seed, model = record.config["seed"], record.task.model
+    if forecasts := beside_forecasts(record.metrics, record.data):
+        write_baselines(folder, forecasts)
+    others = by_metric(forecasts) or beside(record)
     content = write_summary(
-        folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, beside(record)
+        folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, others
     )
-    print_summary(folder, content, model, overrides, choices)
+    print_summary(folder, content, model, overrides, choices, forecasts)
 
 
 def beside(record: Any) -> dict[str, dict[str, float]]:
@@ -49,6 +53,15 @@ def beside(record: Any) -> dict[str, dict[str, float]]:
     if "test/bits_per_byte" not in record.metrics:
         return {}
     return {"test/bits_per_byte": compressed(record.data.texts("train"), record.data.texts("test"))}
+
+
+def by_metric(forecasts: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """{"test/mse": {"repeat_last": ...}, ...} of the rows of baselines.csv, without the model's own."""
+    found: dict[str, dict[str, float]] = {}
+    for name, figures in forecasts.items():
+        for figure, value in figures.items() if name != "model" else ():
+            found.setdefault(f"test/{figure}", {})[name] = value
+    return found
 
 
 def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -100,7 +113,12 @@ def write_summary(
 
 
 def print_summary(
-    folder: Path, content: dict, model: Any, overrides: Sequence[str], choices: Mapping[str, str]
+    folder: Path,
+    content: dict,
+    model: Any,
+    overrides: Sequence[str],
+    choices: Mapping[str, str],
+    forecasts: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Metrics, where everything lies, and three commands worth trying next."""
     from rich.console import Console
@@ -112,12 +130,15 @@ def print_summary(
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in sorted(content["metrics"].items()):
         table.add_row(name, f"{value:.6g}")
-        for other, figure in content.get("beside", {}).get(name, {}).items():
+        for other, figure in content.get("beside", {}).get(name, {}).items() if not forecasts else ():
             table.add_row(f"  {other}", f"{figure:.6g}{', which is less' if figure < value else ''}")
     table.add_row("parameters", f"{content['parameters']:,}")
     if content["wall_time_s"]:
         table.add_row("training", f"{content['wall_time_s']:.1f} s, {content['samples_per_second']:,.0f} samples/s")
     console.print(table)
+    if forecasts:
+        console.print()
+        console.print(baselines_table(forecasts))
 
     console.print(f"\nEverything is in {_short(folder)}", soft_wrap=True)
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
