@@ -6,7 +6,9 @@ tests/attention` holds your own to the contracts). What a class is not it says i
 """
 
 import inspect
+import itertools
 import os
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pkgutil import walk_packages
@@ -24,7 +26,7 @@ def facts(n: int = N, heads: int = H) -> dict:
     return dict(
         head_dim=D, num_heads=heads, dim=heads * D, length=n, grid=(1, n), size=3, n=2, k=3,
         lengths=torch.tensor([n, max(n - 3, 1)]), ids=(torch.arange(n) * 5 // max(n, 1)) % 3,
-        score=core.Dot(), position=core.RoPE(D),
+        score=core.Dot(), position=core.RoPE(D), factor=1, bucket=2, rounds=2,
     )  # fmt: skip
 
 
@@ -90,6 +92,12 @@ PATTERNS = {kind.__name__: partial(make, kind) for kind in subclasses(Pattern)} 
     "Causal & TopK": lambda n=N: Causal() & core.TopK(2),
     "TopK | Window": lambda n=N: core.TopK(2) | core.Window(1),
     "(Beyond & TopK) | Global": lambda n=N: (core.Beyond(1) & core.TopK(2)) | core.Global(1),
+    "Causal & ProbSparse": lambda n=N: Causal() & core.ProbSparse(1),
+    "ProbSparse & Padding": lambda n=N: core.ProbSparse(1) & core.Padding(facts(n)["lengths"]),
+    "ProbSparse & Causal & Window": lambda n=N: core.ProbSparse(1) & Causal() & core.Window(4),
+    "(Beyond & ProbSparse) | Global": lambda n=N: (core.Beyond(1) & core.ProbSparse(1)) | core.Global(1),
+    "Causal & LSH": lambda n=N: Causal() & core.LSH(2, 2),
+    "LSH | Window": lambda n=N: core.LSH(1, 2) | core.Window(2),
     "Window2D": lambda n=N: core.Window2D((1, 2), (1, n)),
     "Full & Causal | Global": lambda n=N: (Full() & Causal()) | core.Global(2),
 }
@@ -110,31 +118,32 @@ def naive(q, k, v, score, pattern, bias=None):
     """An independent implementation: Python loops over samples, heads, queries and keys; every weight by hand.
 
     A score that says that it is no softmax, and a pattern that says that it chooses by content, are asked for their own rule,
-    one query at a time.
+    one query at a time; one that compares queries (`needs_whole`), which tests/attention/test_chosen.py writes down, for all.
     """
     (batch, heads, Q, _), kv, K = q.shape, k.shape[1], k.shape[2]
     shared = torch.arange(heads) // (heads // kv)  # the key/value head of each query head
     out = torch.zeros(batch, heads, Q, v.shape[-1], dtype=q.dtype)
     weights = torch.zeros(batch, heads, Q, K, dtype=q.dtype)
     place = torch.tensor
+    each = [score.pairs(q, k[:, shared, j : j + 1].expand(-1, -1, Q, -1)) for j in range(K)]
+    logits = torch.stack(each, -1) if bias is None else torch.stack(each, -1) + bias
+    for b, h, i, j in itertools.product(range(batch), range(heads), range(Q), range(K)):
+        if not pattern.allowed(place(b), place(h), place(i + K - Q), place(j)):
+            logits[b, h, i, j] = -torch.inf
+    whole = core.AttentionCall(q, k, v, score, pattern)
+    edited = pattern.edit(logits, whole) if pattern.needs_whole else logits
     for i in range(Q):
-        logits = [score.pairs(q[:, :, i : i + 1], k[:, shared, j : j + 1])[:, :, 0] for j in range(K)]
-        logits = torch.stack(logits, -1) if bias is None else torch.stack(logits, -1) + bias[:, :, i]
-        call = core.AttentionCall(
-            q[:, :, i : i + 1], k, v, score, pattern, q_pos=place([i + K - Q]), k_pos=torch.arange(K)
-        )
+        call = replace(whole, q=q[:, :, i : i + 1], q_pos=place([i + K - Q]), k_pos=torch.arange(K))
+        rows = edited[:, :, i : i + 1]
+        if pattern.by_content and not pattern.needs_whole:
+            rows = pattern.edit(rows, call)
         for b in range(batch):
             for h in range(heads):
-                seen = [j for j in range(K) if bool(pattern.allowed(place(b), place(h), place(i + K - Q), place(j)))]
-                seen = [j for j in seen if logits[b, h, j] > -torch.inf]
-                if pattern.by_content:
-                    row = torch.full_like(logits, -torch.inf)
-                    row[b, h, seen] = logits[b, h, seen]
-                    chosen = pattern.edit(row.unsqueeze(2), call)[b, h, 0]
-                    seen = [j for j in seen if chosen[j] > -torch.inf]
+                x = rows[b, h, 0]
+                seen = [j for j in range(K) if x[j] > -torch.inf]
                 if not seen:
                     continue
-                x = logits[b, h, seen]
+                x = x[seen]
                 if score.is_softmax:
                     w = (x - x.max()).exp()
                     w = w / w.sum()

@@ -96,7 +96,8 @@ def test_run_time_pattern_is_anded_to_the_static_one():
 @pytest.mark.parametrize("pattern", [name for name in PATTERNS if "Prefix[B]" not in name])
 @pytest.mark.parametrize("kv", [1, 4])
 def test_decode_equals_the_full_forward(pattern, position, kv):
-    """Contract 4, C6: prefill and steps with a cache give the full forward, for every index pattern & Causal().
+    """Contract 4, C6: prefill and steps with a cache give the full forward, for every index pattern & Causal(); a choice
+    that goes by the whole sequence refuses the steps.
 
     Causal() | Prefix(n) too, with the prefix in the prefill.
     """
@@ -107,6 +108,12 @@ def test_decode_equals_the_full_forward(pattern, position, kv):
     want = layer(x)
     for length in (N, N + 4):
         cache = KVCache(B, kv, length, D, dtype=torch.float64)
+        if static.needs_whole:
+            with torch.no_grad():  # a prompt on an empty cache is the whole sequence
+                torch.testing.assert_close(layer(x[:, : N - 1], cache=cache), layer(x[:, : N - 1]))
+                with pytest.raises(ZooError, match="goes by the whole sequence"):
+                    layer(x[:, :1], cache=cache)
+            continue
         with torch.no_grad():
             pieces = [layer(piece, cache=cache) for piece in x.split([3, 1, 2, *[1] * (N - 6)], dim=1)]
         torch.testing.assert_close(torch.cat(pieces, 1), want)

@@ -19,6 +19,7 @@ from zoo.attention import (
     SinCos2D,
     Sinusoidal,
     SkipPrefix,
+    Time2Vec,
 )  # fmt: skip
 from zoo.attention.positions.grids import resample_grid
 from zoo.errors import ZooError
@@ -230,3 +231,21 @@ def test_a_position_of_ones_own():
 
     layer = Attention(H * D, H, position=Nearer).double()
     assert layer(torch.randn(B, N, H * D, dtype=torch.float64)).shape == (B, N, H * D)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 7, 8])
+def test_time2vec_is_a_trend_and_periods(dim):
+    """Kazemi et al. 2019, equation 1, with odd widths (bug 16); both parameters train; it starts as sines and cosines."""
+    part, pos = Time2Vec(dim), torch.arange(50)
+    with torch.no_grad():
+        got = part.embed(torch.zeros(2, 50, dim), pos)[0]
+        trend = part.frequency[0] * pos + part.phase[0]
+        torch.testing.assert_close(got[:, 0], trend)
+        for i in range(1, dim):
+            torch.testing.assert_close(got[:, i], torch.sin(part.frequency[i] * pos + part.phase[i]))
+        if dim > 2:
+            torch.testing.assert_close(got[:, 1], torch.sin(pos.float()))
+            torch.testing.assert_close(got[:, 2], torch.cos(pos.float()), atol=1e-5, rtol=0)
+    part.embed(torch.zeros(2, 50, dim), pos).sum().backward()
+    assert part.frequency.grad.isfinite().all() and part.frequency.grad.any() and part.phase.grad.any()
+    assert part.embed(torch.zeros(2, 50, dim, dtype=torch.bfloat16), pos).dtype == torch.bfloat16

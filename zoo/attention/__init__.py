@@ -24,6 +24,7 @@ from zoo.attention.kernels import KERNELS
 from zoo.attention.module import Attention
 from zoo.attention.parts import build, make_pattern, unbind
 from zoo.attention.patterns import (
+    LSH,
     And,
     Beyond,
     Causal,
@@ -34,6 +35,7 @@ from zoo.attention.patterns import (
     Padding,
     Pattern,
     Prefix,
+    ProbSparse,
     TopK,
     Window,
     Window2D,
@@ -53,6 +55,7 @@ from zoo.attention.positions import (
     SinCos2D,
     Sinusoidal,
     SkipPrefix,
+    Time2Vec,
 )
 from zoo.attention.projections import (
     ConcatHeads,
@@ -81,6 +84,7 @@ from zoo.attention.scores import (
 
 __all__ = [
     "KERNELS",
+    "LSH",
     "ALiBi",
     "Additive",
     "AdditiveEdgeScore",
@@ -126,6 +130,7 @@ __all__ = [
     "Position",
     "PositionWrapper",
     "Prefix",
+    "ProbSparse",
     "Projection",
     "QuantizedCache",
     "RandomWalk",
@@ -143,6 +148,7 @@ __all__ = [
     "Sinusoidal",
     "SkipPrefix",
     "Sum",
+    "Time2Vec",
     "TopK",
     "Window",
     "Window2D",

@@ -46,7 +46,9 @@ class AttentionCall:
     them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a cache:
     keys at place -1 are zeros, and none stands behind a sample's last query. `training` is whether the caller trains:
     neither a score nor a pattern knows. `drop(weights, dropout)` drops weights, where a kernel has them as a matrix.
-    `finite_bias` is the promise that the bias hides no key (no -inf in it), so that nobody looks."""
+    `finite_bias` is the promise that the bias hides no key (no -inf in it), so that nobody looks. `cross`: the keys are of
+    another sequence. `draw` is what choices by chance go by, an int64 scalar that a call that trains is given when it is made:
+    whoever looks at the call afterwards (a recording) sees the same choice. Without one they go by their own seed."""
 
     q: Tensor
     k: Tensor
@@ -64,10 +66,14 @@ class AttentionCall:
     cached: bool = False
     drop: Callable[[Tensor, float], Tensor] = F.dropout
     finite_bias: bool = False
+    cross: bool = False
+    draw: Tensor | None = None
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
             object.__setattr__(self, "bias", self.bias[(None,) * (4 - self.bias.ndim)])
+        if self.training and self.draw is None and isinstance(self.pattern, Pattern) and self.pattern.by_chance:
+            object.__setattr__(self, "draw", torch.randint(2**62, (), device=self.q.device))
 
     @property
     def queries_per_kv(self) -> int:
@@ -78,6 +84,11 @@ class AttentionCall:
     def has_places(self) -> bool:
         """Whether the keys are not simply a whole sequence: a cache holds its beginning, or tokens have places given."""
         return self.cached or self.k_pos is not None
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the keys are surely of another sequence: it is said, or there are more queries than keys."""
+        return self.cross or self.q.shape[2] > self.k.shape[2]
 
     @property
     def bias_hides(self) -> bool:
@@ -193,6 +204,11 @@ def check(call: AttentionCall) -> None:
         raise ZooError(
             f"{q.shape[2]} queries on {k.shape[2]} keys: the queries are the last places of the keys, so {call.pattern} "
             "has no meaning here. Give fewer queries, or a pattern that looks at keys only (Full, Padding, Prefix)."
+        )
+    if call.cached and call.pattern.needs_whole and q.shape[2] < k.shape[2]:
+        raise ZooError(
+            f"{call.pattern} goes by the whole sequence (other queries, its length), which a step beside a cache does not see: "
+            'read the sequence again for each step (in `generate`, cache="none"), or take another pattern.'
         )
     if call.bias is not None:
         if not call.bias.is_floating_point():

@@ -163,6 +163,7 @@ class Attention(nn.Module):
             q, k, v, self.score, pattern, placed if bias is None else bias if placed is None else placed + bias,
             self.dropout if self.training else 0.0, needs, need_logits, q_pos, k_pos, on_edges, self.training,
             cached=cache is not None and context is None, drop=self.drop, finite_bias=placed is None,
+            cross=context is not None,
         )  # fmt: skip
         seen = run(call, self.kernel)
         if needs and cache is not None and seen.weights is not None:

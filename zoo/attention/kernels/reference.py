@@ -40,9 +40,12 @@ class Reference:
         k, v = (call.repeat_kv(x) for x in call.zero_hidden(call.mask()))
         logits = biased(call, k)
         logits = Pattern.edit(call.pattern, logits, call)
+        allowed = logits
         if call.pattern.by_content:
             logits = call.pattern.edit(logits, call)
         weights = call.score.normalize(logits, call) if 0 not in logits.shape[-2:] else logits
+        if not call.pattern.is_distribution:
+            weights = call.pattern.finish(weights, allowed, call)
         kept = call.drop(weights, call.dropout) if call.dropout else weights
         return AttentionOutput(
             mixed(kept, v), weights if call.need_weights else None, logits if call.need_logits else None

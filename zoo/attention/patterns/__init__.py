@@ -8,8 +8,10 @@ from zoo.attention.patterns.base import And, Full, Or, Pattern
 from zoo.attention.patterns.batch import Documents, Padding
 from zoo.attention.patterns.content import TopK
 from zoo.attention.patterns.index import Beyond, Causal, Global, Prefix, Window, Window2D
+from zoo.attention.patterns.lsh import LSH
+from zoo.attention.patterns.probsparse import ProbSparse
 
 __all__ = [
-    "And", "Beyond", "Causal", "Documents", "Full", "Global", "Or", "Padding", "Pattern", "Prefix", "TopK", "Window",
-    "Window2D",
+    "LSH", "And", "Beyond", "Causal", "Documents", "Full", "Global", "Or", "Padding", "Pattern", "Prefix", "ProbSparse",
+    "TopK", "Window", "Window2D",
 ]  # fmt: skip

@@ -33,6 +33,11 @@ class Pattern:
     uses_query: ClassVar[bool] = True
     #: The modalities of data that it is for; none: any.
     reads: ClassVar[tuple[str, ...]] = ()
+    #: Whether what one query sees depends on more than it and its keys, on other queries or on the sequence's length: then
+    #: a step beside a cache cannot be what one pass over the whole would be, and is refused.
+    needs_whole: ClassVar[bool] = False
+    #: Whether its choice is by chance: a call that trains then has a `draw`.
+    by_chance: ClassVar[bool] = False
 
     def allowed(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """True where sample b's head h lets the query at place q see the key at place k; broadcasts. A choice by content
@@ -47,6 +52,11 @@ class Pattern:
         mask = call.mask()
         return logits if mask is None else logits.masked_fill(~mask, -torch.inf)
 
+    def finish(self, weights: Tensor, logits: Tensor, call: AttentionCall) -> Tensor:
+        """The weights [B, H, Q, K] after normalising, for a choice by content whose rows are no distributions (see
+        `is_distribution`). `logits` are those that `edit` was given."""
+        return weights
+
     def edit_segments(self, logits: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
         """`edit` for edges, if a choice by content has such a form: logits [G, E], of which those of target t are
         ptr[t]:ptr[t + 1] and edge e is target segment[e]'s; -inf where forbidden or not chosen."""
@@ -58,6 +68,11 @@ class Pattern:
     def by_content(self) -> bool:
         """Whether it looks at the logits to choose keys; such a pattern has no mask for the fused kernels."""
         return type(self).edit is not Pattern.edit
+
+    @property
+    def is_distribution(self) -> bool:
+        """Whether rows of weights stay as they are normalised; if not, `finish` says what becomes of them."""
+        return True
 
     @property
     def choices(self) -> tuple[Pattern, ...]:
@@ -169,6 +184,18 @@ class _Pair(Pattern):
         return self.left.by_content or self.right.by_content
 
     @property
+    def needs_whole(self) -> bool:  # type: ignore[override]
+        return self.left.needs_whole or self.right.needs_whole
+
+    @property
+    def by_chance(self) -> bool:  # type: ignore[override]
+        return self.left.by_chance or self.right.by_chance
+
+    @property
+    def is_distribution(self):
+        return self.left.is_distribution and self.right.is_distribution
+
+    @property
     def of_graph(self) -> bool:
         return self.left.of_graph or self.right.of_graph
 
@@ -224,6 +251,12 @@ class And(_Pair):
             logits = one.edit(logits, replace(call, pattern=one))
         return logits
 
+    def finish(self, weights, logits, call):
+        for one in self.choices if not self.is_distribution else ():
+            alone = replace(call, pattern=one)
+            weights, logits = one.finish(weights, logits, alone), one.edit(logits, alone)
+        return weights
+
     def allowed(self, b, h, q, k):
         return self.left.allowed(b, h, q, k) & self.right.allowed(b, h, q, k)
 
@@ -244,6 +277,11 @@ class Or(_Pair):
         for edges in (self.left.edges, self.right.edges):
             if edges is not None and (edges.features is not None or edges.group is not None):
                 raise ZooError("Edges with features or groups cannot be joined by `|`: other pairs would have none.")
+        if not self.is_distribution:
+            raise ZooError(
+                f"{self.left} | {self.right}: a choice whose rows of weights do not sum to 1 cannot be joined by `|`; "
+                'take one whose rows do, such as ProbSparse(lazy="mean").'
+            )
 
     def edit(self, logits, call):
         if not self.by_content:
@@ -253,7 +291,8 @@ class Or(_Pair):
             mine = replace(call, pattern=side)
             masked = Pattern.edit(side, logits, mine)
             sides.append(side.edit(masked, mine) if side.by_content else masked)
-        return torch.where(sides[0] == -torch.inf, sides[1], sides[0])
+        as_it_is = (sides[1] == -torch.inf) | (sides[0] == logits)  # what either side sees in full is seen in full
+        return torch.where(as_it_is, *sides)
 
     def allowed(self, b, h, q, k):
         return self.left.allowed(b, h, q, k) | self.right.allowed(b, h, q, k)

@@ -1,4 +1,6 @@
-"""Positions that are added to the tokens: sinusoidal and learned."""
+"""Positions that are added to the tokens: sinusoidal, learned, learned periods."""
+
+import math
 
 import torch
 from torch import nn
@@ -75,3 +77,29 @@ class StandardSinusoidal(Position):
                 f"{pos.shape[-1]} tokens, but StandardSinusoidal has {len(self.table)} places: make it longer."
             )
         return x + self.table[pos]
+
+
+@declared
+class Time2Vec(Position):
+    """x + t(pos),  t_0 = w_0 pos + b_0,  t_i = sin(w_i pos + b_i): a trend and learned periods. Kazemi et al. 2019, equation 1.
+
+    Departure: it starts from the sines and cosines of `Sinusoidal` (w_i falls from 1 to 1 / base, b_i is 0 and pi / 2 in
+    turn, w_0 = 1 / base), not from random ones, so that the first steps see places as they see them there. Angles are in
+    float32 or wider.
+
+    Args:
+        dim: width of the tokens.
+        base: the longest of the first periods is 2 pi base.
+    """
+
+    def __init__(self, dim: int, base: float = 10000.0):
+        super().__init__()
+        self.dim, self.base = dim, base
+        pair = torch.arange(dim - 1) // 2
+        self.frequency = nn.Parameter(torch.cat([torch.tensor([1 / base]), base ** -(2 * pair / dim)]))
+        self.phase = nn.Parameter(torch.cat([torch.zeros(1), torch.arange(dim - 1) % 2 * (math.pi / 2)]))
+
+    def embed(self, x, pos):
+        wide = torch.promote_types(x.dtype, torch.float32)
+        angle = pos.to(wide).unsqueeze(-1) * self.frequency.to(wide) + self.phase.to(wide)
+        return x + torch.cat([angle[..., :1], angle[..., 1:].sin()], -1).to(x.dtype)
