@@ -1,26 +1,21 @@
-"""ProbSparse and LSH: their definitions written down with loops, and what they promise of draws, neighbours and the future."""
+"""What choices by content and chance promise of draws, neighbours, padding and the future."""
 
-import math
 from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from tests.attention.examples import B, D, H, N, tensors
+from tests.attention.examples import B, D, H, tensors
 from zoo.attention import (
     LSH,
     Attention,
-    AttentionCall,
     Causal,
     Documents,
     Full,
     Global,
     Padding,
     ProbSparse,
-    SeparateQKV,
     Window,
     attend,
     record_attention,
@@ -28,209 +23,6 @@ from zoo.attention import (
 from zoo.errors import ZooError
 
 RANDOM = [ProbSparse(1), LSH(2, 3)]
-
-
-def u(n, factor=1):
-    return min(n, factor * math.ceil(math.log(n + 1)))
-
-
-def one(K=N, training=False):
-    """A call for what a pattern draws; one head of width D, K keys."""
-    x = torch.randn(1, 1, K, D)
-    return AttentionCall(x, x, x, pattern=ProbSparse(1), training=training)
-
-
-def weights_of(q, k, v, pattern, **how):
-    return attend(q, k, v, pattern=pattern, need_weights=True, kernel="reference", **how).weights
-
-
-# ---------------------------------------------------------------------------------------------------------- ProbSparse
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 50, 1000])
-@pytest.mark.parametrize("factor", [1, 5])
-def test_u_of_n(n, factor):
-    """u(n) = min(n, factor ceil(ln(n + 1))), one number or a tensor of them."""
-    pattern = ProbSparse(factor)
-    assert pattern.count(n) == u(n, factor) == pattern.counts(torch.tensor([n])).item()
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 20, 333])
-@pytest.mark.parametrize("training", [False, True])
-def test_the_sample(n, training):
-    """u(n) keys, none twice (bug 10), all of them where u(n) = n; the mask says the same; every key has its turn."""
-    pattern, seen = ProbSparse(1), torch.zeros(n)
-    for seed in range(200):
-        pattern, call = ProbSparse(1, seed), one(n, training)
-        sample = pattern.sample(n, call)
-        assert len(sample) == len(set(sample.tolist())) == u(n) and sample.min() >= 0 and sample.max() < n
-        mask = pattern.sampled(torch.arange(n), torch.tensor(n), call)
-        assert sorted(sample.tolist()) == mask.nonzero()[:, 0].tolist()
-        seen += mask
-    assert (seen - 200 * u(n) / n).abs().max() < 6 * math.sqrt(200 * u(n) / n) + 1
-
-
-def loops(q, k, v, pattern, mask, cross=False):
-    """ProbSparse by hand on [N, D] tensors: every query, its keys, its rivals. mask: [Q, K] booleans."""
-    (Q, D), K = q.shape, k.shape[0]
-    logits, call = q @ k.T / math.sqrt(D), one(K)
-    measure = []
-    for i in range(Q):
-        keys = [j for j in range(K) if mask[i, j]]
-        drawn = [logits[i, keys[r]] for r in pattern.sample(len(keys), call).tolist()]
-        measure.append(max(drawn) - sum(drawn) / len(drawn) if drawn else torch.tensor(-torch.inf))  # bug 6
-    out = torch.zeros(Q, v.shape[1], dtype=q.dtype)
-    for i in range(Q):
-        keys = [j for j in range(K) if mask[i, j]]
-        rivals = range(Q) if cross else [r for r in range(Q) if mask[i, r + K - Q]]
-        if not keys:
-            continue
-        better = [r for r in rivals if (-measure[r], r) < (-measure[i], i)]
-        if i in rivals and len(better) < pattern.count(len(rivals)):
-            out[i] = logits[i, keys].softmax(0) @ v[keys]
-        else:
-            out[i] = v[keys].mean(0)
-    return out
-
-
-@given(
-    st.integers(1, 14), st.integers(0, 5), st.integers(0, 1000), st.sampled_from(["full", "causal", "window", "padded"])
-)
-@settings(max_examples=60, deadline=None)
-def test_probsparse_equals_loops(K, fewer, seed, kind):
-    """Sampling, M, the choice and the mean, with one query or all, under every kind of mask (bugs 6, 8, 9)."""
-    Q = max(1, K - fewer)
-    q, k, v = (x.detach()[0, 0] for x in tensors(Q, K, 1, 1, 1, seed=seed))
-    pattern, place, key = ProbSparse(1, seed), torch.arange(K - Q, K)[:, None], torch.arange(K)[None]
-    rest, mask = {
-        "full": (Full(), (key >= 0).expand(Q, K)),
-        "causal": (Causal(), key <= place),
-        "window": (Causal() & Window(4), (key <= place) & (key > place - 4)),
-        "padded": (Padding(torch.tensor([(K + 1) // 2])), (key < (K + 1) // 2).expand(Q, K)),
-    }[kind]
-    want = loops(q, k, v, pattern, mask)
-    got = attend(q[None, None], k[None, None], v[None, None], pattern=rest & pattern).out[0, 0]
-    torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("sizes", [(5, 9), (9, 5), (7, 7), (1, 6), (6, 1)])
-def test_queries_of_another_sequence(sizes):
-    """Cross-attention, more queries than keys too: all queries are compared with all."""
-    (Q, K), layer = sizes, Attention(D, 1, pattern=ProbSparse(1), projection=SeparateQKV, output=nn.Identity()).double()
-    x, context = torch.randn(1, Q, D, dtype=torch.float64), torch.randn(1, K, D, dtype=torch.float64)
-    q, k, v = (y.detach()[0, 0] for y in layer.projection(x, context))
-    want = loops(q, k, v, ProbSparse(1), torch.ones(Q, K, dtype=torch.bool), cross=True)
-    torch.testing.assert_close(layer.eval()(x, context)[0].detach().view(Q, D), want)
-
-
-def test_lazy_queries_see_all_that_they_may_alike():
-    """Rows sum to 1 in every case; a lazy row is uniform; u(n) rows are not."""
-    q, k, v = (x.detach() for x in tensors(40, 40))
-    weights = weights_of(q, k, v, ProbSparse(1))
-    torch.testing.assert_close(weights.sum(-1), torch.ones(B, H, 40).double())
-    full = (weights - 1 / 40).abs().amax(-1) > 1e-12
-    assert (full.sum(-1) == u(40)).all()
-    weights = weights_of(q, k, v, ProbSparse(1) & Causal())
-    torch.testing.assert_close(weights.sum(-1), torch.ones(B, H, 40).double())
-    assert (weights.triu(1) == 0).all()
-
-
-@pytest.mark.parametrize("length", [8, 64, 512])
-def test_length_invariance(length):
-    """Bug 8: lazy queries of a causal call are answered by a running mean; constant values come back whatever the length."""
-    q, k, _ = (x.detach() for x in tensors(length, length, 1, 1, 1))
-    for pattern in (ProbSparse(1), ProbSparse(1) & Causal()):
-        torch.testing.assert_close(attend(q, k, torch.ones_like(k), pattern=pattern).out, torch.ones_like(q))
-
-
-def test_the_references_sums():
-    """`lazy="sum"`: a lazy query gives the sum of the values it may see (Informer's cumulated sums); full ones are the same."""
-    q, k, v = (x.detach() for x in tensors(20, 20, kv=H))
-    for rest in (Full(), Causal(), Causal() & Padding(torch.tensor([20, 9]))):
-        mean, total = (
-            attend(q, k, v, pattern=rest & ProbSparse(1, lazy=x), need_weights=True) for x in ("mean", "sum")
-        )
-        lazy = (total.weights.sum(-1) - 1).abs() > 1e-9
-        many = (mean.weights > 0).sum(-1).double()
-        factor = torch.where(lazy, many, 1.0)
-        torch.testing.assert_close(total.weights.sum(-1), factor)
-        torch.testing.assert_close(total.out, mean.out * factor.unsqueeze(-1))
-        assert lazy.any() and not lazy.all()
-    with pytest.raises(ZooError, match=r'ProbSparse\(lazy="mean"\)'):
-        ProbSparse(lazy="sum") | Global(1)
-    assert ProbSparse(lazy="sum") | Global(0) == ProbSparse(lazy="sum")
-
-
-def test_a_factor_at_which_every_query_is_answered_is_full_attention():
-    q, k, v = tensors()
-    for rest in (Full(), Causal()):
-        got, want = (attend(q, k, v, pattern=p & rest).out for p in (ProbSparse(N), Full()))
-        torch.testing.assert_close(got, want)
-
-
-def test_equal_queries_are_told_apart_by_their_place():
-    """All tokens alike, as in a constant series: still u(n) of them, the first."""
-    q, k, v = (torch.zeros_like(x) for x in tensors(9, 9))
-    logits = attend(q, k, v, pattern=ProbSparse(1), kernel="reference", need_logits=True).logits
-    call = AttentionCall(q, k, v, pattern=ProbSparse(1))
-    assert ProbSparse(1).answered(logits, call)[0, 0].tolist() == [True] * u(9) + [False] * (9 - u(9))
-
-
-# ----------------------------------------------------------------------------------------------------------------- LSH
-
-
-@pytest.mark.parametrize("K", [2, 7, 30])
-@pytest.mark.parametrize("rounds, bucket", [(1, 2), (4, 3), (2, 64)])
-def test_lsh_equals_loops(K, rounds, bucket):
-    """Pairs in one bucket of some round, and oneself; the rotations are the pattern's, the rest is by hand."""
-    pattern = LSH(rounds, bucket)
-    q, k, v = (x.detach() for x in tensors(K, K, kv=2))
-    call = AttentionCall(q, k, v, pattern=pattern)
-    turns = pattern.rotations(call)
-    if bucket >= K:
-        assert turns is None
-        torch.testing.assert_close(attend(q, k, v, pattern=pattern).out, attend(q, k, v).out)
-        return
-    assert turns.shape == (D, rounds, math.ceil(K / bucket / 2))
-    seen = weights_of(q, k, v, pattern) > 0
-
-    def bucket_of(x, r):
-        turned = x @ turns[:, r].double()
-        return int(torch.cat([turned, -turned]).argmax())
-
-    for b in range(B):
-        for h in range(H):
-            for i in range(K):
-                for j in range(K):
-                    near = any(bucket_of(q[b, h, i], r) == bucket_of(k[b, h // 2, j], r) for r in range(rounds))
-                    assert seen[b, h, i, j] == (near or i == j)
-
-
-def test_rotations_are_normal():
-    turns = LSH(8, 4).rotations(AttentionCall(*(torch.zeros(1, 1, 800, 16),) * 3))
-    assert turns.mean().abs() < 0.02 and abs(turns.std() - 1) < 0.02 and turns.dtype == torch.float32
-
-
-def test_near_keys_are_found_and_more_rounds_find_more():
-    x = torch.randn(1, 1, 512, 32)
-    near = x + 0.1 * torch.randn_like(x)
-    rates = []
-    for rounds in (1, 4):
-        chosen = LSH(rounds, 16).chosen(AttentionCall(x, near, near, cross=True))[0, 0]
-        rates.append((chosen.diagonal().float().mean().item(), chosen.float().mean().item()))
-    assert rates[0][0] > 0.6 and rates[1][0] > 0.95, "a near key shares a bucket"
-    assert rates[0][1] < 0.1 and rates[0][1] < rates[1][1] < 0.3, "others seldom do"
-
-
-def test_a_context_without_a_common_bucket_gives_0():
-    """No place of its own among the keys: nothing to fall back on."""
-    q, k = torch.ones(1, 1, 9, 4), torch.ones(1, 1, 3, 4)
-    assert (attend(q, -k, k, pattern=LSH(1, 2)).out == 0).all() and (attend(q, k, k, pattern=LSH(1, 2)).out == 1).all()
-    layer = Attention(4, 1, pattern=LSH(1, 2), projection=SeparateQKV)
-    assert layer(torch.randn(2, 9, 4), torch.randn(2, 9, 4)).isfinite().all()
-
-
-# ------------------------------------------------------------------------------------------------- what both promise
 
 
 @pytest.mark.parametrize("pattern", RANDOM, ids=str)

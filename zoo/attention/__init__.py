@@ -55,6 +55,7 @@ from zoo.attention.positions import (
     SinCos2D,
     Sinusoidal,
     SkipPrefix,
+    StandardSinusoidal,
     Time2Vec,
 )
 from zoo.attention.projections import (
@@ -147,6 +148,7 @@ __all__ = [
     "SinkCache",
     "Sinusoidal",
     "SkipPrefix",
+    "StandardSinusoidal",
     "Sum",
     "Time2Vec",
     "TopK",
