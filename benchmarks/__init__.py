@@ -1,1 +1,1 @@
-"""Measurements for developers: `python -m benchmarks {vit,epoch,startup,kernels,gat}`. Not installed with the package."""
+"""Measurements for developers: `python -m benchmarks --help` lists them. Not installed with the package."""
