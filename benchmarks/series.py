@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import zoo
 from benchmarks.timing import finished
+from zoo.models import Model
 
 Call = Callable[[], Any]
 CHANNELS, HORIZON, BATCH = 7, 96, {"patchtst": 128, "informer": 16}
@@ -69,7 +70,7 @@ def windows(batch: int, model: Any) -> dict[str, Tensor]:
 
 def said(model: nn.Module, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
     """What a model of either side forecasts: the mean, or a distribution's parameters; of theirs without its loss."""
-    if not hasattr(model, "config"):
+    if isinstance(model, Model):
         known = given if hasattr(model, "generate") else {"past_values": given["past_values"]}
         out = model(**known)
         return (out.mean,) if out.params is None else tuple(out.params)
