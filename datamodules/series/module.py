@@ -104,7 +104,7 @@ class SeriesData(DataModule):
         """The table on its clock, scaled, and its windows."""
         series = panel(source, self.freq, self.gaps)
         found = parts(series, self.split)
-        check(found, series, self.lookback, self.horizon)
+        check(found, series, self.split, self.lookback, self.horizon)
         if self.gaps == "refuse":
             series.check_cells(series.roles.numeric)
         season = self.season or (series.frequency.season if series.frequency else 1)
@@ -170,7 +170,7 @@ class SeriesData(DataModule):
             f"{len(names)} channels, z-scored by the training rows, {self.lookback} rows to forecast {self.horizon}"
         )
         left = [name for name, scale in zip(names, preprocess.mase_scale, strict=True) if scale is None]
-        said = f"; constant, and left out of MASE: {', '.join(left)}" if left else ""
+        said = f"; constant from season to season, and left out of MASE: {', '.join(left)}" if left else ""
         if self.eval_stride > 1:
             said += f"; each {self.eval_stride}th window of validation and test (data.eval_stride)"
         return f"{super().describe()} ({scaled}{said})"

@@ -54,12 +54,12 @@ def _cuts(count: int, split: Sequence[float], name: str) -> list[int]:
     return [0, train, count - test if shares[2] else count, count]
 
 
-def check(found: Parts, panel: Panel, lookback: int, horizon: int) -> None:
-    """Raises: ZooError for a part with rows, none of which a window can forecast."""
-    for stage, bounds in found.items():
-        sizes = bounds[:, 1] - bounds[:, 0]
-        if stage != "train" and not sizes.any():
+def check(found: Parts, panel: Panel, split: Sequence[float], lookback: int, horizon: int) -> None:
+    """Raises: ZooError for a part that the split has, of no row that a window can forecast."""
+    for share, (stage, bounds) in zip(split, found.items(), strict=True):
+        if not share:
             continue
+        sizes = bounds[:, 1] - bounds[:, 0]
         room = np.minimum(sizes, bounds[:, 1] - lookback)  # rows that a window may forecast
         if (room < horizon).all():
             at = int(room.argmax())

@@ -121,7 +121,7 @@ class Clock:
         if (step := self.frequency.step) is not None:
             return self.origin + ordinals * step
         within = self.origin % DAY
-        units = self._units(np.array([self.origin])) + ordinals * self._number
+        units = self._units(np.array([self.origin]))[0] + ordinals * self._number
         if self.frequency.unit == "B":
             days = units // 5 * 7 + units % 5 - 3  # Monday the 29th of December 1969 is day -3
         else:

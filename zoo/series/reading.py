@@ -2,10 +2,8 @@
 
 import csv
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,14 +42,13 @@ def read_csv(path: str | Path, roles: Roles, names: Sequence[str] | None = None,
         _check_header(header, called)
         reader = _Reader(called, header, roles, path)
         # Empty lines are rows only where a row is but one cell.
-        options: dict[str, Any] = {"sep": separator, "skip_blank_lines": len(header) > 1, "low_memory": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            chunks = pd.read_csv(
-                path, header=None, names=range(len(header)), skiprows=0 if names else 1, index_col=False, chunksize=CHUNK,
-                encoding="utf-8-sig", usecols=reader.used, dtype=dict.fromkeys(reader.words, object), keep_default_na=False,
-                na_values={at: [""] if at in reader.words else EMPTY for at in reader.used}, **options,
-            )  # fmt: skip
+        # All columns are read, since pandas finds a row of too many cells only then.
+        empty = {at: [""] if at in reader.words else EMPTY for at in range(len(header))}
+        with pd.read_csv(
+            path, sep=separator, header=None, names=range(len(header)), skiprows=0 if names else 1, index_col=False,
+            chunksize=CHUNK, encoding="utf-8-sig", dtype=dict.fromkeys(reader.words, object), keep_default_na=False,
+            na_values=empty, skip_blank_lines=len(header) > 1, low_memory=False,
+        ) as chunks:  # fmt: skip
             for chunk in chunks:
                 reader.add(chunk)
     except ZooError:
@@ -60,8 +57,9 @@ def read_csv(path: str | Path, roles: Roles, names: Sequence[str] | None = None,
         pass
     except UnicodeDecodeError as error:
         raise ZooError(f"{called} is no UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise ZooError(f"{called} is not a table: {one_line(error, 200)}") from None
+    except pd.errors.ParserError as error:
+        what = one_line(error, 200).removeprefix("Error tokenizing data. C error: ")
+        raise ZooError(f"{called} is not a table: {what}.") from None
     except (OSError, EOFError, ValueError) as error:
         raise ZooError(f"{called} cannot be read as a table ({one_line(error, 200)}).") from error
     return reader.finish()
