@@ -52,11 +52,12 @@ def test_distilling_in_eval_looks_at_no_other_sample():
 
 
 def test_calendar_features_are_asked_for():
-    embed, x = StepEmbedding(2, 7, time_features=3), numbers(2, 6, 2)
-    assert embed(x, numbers(2, 4, 3), before=2).shape == (2, 4, 7)
-    for given in (None, numbers(2, 6, 2), numbers(2, 5, 3)):
+    embed, past, future, known = StepEmbedding(2, 7, 3, 1), numbers(2, 6, 3), numbers(2, 4, 3), numbers(2, 10, 1)
+    assert embed(numbers(2, 12, 2), embed.of_window(past, future, known), before=2).shape == (2, 10, 7)
+    for given in (None, numbers(2, 4, 2)):
         with pytest.raises(ZooError, match="reads 3 calendar features"):
-            embed(x, given)
+            embed.of_window(past, given, known)
+    assert StepEmbedding(2, 7).of_window(past, future, known) is None
 
 
 SIZES = dict(past_covariates=2, future_covariates=1, static_categories=(3, 5), static_reals=2)

@@ -1,4 +1,4 @@
-"""What a step of a series brings into its token: the values around it, and where in the calendar it lies."""
+"""What a step of a series brings into its token: the values around it, where in the calendar it lies, what else is known."""
 
 import torch
 from torch import Tensor, nn
@@ -8,45 +8,50 @@ from zoo.layers.conv import CausalConv
 
 
 class StepEmbedding(nn.Module):
-    """A token a step: conv(x)_t + W c_t, c_t being the calendar features of step t. Zhou et al. 2021, appendix B.
+    """A token a step: conv(x)_t + W c_t, c_t being the calendar features of step t, and behind them further columns that are
+    known of every step. Zhou et al. 2021, appendix B.
 
     Args:
         channels: C.
         dim: width of a token.
         time_features: F, calendar features a step (`zoo.series.calendar`); 0: none are read.
+        known: K, further columns.
         kernel: steps that the convolution sees, a step's own and those before it.
     """
 
-    def __init__(self, channels: int, dim: int, time_features: int = 0, kernel: int = 3):
+    def __init__(self, channels: int, dim: int, time_features: int = 0, known: int = 0, kernel: int = 3):
         super().__init__()
         self.values = CausalConv(channels, dim, kernel, bias=False)
         nn.init.kaiming_normal_(self.values.weight, mode="fan_in", nonlinearity="leaky_relu")
-        self.calendar = nn.Linear(time_features, dim, bias=False) if time_features else None
-        self.time_features = time_features
+        self.features = (time_features, known)
+        self.calendar = nn.Linear(sum(self.features), dim, bias=False) if any(self.features) else None
 
     @property
     def reach(self) -> int:
         """How many steps before the first token it can see."""
         return self.values.kernel_size[0] - 1
 
-    def forward(self, x: Tensor, time_features: Tensor | None = None, before: int = 0) -> Tensor:
-        """[B, before + N, C] and [B, N, F] -> [B, N, dim]: the first `before` steps are seen, and get no token.
-
-        Raises: ZooError where the calendar features are not there, or are others than it reads.
-        """
+    def forward(self, x: Tensor, features: Tensor | None = None, before: int = 0) -> Tensor:
+        """[B, before + N, C] and [B, N, F + K] -> [B, N, dim]: the first `before` steps are seen, and get no token."""
         tokens = self.values(x)[:, before:]
-        if self.calendar is None:
-            return tokens
-        wanted = [x.shape[0], tokens.shape[1], self.time_features]
-        if time_features is None or list(time_features.shape) != wanted:
-            got = "none" if time_features is None else f"{list(time_features.shape)} over these {wanted[1]}"
-            raise ZooError(
-                f"This model reads {self.time_features} calendar features a step, past_time_features [B, L, "
-                f"{self.time_features}] and future_time_features [B, H, {self.time_features}]; got {got}."
-            )
-        return tokens + self.calendar(time_features)
+        return tokens if self.calendar is None else tokens + self.calendar(features)
 
+    def of_window(self, past: Tensor | None, future: Tensor | None, known: Tensor | None = None) -> Tensor | None:
+        """What is known of each step of the window: [B, L, F], [B, H, F], [B, L + H, K] -> [B, L + H, F + K]; None where the
+        embedding reads nothing of the kind.
 
-def whole_window(past: Tensor | None, future: Tensor | None) -> Tensor | None:
-    """Calendar features of lookback and horizon, [B, L + H, F]; None where either is missing."""
-    return None if past is None or future is None else torch.cat([past, future], 1)
+        Raises: ZooError where calendar features are missing, or are others than it reads.
+        """
+        wide, columns = self.features
+        parts = []
+        if wide:
+            if past is None or future is None or past.shape[-1] != wide or future.shape[-1] != wide:
+                got = ["none" if x is None else list(x.shape) for x in (past, future)]
+                raise ZooError(
+                    f"This model reads {wide} calendar features a step, past_time_features [B, L, {wide}] and "
+                    f"future_time_features [B, H, {wide}]; got {got[0]} and {got[1]}."
+                )
+            parts.append(torch.cat([past, future], 1))
+        if columns and known is not None:
+            parts.append(known)
+        return torch.cat(parts, -1) if parts else None
