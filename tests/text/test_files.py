@@ -67,6 +67,12 @@ def test_llama_like_names(written, good):
 
 DEEP = json.loads("[" * 30 + "]" * 30)
 EMPTY = {"type": "BPE", "vocab": {}, "merges": []}
+GROWS = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}
+WHOLE = {
+    "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+    "pre_tokenizer": None, "post_processor": None, "decoder": None,
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]},
+}  # fmt: skip
 HOSTILE = {
     "empty": (b"", "is no tokenizer.json"),
     "not JSON": (b"{", "is no tokenizer.json"),
@@ -89,6 +95,32 @@ HOSTILE = {
     "a deep decoder": ({"model": EMPTY, "decoder": DEEP}, "decoder is larger"),
     "a long pattern": ({"model": {"type": "BPE", "vocab": {}}, "pre_tokenizer": {"pattern": "x" * 10_000}}, "10,000 letters"),
     "merges of nothing": ({"version": "1.0", "model": {**EMPTY, "merges": [["a", "b"]]}}, "cannot read it"),
+    "merges again and again": ({"model": {**EMPTY, "merges": [["a", "b"]] * 2000}}, "2,000 merges, more than the 1,000"),
+    "a token without end": ({"model": {**EMPTY, "vocab": {"x" * 6000: 0}}}, "a token of more than 5,000 letters"),
+    "a piece without end": ({"model": {"type": "Unigram", "vocab": [["x" * 10**6, 0.0]]}}, "a token of more than 5,000"),
+    "added tokens without end": (
+        {"model": EMPTY, "added_tokens": [{"id": i, "content": f"{i}" + "x" * 4000} for i in range(300)]},
+        "added tokens have 1,200,790 letters",
+    ),
+    "more characters than there are": ({"kind": "char", "characters": "a" * 2_000_000}, "are more than there are"),
+    "words in cubic time": (
+        {"model": {"type": "WordPiece", "vocab": {"a": 0}, "unk_token": "a", "max_input_chars_per_word": 10**9}},
+        "max_input_chars_per_word=1000000000 is not within 1 to 1,000",
+    ),
+    "a normalizer that grows": (
+        {"model": EMPTY, "normalizer": {"type": "Sequence", "normalizers": [GROWS, GROWS]}},
+        "normalizer makes more than 1,000 letters of one",
+    ),
+    "a decoder that grows": (
+        {"model": EMPTY, "decoder": {"type": "Sequence", "decoders": [GROWS, GROWS]}}, "decoder makes more than"
+    ),
+    "a normalizer that puts in front": (
+        {"model": EMPTY, "normalizer": {"type": "Prepend", "prepend": "x" * 4000}}, "normalizer makes more than"
+    ),
+    "ends that are not there": (
+        {**WHOLE, "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "X", "type_id": 0}}],
+                                     "pair": [], "special_tokens": {}}}, "no entry found",
+    ),
 }  # fmt: skip
 
 
@@ -99,6 +131,20 @@ def test_hostile_files_are_sentences(written, case):
     with pytest.raises(ZooError, match=said) as raised:
         from_file(path)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 1000
+
+
+def test_a_panic_of_the_library_is_a_sentence_alone(written, capfd):
+    """It writes to the terminal by itself before it is an exception."""
+    with pytest.raises(ZooError, match="cannot"):
+        from_file(written({**WHOLE, "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_same_text_is_the_same_ids(written):
+    """BPE-dropout is for training others."""
+    model = {**WHOLE["model"], "dropout": 0.9}
+    found = from_file(written({**WHOLE, "model": model}))
+    assert all(found.encode("ab" * 20) == [2] * 20 for _ in range(20))
 
 
 def test_a_file_larger_than_any(written, monkeypatch, good):

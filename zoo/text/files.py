@@ -1,6 +1,10 @@
 """tokenizer.json of others: looked through as plain JSON, within bounds, before a library reads it."""
 
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,8 +15,11 @@ from zoo.text.library import LibraryTokenizer
 from zoo.text.plain import Bytes, Characters
 
 BYTES = 64_000_000  # Gemma's is 33 MB
-TOKENS = 2_000_000
+TOKENS = 1_000_000  # XLM-V's are 901,629
 DEPTH, PARTS, LETTERS = 20, 200, 5_000
+ADDED = 1_000_000  # letters of all added tokens, of which the library makes an automaton of 80 times the size
+GROWTH = 1_000  # how many letters a letter may become
+WORD = 1_000  # letters of a word that WordPiece looks up piece by piece, in cubic time; BERT's are 100
 #: Keys of the library's files, and the models that it knows.
 KEYS = {
     "version",
@@ -79,6 +86,8 @@ def _ours(content: dict[str, Any]) -> Tokenizer:
         if content["kind"] == "byte" and content.keys() <= {"kind", "special"}:
             return Bytes(special)
         characters = content.get("characters")
+        if isinstance(characters, str) and len(characters) > sys.maxunicode:
+            raise ZooError(f"its {len(characters):,} characters are more than there are.")
         if (
             content["kind"] == "char"
             and isinstance(characters, str)
@@ -107,12 +116,30 @@ def _library(text: str, roles: dict[str, int | str | None]) -> Tokenizer:
     from tokenizers import Tokenizer as Inner
 
     try:
-        inner = Inner.from_str(text)
+        with _silent():
+            made = LibraryTokenizer(Inner.from_str(text), "file", **roles)
+            made.try_out()
+    except ZooError:
+        raise
     except BaseException as error:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise ZooError(f"the tokenizers library cannot read it: {one_line(error, 300)}") from error
         raise
-    return LibraryTokenizer(inner, "file", **roles)
+    return made
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what a panic of the library writes to the terminal by itself, before it is an exception."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check(content: dict[str, Any]) -> None:
@@ -134,9 +161,20 @@ def _check(content: dict[str, Any]) -> None:
     if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
         raise ZooError("its added_tokens are no list of tokens.")
     size = len(vocab) + len(added)
-    for name, number in (("tokens", size), ("merges", len(model.get("merges") or []))):
-        if number > TOKENS:
-            raise ZooError(f"it has {number:,} {name}, more than the {TOKENS:,} that any has.")
+    merges = len(model.get("merges") or [])
+    for name, number, most in (("tokens", size, TOKENS), ("merges", merges, 4 * size + 1000)):
+        if number > most:
+            raise ZooError(f"it has {number:,} {name}, more than the {most:,} that any has.")
+    names = (
+        list(vocab) if isinstance(vocab, dict) else [piece[0] for piece in vocab if isinstance(piece, list) and piece]
+    )
+    contents = [token.get("content") for token in added]
+    if any(isinstance(token, str) and len(token) > LETTERS for token in (*names, *contents)):
+        raise ZooError(f"it has a token of more than {LETTERS:,} letters.")
+    if (letters := sum(len(content) for content in contents if isinstance(content, str))) > ADDED:
+        raise ZooError(f"its added tokens have {letters:,} letters, more than the {ADDED:,} of any.")
+    if type(most := model.get("max_input_chars_per_word", 100)) is not int or not 0 < most <= WORD:
+        raise ZooError(f"its max_input_chars_per_word={one_line(most, 40)} is not within 1 to {WORD:,}.")
     ids = [*(vocab.values() if isinstance(vocab, dict) else ()), *(token.get("id") for token in added)]
     # Holes are filled with what a model has no use for, but a single id of 2**31 would ask for a table of that size.
     if wrong := [id for id in ids if type(id) is not int or not 0 <= id <= 2 * size + 1000]:
@@ -146,7 +184,7 @@ def _check(content: dict[str, Any]) -> None:
 
 
 def _bounded(part: str, content: Any) -> None:
-    todo, seen = [(content, 0)], 0
+    todo, seen, growth, before = [(content, 0)], 0, 1, 0
     while todo:
         value, depth = todo.pop()
         seen += 1
@@ -154,6 +192,11 @@ def _bounded(part: str, content: Any) -> None:
             raise ZooError(f"its {part} is larger or deeper than any.")
         if isinstance(value, str) and len(value) > (1_000_000 if part == "normalizer" else LETTERS):
             raise ZooError(f"its {part} has a text of {len(value):,} letters.")  # Precompiled tables are long
+        if isinstance(value, dict):  # of steps one after another
+            growth *= max(1, len(str(value.get("content") or "")))
+            before += len(str(value.get("prepend") or ""))
+        if growth > GROWTH or before > GROWTH:
+            raise ZooError(f"its {part} makes more than {GROWTH:,} letters of one.")
         if isinstance(value, dict | list):
             todo += [(each, depth + 1) for each in (value.values() if isinstance(value, dict) else value)]
 

@@ -36,6 +36,8 @@ class LibraryTokenizer(Tokenizer):
         inner.no_truncation()
         inner.no_padding()
         inner.encode_special_tokens = True
+        if getattr(inner.model, "dropout", None):
+            inner.model.dropout = None  # the same text is the same ids
         added = inner.get_added_tokens_decoder()
         self.vocab_size = 1 + max([*added, *inner.get_vocab(False).values()], default=-1)
         self._special = frozenset(id for id, token in added.items() if token.special)
@@ -86,6 +88,16 @@ class LibraryTokenizer(Tokenizer):
     @property
     def special(self) -> frozenset[int]:
         return (self._special | super().special) - {self.unk}
+
+    def try_out(self) -> None:
+        """Raise what the library panics with on any text, such as rules that name what there is not."""
+        try:
+            self._ends, self.inner.decode([0])
+        except ZooError as error:
+            if type(error.__cause__).__name__ == "PanicException":
+                raise
+        except Exception:  # of this text alone
+            pass
 
     @cached_property
     def _ends(self) -> tuple[list[int], list[int]]:
