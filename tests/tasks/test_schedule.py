@@ -9,7 +9,7 @@ from lightning.pytorch import Callback
 from tests.tasks.tiny import COSINE, loader, make_task, make_trainer
 from zoo.callbacks.checkpoint import Checkpoint
 from zoo.errors import ZooError
-from zoo.tasks.schedule import WarmupCosine, build_schedule
+from zoo.tasks.schedule import EpochDecay, WarmupCosine, build_schedule
 
 
 class Rates(Callback):
@@ -61,3 +61,13 @@ def test_refusals():
     assert build_schedule(optimizer, COSINE, 100, None).lr_lambdas[0].warmup == 25
     with pytest.raises(ZooError, match="floor=2"):
         WarmupCosine(10, 1, floor=2)
+
+
+def test_decay_by_epochs():
+    """Of PatchTST's code: "type3" is the full rate in its epochs 1 to 3 and in the next, then 0.9 of the one before."""
+    type3 = EpochDecay(steps=60, epochs=6, factor=0.9, hold=3)
+    assert [type3(step) for step in (0, 9, 39, 40, 49, 50)] == pytest.approx([1, 1, 1, 0.9, 0.9, 0.81])
+    type1 = EpochDecay(steps=7, epochs=7)
+    assert [type1(step) for step in range(4)] == [1, 1, 0.5, 0.25]
+    with pytest.raises(ZooError, match="factor=0 must be above 0"):
+        EpochDecay(10, 1, factor=0)

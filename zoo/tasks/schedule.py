@@ -48,6 +48,30 @@ class WarmupCosine:
         return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2
 
 
+@declared("train")
+class EpochDecay:
+    """The full rate for a few epochs, then less by the same factor with each: the rule of the field of forecasting.
+
+        f(t) = factor ** max(e - hold, 0),    e = floor(t epochs / T) the epoch of step t, from 0
+
+    Args:
+        steps: T, optimizer steps in the whole training.
+        epochs: in the whole training; T / epochs is the length of one.
+        factor: above 0, at most 1. hold: the last epoch, from 0, of the full rate.
+
+    Source: Informer's code halves it (factor .5, hold 1: "type1"), PatchTST's takes a tenth away (.9, 3: "type3").
+    """
+
+    def __init__(self, steps: int, epochs: float, factor: float = 0.5, hold: int = 1):
+        if not 0 < factor <= 1 or hold < 0:
+            raise ZooError(f"factor={factor} must be above 0, at most 1, and hold={hold} an epoch, from 0.")
+        self.steps, self.epochs, self.factor, self.hold = steps, epochs, factor, hold
+
+    def __call__(self, step: int) -> float:
+        epoch = int(step * self.epochs) // max(self.steps, 1)
+        return self.factor ** max(epoch - self.hold, 0)
+
+
 def build_schedule(optimizer: Optimizer, config: Mapping[str, Any], steps: float, epochs: int | None) -> LambdaLR:
     """A scheduler to step after every optimizer step.
 
