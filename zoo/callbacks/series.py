@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,9 +12,8 @@ from zoo.errors import ZooError
 from zoo.inspect.series.errors import Errors, batches, forecasts_of, measure, moved, notable
 from zoo.inspect.series.looks import forecast_of
 from zoo.inspect.series.plots import Window
-
-LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-LOW, HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
+from zoo.models.series.heads import LEVELS
+from zoo.series.frequencies import shown
 
 
 class SeriesFigures:
@@ -30,14 +30,15 @@ class SeriesFigures:
         """The first, last, best, median and worst test window, in the data's units."""
         from zoo.inspect.series.plots import plot_forecasts
 
-        data, errors = windows_of(trainer), self.errors(trainer, task)["model"].windows
+        data, measured = windows_of(trainer), self.errors(trainer, task)["model"]
+        errors = measured.windows
         chosen = notable(errors)
         names, units = names_of(task.model), units_of(task.model)
         drawn = []
         for word, i in chosen.items():
             title = f"{word}: window {i:,}\n{begins(data, i)}\nMSE {errors[i]:.3f}"
             drawn.append(window(task.model, next(batches(data, [i])), title))
-        title = f"{len(chosen)} of {len(errors):,} test windows; MSE of z-scored values"
+        title = f"{len(chosen)} of {counted(trainer, measured)}; MSE of z-scored values"
         plot_forecasts(drawn, names, png, title, units)
 
     def error_by_step(self, trainer: Any, task: Any, png: Path) -> None:
@@ -47,8 +48,8 @@ class SeriesFigures:
         errors = self.errors(trainer, task)
         by_step = {name: (each.mse(1), each.mae(1)) for name, each in errors.items()}
         means = {name: (float(each.mse()), float(each.mae())) for name, each in errors.items()}
-        n = len(errors["model"].windows)
-        plot_errors(by_step, png, f"errors by step of the horizon, {n:,} test windows, z-scored values", means)
+        title = f"errors by step of the horizon, {counted(trainer, errors['model'])}, z-scored values"
+        plot_errors(by_step, png, title, means)
 
     def attention_maps(self, trainer: Any, task: Any, png: Path) -> None:
         """The last layer's heads on the median window."""
@@ -106,7 +107,14 @@ def begins(data: Any, i: int) -> str:
     if not hasattr(data, "origins"):
         return ""
     series, row = data.origins[i].tolist()
-    return str(data.stamp(row, series))
+    stamp = data.stamp(row, series)
+    return f"row {row + 1}" if stamp is None else shown(np.datetime64(stamp, "us").astype(np.int64))
+
+
+def counted(trainer: Any, errors: Errors) -> str:
+    """How many test windows there are, and which of all, where not all are taken."""
+    stride = getattr(trainer.datamodule, "eval_stride", 1)
+    return f"{len(errors.windows):,} test windows" + (f" (data.eval_stride={stride})" if stride > 1 else "")
 
 
 def window(model: Any, batch: Mapping[str, Tensor], title: str) -> Window:
@@ -133,7 +141,7 @@ def calibration_of(model: Any, data: Any) -> tuple[Tensor, Tensor, Tensor]:
         quantiles = model.intervals(forecast, LEVELS).float().cpu()
         target, seen = batch["future_values"].unsqueeze(-1), batch["future_observed_mask"]
         under = (target <= quantiles) & seen.unsqueeze(-1)
-        within = (target[..., 0] >= quantiles[..., LOW]) & (target[..., 0] <= quantiles[..., HIGH]) & seen
+        within = (target[..., 0] >= quantiles[..., 0]) & (target[..., 0] <= quantiles[..., -1]) & seen
         below += under.sum((0, 1, 2)).double()
         inside, count = inside + within.sum((0, 2)).double(), count + seen.sum((0, 2)).double()
     return below / count.sum(), inside / count, count
