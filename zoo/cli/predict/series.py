@@ -22,10 +22,9 @@ WHAT, OPTIONS = "a table", ()
 PREFIX = "forecast"  # of the files that are written
 ROWS = 24  # of a series that the terminal shows; the file has all
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-SHOWN = (0.1, 0.9)  # of them on the terminal
 TOLD = 4  # series that the terminal shows
 BATCH = 256
-DRAWN = 6  # rows of a figure: channels, series by series
+DRAWN = 4  # rows of a figure: channels, series by series
 
 
 class Said(NamedTuple):
@@ -104,38 +103,44 @@ def answers(model: Any, encoded: Any, run: str) -> list[Said]:
 
 def _stamps(encoded: Any, horizon: int) -> list[list[str]]:
     """Of each series the stamps of the steps that are forecast; without a clock the numbers of the rows, from 1."""
-    from zoo.series.frequencies import shown
+    import numpy as np
 
     if encoded.stamps is not None:
-        return [list(map(shown, row)) for row in encoded.stamps]
+        stamps = encoded.stamps.astype("datetime64[us]")
+        unit = next((u for u in ("D", "m", "s") if (stamps.astype(f"datetime64[{u}]") == stamps).all()), "us")
+        return [[text.replace("T", " ") for text in row] for row in np.datetime_as_string(stamps, unit).tolist()]
     return [[f"row {row + step + 1}" for step in range(horizon)] for row in encoded.rows.tolist()]
 
 
-def rows_of(said: Said, names: Sequence[str], levels: Sequence[float] = LEVELS) -> Iterator[list[object]]:
-    """A row a step: its stamp, then of each column the mean and its quantiles at these of the levels."""
-    kept = [LEVELS.index(level) for level in levels]
-    for step, stamp in enumerate(said.stamps):
-        row: list[object] = [stamp]
-        for c in range(len(names)):
+def rows_of(said: Said) -> Iterator[list[float]]:
+    """A row a step: of each column the mean, then its quantiles."""
+    for step in range(len(said.mean)):
+        row = list[float]()
+        for c in range(said.mean.shape[1]):
             row.append(float(said.mean[step, c]))
             if said.quantiles is not None:
-                row += said.quantiles[step, c, kept].tolist()
+                row += said.quantiles[step, c].tolist()
         yield row
 
 
-def header(said: Said, names: Sequence[str], levels: Sequence[float] = LEVELS) -> list[str]:
-    """The names of `rows_of`."""
-    own = [""] if said.quantiles is None else ["", *(f"_q{level:g}" for level in levels)]
-    return ["stamp", *(f"{name}{end}" for name in names for end in own)]
+def header(said: Said, names: Sequence[str]) -> list[str]:
+    """The names of `rows_of`: temp, temp_q0.1, temp_q0.2, ..."""
+    own = [""] if said.quantiles is None else ["", *(f"_q{level:g}" for level in LEVELS)]
+    return [f"{name}{end}" for name in names for end in own]
 
 
 def _tell(said: Said, names: Sequence[str]) -> None:
-    lines = list(rows_of(said, names, SHOWN))
-    shown = [[row[0], *(f"{value:.4g}" for value in row[1:])] for row in lines[:ROWS]]
-    title = "forecast, in the data's units" + (f": {said.series}" if said.series is not None else "")
-    table(shown, title, header(said, names, SHOWN))
-    if len(lines) > ROWS:
-        console().print(f"  and {len(lines) - ROWS} more steps in the file", markup=False)
+    title = "forecast, in the data's units" + (", .1 ... .9" if said.quantiles is not None else "")
+    lines = []
+    for step, stamp in enumerate(said.stamps[:ROWS]):
+        cells = [f"{value:.4g}" for value in said.mean[step].tolist()]
+        if said.quantiles is not None:
+            ends = said.quantiles[step][:, [0, -1]].tolist()
+            cells = [f"{cell}  {low:.4g} ... {high:.4g}" for cell, (low, high) in zip(cells, ends, strict=True)]
+        lines.append((stamp, *cells))
+    table(lines, f"{said.series}: {title}" if said.series is not None else title, ("", *names))
+    if len(said.stamps) > ROWS:
+        console().print(f"  and {len(said.stamps) - ROWS} more steps in the file", markup=False)
 
 
 def _write(said: Sequence[Said], names: Sequence[str], file: Path) -> Path:
@@ -145,9 +150,9 @@ def _write(said: Sequence[Said], names: Sequence[str], file: Path) -> Path:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     several = said[0].series is not None
-    writer.writerow(["series"] * several + header(said[0], names))
+    writer.writerow([*["series"] * several, "stamp", *header(said[0], names)])
     for each in said:
-        for stamp, *values in rows_of(each, names):
+        for stamp, values in zip(each.stamps, rows_of(each), strict=True):
             writer.writerow([each.series] * several + [stamp, *(f"{value:.7g}" for value in values)])
     write_text(file, text.getvalue())
     return file

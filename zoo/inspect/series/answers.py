@@ -10,6 +10,7 @@ from zoo.inspect.series.looks import Map, draw_map
 from zoo.inspect.series.plots import Window, draw_window
 
 KINDS = 3  # kinds of attention that a figure shows
+STEPS = 400  # of the history
 
 
 def plot_answers(
@@ -27,7 +28,7 @@ def plot_answers(
         units: of the values.
     """
     kinds = list(rows[0][3])[:KINDS]
-    figure = new_figure(5.2 + 2.9 * len(kinds), 2.5 * len(rows) + 0.9)
+    figure = new_figure(5.2 + 2.9 * len(kinds), 2.2 * len(rows) + 1.3)
     title = "observed and forecast" + (
         "; beside it how much each row of the last layer reads of each column" if kinds else ""
     )
@@ -35,8 +36,8 @@ def plot_answers(
     figure.suptitle(title + (f"; {len(rows)} of {of} rows" if of > len(rows) else "") + colour, fontsize=9)
     widths = [1.9, *[1.0] * len(kinds)]
     grid = figure.subplots(len(rows), 1 + len(kinds), squeeze=False, width_ratios=widths)
-    for axes, (window, name, channel, maps) in zip(grid, rows, strict=True):
-        draw_window(axes[0], window, channel)
+    for at, (axes, (window, name, channel, maps)) in enumerate(zip(grid, rows, strict=True)):
+        draw_window(axes[0], window, channel, STEPS)
         axes[0].set_title(window.title, fontsize=8)
         axes[0].set_ylabel(f"{name}\n({units})", fontsize=8)
         for one, kind in zip(axes[1:], kinds, strict=True):
@@ -46,9 +47,10 @@ def plot_answers(
                 continue
             each = found[channel if len(found) > 1 else 0]
             weights = each.weights.mean(0)
-            draw_map(one, weights, each)
+            draw_map(one, weights, each, columns=len(found) == 1 or at + 1 == len(rows))
             one.set_ylabel(each.queries.what, fontsize=7)
             one.set_title(f"{each.title}\nlargest {weights.max():.2g}", fontsize=7)
     grid[-1, 0].set_xlabel("steps from the first forecast", fontsize=8)
-    grid[0, 0].legend(frameon=False, fontsize=7, loc="upper left")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=8)
     return save(figure, png)

@@ -122,32 +122,34 @@ def plot_maps(maps: Sequence[Map], png: str | Path, title: str) -> Path:
     shown = list(maps[:ROWS])
     heads = max(min(len(each.weights), HEADS) for each in shown)
     columns = heads + (heads > 1)
-    figure = new_figure(2.15 * columns + 1.1, 2.35 * len(shown) + 0.8)
+    figure = new_figure(2.15 * columns + 1.1, 2.1 * len(shown) + 1.2)
     more = f"; {len(shown)} of {len(maps)}" if len(maps) > len(shown) else ""
     figure.suptitle(f"{title}{more}\nblack 0, bright each map's largest weight", fontsize=9)
-    for row, each in zip(figure.subplots(len(shown), columns, squeeze=False), shown, strict=True):
+    for at, (row, each) in enumerate(zip(figure.subplots(len(shown), columns, squeeze=False), shown, strict=True)):
+        below = at + 1 == len(shown) or shown[at + 1].keys != each.keys  # else the names stand under the next one
         panels = dict[str, Tensor]({f"head {h}": each.weights[h] for h in range(min(len(each.weights), heads))})
         if len(each.weights) > 1:
             panels = {f"mean of {len(each.weights)} heads": each.weights.mean(0), **panels}
         for one in row[len(panels) :]:
             one.set_axis_off()
         for i, (one, (name, weights)) in enumerate(zip(row, panels.items(), strict=False)):
-            draw_map(one, weights, each, rows=i == 0)
+            draw_map(one, weights, each, rows=i == 0, columns=below)
             one.set_title(f"{name}\nlargest {weights.max():.2g}", fontsize=7)
         row[0].set_ylabel(f"{each.title}\n\n{each.queries.what}", fontsize=7)
     return save(figure, png)
 
 
-def draw_map(axes: Axes, weights: Tensor, named: Map, rows: bool = True) -> None:
-    """One map [Q, K] with names on its axes."""
+def draw_map(axes: Axes, weights: Tensor, named: Map, rows: bool = True, columns: bool = True) -> None:
+    """One map [Q, K] with names on its axes: of rows, of columns."""
     most = max(weights.max().item(), 1e-12) if weights.numel() else 1.0
     axes.imshow(weights.numpy(), cmap="magma", vmin=0, vmax=most, interpolation="nearest", aspect="auto")
     places, labels = ticks(named.keys)
     slanted = max(map(len, labels), default=0) > 3
-    axes.set_xticks(places, labels, fontsize=6, rotation=90 if slanted else 0)
+    axes.set_xticks(places, labels if columns else [""] * len(places), fontsize=6, rotation=90 if slanted else 0)
     places, labels = ticks(named.queries)
     axes.set_yticks(places if rows else [], labels if rows else [], fontsize=6)
-    axes.set_xlabel(named.keys.what, fontsize=7)
+    if columns:
+        axes.set_xlabel(named.keys.what, fontsize=7)
     axes.tick_params(length=2)
     axes.spines[:].set_visible(False)
 

@@ -66,10 +66,13 @@ def plot_forecasts(
     return save(figure, png)
 
 
-def draw_window(axes: Axes, window: Window, channel: int) -> None:
-    """One channel of a window: time runs from -steps of history to the horizon, the first forecast stands at 0."""
+def draw_window(axes: Axes, window: Window, channel: int, most: int | None = None) -> None:
+    """One channel of a window: time runs from -steps of history to the horizon, the first forecast stands at 0.
+
+    most: steps of history that are shown; None: three times the horizon.
+    """
     horizon = len(window.mean)
-    shown = min(len(window.history), max(3 * horizon, 24))
+    shown = min(len(window.history), most or max(3 * horizon, 24))
     past = window.history[-shown:, channel]
     axes.plot(range(-shown, 0), past.numpy(), color=SEEN, linewidth=1, label="observed", **_dots(past))
     after = range(horizon)
