@@ -40,7 +40,9 @@ def tested(model: Any, data: Any) -> tuple[int, float]:
     from lightning.pytorch import Trainer
 
     from zoo.tasks.forecasting import Forecasting
+    from zoo.training.quiet import quiet
 
+    quiet()  # Lightning sets its loggers when it is imported
     task = Forecasting(model, {"_target_": "torch.optim.SGD", "lr": 0.0})
     trainer = Trainer(
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, devices=1
