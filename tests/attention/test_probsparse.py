@@ -7,6 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.attention.examples import B, D, H, N, tensors
 from zoo.attention import (
@@ -20,6 +23,7 @@ from zoo.attention import (
     SeparateQKV,
     Window,
     attend,
+    explain,
 )  # fmt: skip
 from zoo.errors import ZooError
 
@@ -165,3 +169,72 @@ def test_equal_queries_are_told_apart_by_their_place():
     logits = attend(q, k, v, pattern=ProbSparse(1), kernel="reference", need_logits=True).logits
     call = AttentionCall(q, k, v, pattern=ProbSparse(1))
     assert ProbSparse(1).answered(logits, call)[0, 0].tolist() == [True] * u(9) + [False] * (9 - u(9))
+
+
+# -------------------------------------------------------------------------------------------------------------- kernel
+
+
+@pytest.mark.parametrize("lazy", ["mean", "sum"])
+@pytest.mark.parametrize("heads, kv", [(4, 4), (4, 2), (1, 1)])
+@pytest.mark.parametrize("rest", [Full(), Causal(), Padding(torch.tensor([90, 150]))], ids=str)
+def test_the_kernel_at_length(rest, heads, kv, lazy):
+    """Where most queries are lazy: outputs and gradients of the oracle, in training with one draw."""
+    q_k_v = tensors(150, 150, heads, kv)
+    weight = torch.randn(B, heads, 150, D, dtype=torch.float64)
+    for training in (False, True):
+        outs = []
+        for kernel in ("probsparse", "reference"):
+            torch.manual_seed(0)
+            outs.append(attend(*q_k_v, pattern=ProbSparse(2, lazy=lazy) & rest, kernel=kernel, training=training).out)
+        torch.testing.assert_close(*outs, rtol=1e-9, atol=1e-9)
+        for a, b in zip(*(torch.autograd.grad((out * weight).sum(), q_k_v) for out in outs), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("Q, K", [(200, 90), (90, 200)])
+def test_the_kernel_on_a_context(Q, K):
+    layer = Attention(D, 2, pattern=ProbSparse(2), projection=SeparateQKV).double().eval()
+    x, context = torch.randn(B, Q, D, dtype=torch.float64), torch.randn(B, K, D, dtype=torch.float64)
+    for pattern in (None, Padding(torch.tensor([K, 50]))):
+        outs = []
+        for layer.kernel in ("probsparse", "reference"):
+            outs.append(layer(x, context, pattern=pattern))
+        torch.testing.assert_close(*outs, rtol=1e-9, atol=1e-9)
+
+
+def test_what_the_kernel_refuses():
+    q, k, v = tensors(20, 20)
+    said = lambda **how: dict(explain(q, k, v, **how).lines)["probsparse"]  # noqa: E731
+    assert said(pattern=ProbSparse()) == said(pattern=ProbSparse() & Causal()) == "runs"
+    assert "alone or with Causal()" in said(pattern=ProbSparse() & Window(3))
+    assert "alone or with Causal()" in said(pattern=ProbSparse() | Global(1)) and "alone" in said(pattern=Causal())
+    assert "none is padding" in said(pattern=ProbSparse() & Causal() & Padding(torch.tensor([3, 20])))
+    assert "bias" in said(pattern=ProbSparse(), bias=torch.zeros(20, 20))
+    assert "neither weights" in said(pattern=ProbSparse(), need_weights=True)
+    assert explain(q, k, v, pattern=ProbSparse()).chosen == "probsparse"
+    assert explain(q, k, v, pattern=ProbSparse() & Window(3)).chosen == "reference"
+
+
+class Count(TorchDispatchMode):
+    """How many numbers the operations of a block write."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if not function.is_view:
+            self.numbers += sum(x.numel() for x in tree_leaves(out) if isinstance(x, torch.Tensor))
+        return out
+
+
+@pytest.mark.parametrize("rest, most", [(Full(), 1.25), (Causal(), 1.4)], ids=str)
+def test_operations_grow_as_n_log_n(rest, most):
+    """Bug 10: products and numbers written, forward and backward on [1, 8, N, 32], 1k to 16k (a quarter of the heads)."""
+    lengths, counts = [1024, 4096] if isinstance(rest, Causal) else [1024, 4096, 16384], []
+    for n in lengths:
+        q, k, v = (torch.randn(1, 2, n, 32, requires_grad=True) for _ in range(3))
+        with FlopCounterMode(display=False) as products, Count() as written:
+            attend(q, k, v, pattern=ProbSparse() & rest, training=True, dropout=0.1).out.sum().backward()
+        counts.append((products.get_total_flops(), written.numbers))
+    for first, last in zip(counts[0], counts[-1], strict=True):
+        assert math.log(last / first) / math.log(lengths[-1] / lengths[0]) <= most

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from zoo.attention.patterns.base import Pattern, whole_number
+from zoo.attention.patterns.base import And, Full, Pattern, whole_number
 from zoo.declared import declared
 
 
@@ -37,3 +37,15 @@ class TopK(Pattern):
         rank = torch.arange(logits.shape[1], device=logits.device) - ptr[segment]
         chosen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, order, (rank < self.k).expand_as(logits))
         return logits.masked_fill(~chosen, -torch.inf)
+
+
+def choice_and_rest(pattern: Pattern, kind: type[Pattern]) -> tuple[Pattern, Pattern] | None:
+    """(the choice, the index pattern that it is AND-ed to) of a pattern whose only choice by content is of that kind; None
+    of any other."""
+    if isinstance(pattern, kind):
+        return pattern, Full()
+    if not pattern.by_content or not isinstance(pattern, And) or (pattern.left.by_content and pattern.right.by_content):
+        return None
+    found = choice_and_rest(pattern.left if pattern.left.by_content else pattern.right, kind)
+    other = pattern.right if pattern.left.by_content else pattern.left
+    return found and (found[0], found[1] & other)

@@ -81,9 +81,16 @@ class ProbSparse(Pattern):
 
     def sample(self, n: int, call: AttentionCall) -> Tensor:
         """The u(n) keys that are sampled of n: [u(n)] places 0..n-1, none twice."""
-        u, word = self.count(n), self.words(n, call)
-        stretch = torch.arange(u + 1, device=word.device) * n // max(u, 1)
-        return (stretch[:-1] + below(word[1:], stretch.diff()) + below(word[0], max(n, 1))) % max(n, 1)
+        return self.samples(torch.full((1,), n, device=call.q.device), n, call)[0]
+
+    def samples(self, n: Tensor, most: int, call: AttentionCall) -> tuple[Tensor, Tensor]:
+        """`sample` of each n [..., 1], which are at most `most`: [..., u(most)] places, and which of these count."""
+        word, u = self.words(most, call), self.counts(n).clamp(min=1)
+        s = torch.arange(len(word) - 1, device=word.device)
+        there = s < u
+        s = s.minimum(u - 1)
+        first, end, n = s * n // u, (s + 1) * n // u, n.clamp(min=1)
+        return (first + below(word[1:][s], (end - first).clamp(min=1)) + below(word[0], n)) % n, there
 
     def sampled(self, rank: Tensor, n: Tensor, call: AttentionCall) -> Tensor:
         """Whether the key of that rank among n is in `sample(n)`; both broadcast."""

@@ -1,0 +1,182 @@
+"""ProbSparse in N log N: the queries that stand out on all keys, one mean for the others.
+
+    M(q) of all queries on u(K) sampled keys: [Q, u];   the u(Q) largest on all keys: [u, K];   the rest share a mean
+
+Zhou et al. 2021, algorithm 1. Causal: M on sampled keys of each query's own past, running maxima block by block, running means.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo.attention.call import AttentionCall, AttentionOutput
+from zoo.attention.kernels.linear import split
+from zoo.attention.patterns import Full, Pattern, ProbSparse
+from zoo.attention.patterns.content import choice_and_rest
+
+BLOCK = 64  # queries whose M are compared with one another at once
+GATHERED = 2**22  # numbers of sampled keys that are held at once
+
+
+class Form(NamedTuple):
+    choice: ProbSparse
+    causal: bool
+    keys: Pattern  # what is seen beside that: a choice of keys alone
+
+
+def form(pattern: Pattern) -> Form | None:
+    """A pattern as ProbSparse & Causal() & a choice of keys alone; None if it is not of that form."""
+    found = choice_and_rest(pattern, ProbSparse)
+    rest = found and split(found[1])
+    return Form(found[0], *rest) if found and rest and isinstance(found[0], ProbSparse) else None
+
+
+class ProbSparseRows:
+    name = "probsparse"
+
+    def why_not(self, call: AttentionCall) -> tuple[str, ...]:
+        parts = None if call.pattern.edges is not None else form(call.pattern)
+        if parts is None:
+            return ("its pattern is not ProbSparse, alone or with Causal() or a choice of keys",)
+        reasons: tuple[str, ...] = ()
+        if not call.score.is_softmax:
+            reasons += (f"{type(call.score).__name__} does not normalise by softmax",)
+        if call.bias is not None:
+            reasons += ("a bias on each pair is not sampled",)
+        if call.need_weights or call.need_logits:
+            reasons += ("it returns neither weights nor logits",)
+        if call.q_pos is not None or call.k_pos is not None:
+            reasons += ("its tokens have places of their own (a cache, padding)",)
+        if parts.causal and (call.crosses or call.q.shape[2] != call.k.shape[2] or not isinstance(parts.keys, Full)):
+            reasons += ("causal ones it computes where queries and keys are the same tokens and none is padding",)
+        if parts.causal and torch.compiler.is_compiling():
+            reasons += ("how many causal queries are answered in full is known by their values alone",)
+        return reasons
+
+    def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
+        return ()
+
+    def run(self, call: AttentionCall) -> AttentionOutput:
+        parts = form(call.pattern)
+        assert parts is not None, "why_not refuses other patterns"
+        k, v, seen = call.repeat_kv(call.k), call.repeat_kv(call.v), None
+        if not isinstance(parts.keys, Full):
+            seen = parts.keys.allowed(*call.index_grid()).transpose(-2, -1)  # [b, h, K, 1]
+            k, v = torch.where(seen, k, 0), torch.where(seen, v, 0)
+        if 0 in (*call.q.shape[:3], k.shape[2]):
+            return AttentionOutput(call.q @ k.mT @ v)
+        with torch.no_grad():
+            if parts.causal:
+                at, valid = causal_rows(measured_causal(call, k, parts.choice), parts.choice)
+            else:
+                at, valid = rows(measured(call, k, seen, parts.choice), seen, call, parts.choice)
+        lazy = means(call, v, seen, parts)
+        full = answered(call, at, k, v, seen, parts.causal)
+        if valid is not None:
+            full = torch.where(valid.unsqueeze(-1), full, taken(lazy, at))
+        return AttentionOutput(lazy.scatter(2, at.unsqueeze(-1).expand_as(full), full))
+
+
+def taken(x: Tensor, at: Tensor) -> Tensor:
+    """Rows of x [B, H, N, D] at [B, H, M]: [B, H, M, D]."""
+    return x.gather(2, at.unsqueeze(-1).expand(*at.shape, x.shape[-1]))
+
+
+def spread(logits: Tensor) -> Tensor:
+    """M = max - mean over the last axis, of which -inf is no part; in float32 or wider."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    there = logits > -torch.inf
+    return logits.amax(-1) - logits.masked_fill(~there, 0).sum(-1) / there.sum(-1).clamp(min=1)
+
+
+def measured(call: AttentionCall, k: Tensor, seen: Tensor | None, choice: ProbSparse) -> Tensor:
+    """M [B, H, Q] of queries that see the same keys: a product with u of them."""
+    K = k.shape[2]
+    if seen is None:
+        return spread(call.score.dense(call.q, k[:, :, choice.sample(K, call)]))
+    seen = seen[..., 0]
+    n = seen.sum(-1, keepdim=True)
+    sampled = seen & choice.sampled(seen.cumsum(-1) - 1, n, call)
+    at = sampled.sort(dim=-1, descending=True, stable=True).indices[
+        ..., : choice.count(K)
+    ]  # those that are, and then others
+    here = sampled.gather(-1, at).unsqueeze(-2)
+    logits = call.score.dense(call.q, taken(k, at.expand(*k.shape[:2], -1)))
+    return spread(logits.masked_fill(~here, -torch.inf))
+
+
+def measured_causal(call: AttentionCall, k: Tensor, choice: ProbSparse) -> Tensor:
+    """M [B, H, N] where query i sees keys 0..i: each on u(i + 1) of its own."""
+    q, N = call.q, k.shape[2]
+    n = torch.arange(1, N + 1, device=k.device).unsqueeze(-1)
+    at, there = choice.samples(n, N, call)
+    many = max(1, GATHERED // (k.numel() // N * at.shape[1]))
+    each = []
+    for start in range(0, N, many):
+        part = slice(start, start + many)
+        picked = k[:, :, at[part]]  # [B, H, n, u, D]
+        logits = call.score.dense(q[:, :, part].unsqueeze(3).flatten(1, 2), picked.flatten(1, 2)).squeeze(2)
+        each.append(spread(logits.unflatten(1, picked.shape[1:3]).masked_fill(~there[part], -torch.inf)))
+    return torch.cat(each, -1)
+
+
+def rows(m: Tensor, seen: Tensor | None, call: AttentionCall, choice: ProbSparse) -> tuple[Tensor, Tensor | None]:
+    """The queries of largest M, [B, H, u(Q)], of equal ones the first; where some are padding, which of these count."""
+    Q, K, valid = m.shape[-1], call.k.shape[2], None
+    if seen is not None and not call.crosses:
+        rivals = seen[..., K - Q :, 0]  # those that stand at places that are seen
+        m = m.masked_fill(~rivals, -torch.inf)
+        u = choice.counts(rivals.sum(-1, keepdim=True))
+        valid = (torch.arange(choice.count(Q), device=m.device) < u).expand(*m.shape[:2], -1)
+    return m.sort(dim=-1, descending=True, stable=True).indices[..., : choice.count(Q)], valid
+
+
+def causal_rows(m: Tensor, choice: ProbSparse) -> tuple[Tensor, Tensor]:
+    """The queries i whose M is among the u(i + 1) largest of queries 0..i: [B, H, M] places, and which of these count.
+    Block by block: within it all pairs, before it the largest so far."""
+    N, chosen = m.shape[-1], []
+    u = choice.counts(torch.arange(1, N + 1, device=m.device))
+    best, before = m[..., :0], torch.ones(BLOCK, BLOCK, dtype=torch.bool, device=m.device).tril(-1)
+    for start in range(0, N, BLOCK):
+        block = m[..., start : start + BLOCK]
+        n = block.shape[-1]
+        larger = (best.unsqueeze(-2) >= block.unsqueeze(-1)).sum(-1)
+        larger = larger + ((block.unsqueeze(-2) >= block.unsqueeze(-1)) & before[:n, :n]).sum(-1)
+        chosen.append(larger < u[start : start + BLOCK])
+        best = torch.cat([best, block], -1)
+        best = best.topk(min(choice.count(N), best.shape[-1]), sorted=False).values
+    chosen = torch.cat(chosen, -1)
+    many = int(chosen.sum(-1).max())
+    valid, at = chosen.sort(dim=-1, descending=True, stable=True)
+    return at[..., :many], valid[..., :many]
+
+
+def answered(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> Tensor:
+    """What the queries at those places give: [B, H, M, Dv], by the softmax over all that they see."""
+    logits = call.score.dense(taken(call.q, at), k)
+    if causal:
+        place = torch.arange(k.shape[2], device=k.device)
+        logits = logits.masked_fill(place > at.unsqueeze(-1), -torch.inf)
+    if seen is not None:
+        logits = logits.masked_fill(~seen.mT, -torch.inf)
+    weights = call.score.normalize(logits, call)
+    return (call.drop(weights, call.dropout) if call.dropout else weights) @ v
+
+
+def means(call: AttentionCall, v: Tensor, seen: Tensor | None, parts: Form) -> Tensor:
+    """What a lazy query gives: [B, H, Q, Dv], the mean (or sum) of the values that it may see. Dropout drops the same keys for
+    all lazy queries of a head: their weights are one row."""
+    wide = torch.promote_types(v.dtype, torch.float32)
+    each = v.to(wide)
+    if call.dropout:
+        each = each * call.drop(torch.ones_like(each[..., :1]), call.dropout)
+    N = v.shape[2]
+    if parts.causal:
+        total, many = each.cumsum(2), torch.arange(1, N + 1, device=v.device, dtype=wide).unsqueeze(-1)
+    else:
+        total, many = each.sum(2, keepdim=True), N if seen is None else seen.sum(2, keepdim=True).clamp(min=1)
+    mean = total / many if parts.choice.lazy == "mean" else total
+    return mean.to(v.dtype).expand(*call.q.shape[:3], -1)
