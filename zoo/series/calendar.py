@@ -21,7 +21,6 @@ MOST = {
     "second of minute": 59, "minute of hour": 59, "hour of day": 23, "day of week": 6, "day of month": 30, "day of year": 365,
     "week of year": 52, "month of year": 11,
 }  # fmt: skip
-BLOCK = 1 << 20  # rows that are computed at a time
 
 
 def names(frequency: Frequency | None) -> tuple[str, ...]:
@@ -36,10 +35,8 @@ def features(stamps: np.ndarray, frequency: Frequency) -> np.ndarray:
     """
     wanted = names(frequency)
     made = np.empty((len(stamps), len(wanted)), np.float32)
-    for first in range(0, len(stamps), BLOCK):
-        block = slice(first, first + BLOCK)
-        for column, name in enumerate(wanted):
-            made[block, column] = _counted(name, stamps[block]) / MOST[name] - 0.5
+    for column, name in enumerate(wanted):
+        made[:, column] = _counted(name, stamps) / MOST[name] - 0.5
     return made
 
 

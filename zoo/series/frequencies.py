@@ -73,15 +73,20 @@ def commonest(steps: np.ndarray, stamps: np.ndarray) -> Frequency:
         steps: from a row to the next of its series, in microseconds; those that are not forward are left out.
         stamps: int64.
     """
-    steps = steps[steps > 0]
+    if (steps <= 0).any():
+        steps = steps[steps > 0]
     if not len(steps):
         raise ZooError("The frequency cannot be told from less than two stamps; give it: data.freq=h.")
-    values, counts = np.unique(steps, return_counts=True)
-    step = int(values[counts.argmax()])
+    step = int(steps[0])
+    if not (steps == step).all():
+        values, counts = np.unique(steps, return_counts=True)
+        step = int(values[counts.argmax()])
     for unit, least, most in (("M", 28, 31), ("Q", 90, 92), ("Y", 365, 366)):
+        if not least * DAY <= step <= most * DAY:
+            continue
         days = stamps.astype("datetime64[us]").astype("datetime64[D]")
         within = _day_of_month(days)
-        if least * DAY <= step <= most * DAY and (len(np.unique(within)) == 1 or (days + 1 == _next_month(days)).all()):
+        if len(np.unique(within)) == 1 or (days + 1 == _next_month(days)).all():
             return Frequency(1, unit)
     return of_step(step)
 

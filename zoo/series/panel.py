@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError, nearest
+from zoo.series import calendar
 from zoo.series.frequencies import Clock, Frequency, commonest, parse, shown
 from zoo.series.roles import Roles
 from zoo.series.table import Table
@@ -14,6 +15,7 @@ from zoo.series.table import Table
 GAPS = ("refuse", "mask")
 #: Rows that a panel may have for one of its table: a wrong year would make millions.
 MOST_ROWS = 20
+BLOCK = 1 << 20  # rows whose stamps are computed at a time
 
 
 @dataclass
@@ -66,12 +68,18 @@ class Panel:
         """int64 stamps of rows counted from a series' first one, also of rows behind its last; None without a clock."""
         return None if self.clock is None else self.clock.stamps(self.first[series] + np.asarray(rows, np.int64))
 
-    def all_stamps(self, more: int = 0) -> np.ndarray | None:
-        """int64 stamps of all rows, each series followed by `more` steps."""
-        if self.clock is None:
+    def time_features(self, more: int = 0) -> np.ndarray | None:
+        """float32 [N + S * more, F]: the calendar of all rows, each series followed by `more` steps; None: it tells nothing."""
+        if self.clock is None or not (names := calendar.names(self.clock.frequency)):
             return None
-        parts = (first + np.arange(n + more) for first, n in zip(self.first, self.lengths, strict=True))
-        return self.clock.stamps(np.concatenate(list(parts)))
+        made = np.empty((len(self) + more * len(self.ids), len(names)), np.float32)
+        at = 0
+        for first, length in zip(self.first, self.lengths + more, strict=True):
+            for begin in range(0, length, BLOCK):
+                stamps = self.clock.stamps(first + np.arange(begin, min(length, begin + BLOCK)))
+                made[at : at + len(stamps)] = calendar.features(stamps, self.clock.frequency)
+                at += len(stamps)
+        return made
 
     def where(self, row: int) -> str:
         """A row of the panel, as a sentence names it."""
@@ -137,67 +145,88 @@ def panel(table: Table, freq: str | None = None, gaps: str = "refuse") -> Panel:
     if table.stamps is None:
         if freq is not None:
             raise ZooError(f"data.freq={freq} is of stamps, and there are none: name their column, data.time=date.")
-        numbers = table.numbers if order is None else {name: each[order] for name, each in table.numbers.items()}
-        return Panel(table, numbers, starts, np.zeros(count, np.int64), None, order)
+        return Panel(table, _ordered(table, order), starts, np.zeros(count, np.int64), None, order)
     stamps = table.stamps if order is None else table.stamps[order]
-    inside = np.ones(max(0, len(stamps) - 1), bool)
-    inside[starts[1:-1] - 1] = False  # from a row to the next of the same series
-    _check_order(table, stamps, inside, order)
-    frequency = parse(freq) if freq else commonest(np.diff(stamps)[inside], stamps)
+    steps = np.diff(stamps)
+    outside = np.zeros(len(steps), bool)
+    outside[starts[1:-1] - 1] = True  # from a series to the next
+    _check_order(table, stamps, (steps <= 0) & ~outside, order)
+    frequency = parse(freq) if freq else commonest(steps[~outside] if count > 1 else steps, stamps)
     clock = Clock.of(frequency, stamps)
+    if ((steps == frequency.step) | outside).all():  # the usual case, at a tenth of the memory
+        firsts = stamps[starts[:-1]]
+        _check_on_clock(
+            table, clock, firsts, clock.ordinals(firsts), starts[:-1] if order is None else order[starts[:-1]]
+        )
+        return Panel(table, _ordered(table, order), starts, clock.ordinals(firsts), clock, order)
+    del steps
     ordinals = clock.ordinals(stamps)
-    off = clock.stamps(ordinals) != stamps
-    if off.any():
-        row = int(off.argmax())
+    _check_on_clock(table, clock, stamps, ordinals, order)
+    steps = np.where(outside, 1, np.diff(ordinals))
+    if (steps == 0).any():
         raise ZooError(
-            f"{table.where(_source(order, row))}: the stamp is not a whole number of steps of {frequency} after the first "
-            f"({shown(stamps[0])}); correct it, or set data.freq=."
+            f"{table.where(_source(order, int((steps == 0).argmax()) + 1))}: the stamp falls into the same step of {frequency} "
+            "as the one before; set data.freq=."
         )
-    steps = np.diff(ordinals)
-    if ((steps == 0) & inside).any():
-        row = int(((steps == 0) & inside).argmax()) + 1
-        raise ZooError(
-            f"{table.where(_source(order, row))}: the stamp falls into the same step of {frequency} as the "
-            "one before; set data.freq=."
-        )
-    gap = (steps > 1) & inside
-    first = ordinals[starts[:-1]]
-    if not gap.any():
-        numbers = table.numbers if order is None else {name: each[order] for name, each in table.numbers.items()}
-        return Panel(table, numbers, starts, first, clock, order)
-    if gaps == "refuse":
-        row, missing = int(gap.argmax()) + 1, int((steps[gap] - 1).sum())
-        weekend = " (Of days without weekends: data.freq=B.)" if str(frequency) == "D" else ""
-        raise ZooError(
-            f"{table.where(_source(order, row))}: {steps[row - 1] - 1} steps of {frequency} are missing before it, "
-            f"{missing:,} in the whole table; add them, or take data.gaps=mask, for which they are unobserved.{weekend}"
-        )
-    lengths = ordinals[starts[1:] - 1] - first + 1
-    if lengths.sum() > MOST_ROWS * len(stamps) + 1000:
-        row = int(np.where(inside, steps, 0).argmax()) + 1
-        raise ZooError(
-            f"{table.where(_source(order, row))}: {steps[row - 1] - 1:,} steps of {frequency} are missing before it, and "
-            f"more than {MOST_ROWS - 1} of {MOST_ROWS} rows would be empty; correct the stamp, or set data.freq=."
-        )
+    first, last = ordinals[starts[:-1]], ordinals[starts[1:] - 1]
+    if (steps == 1).all():
+        return Panel(table, _ordered(table, order), starts, first, clock, order)
+    lengths = last - first + 1
+    _check_gaps(table, frequency, steps, order, gaps == "refuse", int(lengths.sum()))
     whole = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     place = ordinals + np.repeat(whole[:-1] - first, np.diff(starts))
     rows = np.full(whole[-1], -1, np.int64)
     rows[place] = np.arange(len(stamps)) if order is None else order
     numbers = {}
-    for name, values in table.numbers.items():
+    for name, values in _ordered(table, order).items():
         numbers[name] = np.full(whole[-1], np.nan)
-        numbers[name][place] = values if order is None else values[order]
+        numbers[name][place] = values
     return Panel(table, numbers, whole, first, clock, rows)
 
 
-def _check_order(table: Table, stamps: np.ndarray, inside: np.ndarray, order: np.ndarray | None) -> None:
-    wrong = (np.diff(stamps) <= 0) & inside
+def _ordered(table: Table, order: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Columns of numbers, series by series."""
+    return table.numbers if order is None else {name: each[order] for name, each in table.numbers.items()}
+
+
+def _check_order(table: Table, stamps: np.ndarray, wrong: np.ndarray, order: np.ndarray | None) -> None:
     if wrong.any():
         row = int(wrong.argmax()) + 1
         before = shown(stamps[row - 1])
         what = "is there twice" if stamps[row] == stamps[row - 1] else f"is before that of the row above ({before})"
         each = "one a stamp and series" if table.series is not None else "one a stamp"
         raise ZooError(f"{table.where(_source(order, row))}: the stamp {what}; sort the rows by time, {each}.")
+
+
+def _check_on_clock(
+    table: Table, clock: Clock, stamps: np.ndarray, ordinals: np.ndarray, order: np.ndarray | None
+) -> None:
+    off = clock.stamps(ordinals) != stamps
+    if off.any():
+        row = _source(order, int(off.argmax()))
+        raise ZooError(
+            f"{table.where(row)}: the stamp is not a whole number of steps of {clock.frequency} after "
+            f"the first ({shown(clock.origin)}); correct it, or set data.freq=."
+        )
+
+
+def _check_gaps(
+    table: Table, frequency: Frequency, steps: np.ndarray, order: np.ndarray | None, refuse: bool, whole: int
+) -> None:
+    """Refuse gaps, or so many that a stamp must be wrong."""
+    if not refuse and whole <= MOST_ROWS * len(table) + 1000:
+        return
+    row = int((steps > 1).argmax() if refuse else steps.argmax()) + 1
+    missing = f"{table.where(_source(order, row))}: {steps[row - 1] - 1:,} steps of {frequency} are missing before it"
+    if refuse:
+        weekend = " (Of days without weekends: data.freq=B.)" if str(frequency) == "D" else ""
+        raise ZooError(
+            f"{missing}, {int((steps - 1).sum()):,} in the whole table; add them, or take data.gaps=mask, for which they are "
+            f"unobserved.{weekend}"
+        )
+    raise ZooError(
+        f"{missing}, and more than {MOST_ROWS - 1} of {MOST_ROWS} rows would be empty; correct the stamp, or set data.freq=."
+    )
 
 
 def _source(order: np.ndarray | None, row: int) -> int:

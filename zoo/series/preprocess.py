@@ -12,7 +12,7 @@ from zoo.errors import ZooError, naming, nearest, one_line, printable
 from zoo.series import calendar
 from zoo.series.arrays import Arrays
 from zoo.series.frequencies import parse, shown
-from zoo.series.panel import GAPS, Panel, panel
+from zoo.series.panel import BLOCK, GAPS, Panel, panel
 from zoo.series.roles import Roles
 from zoo.series.table import Table
 
@@ -97,40 +97,39 @@ class SeriesPreprocess:
 
     def arrays(self, series: Panel, more: int = 0) -> Arrays:
         """All rows as a model reads them, each series followed by `more` rows of which only the calendar is known."""
-        starts = series.starts + more * np.arange(len(series.starts))
-        count = int(starts[-1])
-        place = (
-            None if not more else np.arange(len(series)) + more * np.repeat(np.arange(len(series.ids)), series.lengths)
-        )
-
-        def scaled(names: tuple[str, ...], first: int) -> tuple[Tensor | None, np.ndarray | None]:
-            if not names:
-                return None, None
-            made = np.zeros((count, len(names)), np.float32)
-            observed = None
-            for column, name in enumerate(names):
-                values = (series.numbers[name] - self.mean[first + column]) / self.std[first + column]
-                empty = np.isnan(values)
-                if empty.any():
-                    observed = np.ones((count, len(names)), bool) if observed is None else observed
-                    values[empty] = 0
-                    observed[slice(None) if place is None else place, column] = ~empty
-                made[slice(None) if place is None else place, column] = values
-            return torch.from_numpy(made), observed
-
-        values, observed = scaled(self.targets, 0)
-        past, _ = scaled(self.past, len(self.targets))
-        future, _ = scaled(self.future, len(self.targets) + len(self.past))
-        time = None
-        if self.freq and calendar.names(frequency := parse(self.freq)):
-            stamps = series.all_stamps(more)
-            assert stamps is not None
-            time = torch.from_numpy(calendar.features(stamps, frequency))
+        names, first = {}, 0
+        for role in ("targets", "past", "future"):
+            names[role] = (getattr(self, role), first)
+            first += len(names[role][0])
+        values, observed = self._scaled(series, *names["targets"], more)
+        past, future = (self._scaled(series, *names[role], more)[0] for role in ("past", "future"))
+        time = series.time_features(more)
         assert values is not None
         categories, reals = self._static(series)
         return Arrays(
-            values, None if observed is None else torch.from_numpy(observed), time, past, future, categories, reals
+            values, observed, None if time is None else torch.from_numpy(time), past, future, categories, reals
         )
+
+    def _scaled(
+        self, series: Panel, names: tuple[str, ...], first: int, more: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """(values float32 [N, columns], observed bool, None where all are) of columns whose scale begins at `first`."""
+        if not names:
+            return None, None
+        count = len(series) + more * len(series.ids)
+        made, observed = np.zeros((count, len(names)), np.float32), None
+        for column, name in enumerate(names):
+            mean, std = self.mean[first + column], self.std[first + column]
+            for number, (start, stop) in enumerate(zip(series.starts, series.starts[1:], strict=False)):
+                for begin in range(start, stop, BLOCK):
+                    values = (series.numbers[name][begin : min(stop, begin + BLOCK)] - mean) / std
+                    rows = slice(begin + number * more, begin + number * more + len(values))
+                    if (empty := np.isnan(values)).any():
+                        observed = np.ones((count, len(names)), bool) if observed is None else observed
+                        observed[rows, column] = ~empty
+                        values[empty] = 0
+                    made[rows, column] = values
+        return torch.from_numpy(made), None if observed is None else torch.from_numpy(observed)
 
     def _static(self, series: Panel) -> tuple[Tensor | None, Tensor | None]:
         numbers: list[list[int]] = []
