@@ -42,6 +42,8 @@ class ProbSparseRows:
         if parts is None:
             return ("its pattern is not ProbSparse, alone or with Causal() or a choice of keys",)
         reasons: tuple[str, ...] = ()
+        if "dot" not in call.score.forms:  # GAT's scores tie queries whose M differ by rounding alone
+            reasons += (f"{type(call.score).__name__} is not a dot product (no as_dot)",)
         if not call.score.is_softmax:
             reasons += (f"{type(call.score).__name__} does not normalise by softmax",)
         if call.bias is not None:
