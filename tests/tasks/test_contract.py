@@ -18,10 +18,13 @@ from tests.tasks.regression import Regression
 from tests.tasks.series import Straight
 from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
+from zoo.layers.patch_masking import LastPatches
 from zoo.models.language.gpt import GPT
+from zoo.models.series.patchtst import PatchTST
 from zoo.tasks.classification import Classification
 from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
+from zoo.tasks.masked_patches import MaskedPatches
 from zoo.tasks.task import Task
 
 ROWS = 23
@@ -45,6 +48,7 @@ MAKE = {
 MAKE["tokens"] = (lambda **more: LanguageModelling(Words(), ADAMW, **more), None)
 #: of series the rows are observed cells, and what is counted are windows
 MAKE["values"] = (lambda **more: Forecasting(Linear(), ADAMW, **more), None)
+MAKE["patches"] = (lambda **more: MaskedPatches(Patches(), ADAMW, **more), None)
 tasks = pytest.mark.parametrize("kind", MAKE)
 
 
@@ -61,6 +65,15 @@ class Linear(Straight):
         super().__init__(2, 6, 3)
         self.batch_norm = self.dropout = torch.nn.Identity()
         self.preprocess = SimpleNamespace(mase_scale=(0.5, None), mean=(0.0, 1.0), std=(1.0, 2.0))
+
+
+class Patches(PatchTST):
+    """All but the last patch hidden, so that nothing is drawn; and no batch norm, which knows its batch."""
+
+    def __init__(self):
+        sizes = dict(patch=2, stride=2, dim=8, depth=1, num_heads=2, hidden=8, end_padding=False)
+        super().__init__(2, 6, 3, **sizes, norm=torch.nn.LayerNorm, masking=LastPatches(2))
+        self.batch_norm = self.dropout = torch.nn.Identity()
 
 
 def windows(n):
@@ -83,16 +96,16 @@ def texts(n):
 
 def total(kind, n=ROWS):
     """What all means are over."""
-    return int({"tokens": lambda: (texts(n)[1] >= 0).sum(), "values": lambda: cells(n)}.get(kind, lambda: n)())
-
-
-def cells(n):
-    return windows(n)["future_observed_mask"].sum()
+    if kind == "tokens":
+        return int((texts(n)[1] >= 0).sum())
+    if kind == "values":
+        return int(windows(n)["future_observed_mask"].sum())
+    return n * 8 if kind == "patches" else n
 
 
 def counted(kind):
     """What test/samples (or test/tokens) is."""
-    return ROWS if kind == "values" else total(kind)
+    return ROWS if kind in ("values", "patches") else total(kind)
 
 
 class Batches:
@@ -126,7 +139,7 @@ def batches(kind, size, part=slice(None), n=ROWS):
     if kind == "tokens":
         parts = zip(*(tensor[part].split(size) for tensor in texts(n)), strict=True)
         return Batches([TextBatch(ids, targets, num_bytes=sizes) for ids, targets, sizes in parts])
-    if kind == "values":
+    if kind in ("values", "patches"):
         split = {name: tensor[part].split(size) for name, tensor in windows(n).items()}
         return Batches([dict(zip(split, each, strict=True)) for each in zip(*split.values(), strict=True)])
     images, targets = (tensor[part] for tensor in rows(kind))
@@ -160,6 +173,11 @@ def by_hand(task, kind):
             "mae": error[there].abs().mean(),
             "mase": mase,
         }
+    if kind == "patches":
+        with torch.no_grad():
+            found = task.eval().model.reconstruct(windows(ROWS)["past_values"])
+        error = (found.out - found.patches)[:, :, 1:]
+        return {"loss": error.square().mean(), "mse": error.square().mean(), "mae": error.abs().mean()}
     images, targets = rows(kind)
     with torch.no_grad():
         out = task.eval()(images)
@@ -258,7 +276,8 @@ def test_memory_does_not_grow_with_the_epoch(kind):
     assert all(value.dtype == torch.float64 and not value.requires_grad for value in totals.sums.values())
 
 
-USUAL = {"values": ("loss", "min"), "number": ("mae", "min"), "numbers": ("mae", "min"), "tokens": ("loss", "min")}
+OF_LOSS = dict.fromkeys(("values", "patches", "tokens"), ("loss", "min"))
+USUAL = OF_LOSS | dict.fromkeys(("number", "numbers"), ("mae", "min"))
 
 
 @tasks
@@ -273,7 +292,7 @@ def test_checkpoints_and_curves_follow_the_monitor(kind):
         make(kind, mode="low")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind not in ("tokens", "values")])
+@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind not in ("tokens", "values", "patches")])
 def test_b6_a_linear_probe_trains_the_head_alone(kind):
     task = make(kind, finetune="linear_probe")
     before = weights(task.model)

@@ -48,6 +48,11 @@ class Model(nn.Module):
     reads: ClassVar[tuple[str, ...]] = ()
     #: Parts at the end that another task has others of; weights of one task start another without them.
     heads: ClassVar[tuple[str, ...]] = ()
+    #: Parts whose sizes are the data's: where these differ, weights start another model without the maps among them, and with
+    #: positions among them read off at other places.
+    of_data: ClassVar[tuple[str, ...]] = ()
+    #: Settings that the task or the command line decides, whatever the source of the weights was trained for.
+    of_task: ClassVar[tuple[str, ...]] = ()
     #: What its config says of its parts where nothing was chosen; else a part is swapped on trained weights too (init=).
     usual: ClassVar[Mapping[str, str | None]] = MappingProxyType(
         {"score": "zoo.attention.ScaledDot", "pattern": "zoo.attention.Full", "kernel": None, "position": None}

@@ -7,9 +7,11 @@ import math
 from dataclasses import dataclass
 from functools import singledispatch
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from zoo.attention import Learned2D
+from zoo.attention import Learned, Learned2D
 from zoo.attention.positions.grids import resample_grid
 from zoo.checked.fits import with_tied
 from zoo.layers import PatchEmbed
@@ -50,7 +52,10 @@ def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tupl
     for place, module in target.named_modules():
         prefix = f"{place}." if place else ""
         inside = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
-        found = reset(module, inside) if place == "head" else adapt(module, twins.get(place), inside)
+        if isinstance(target, Model) and place.partition(".")[0] in target.of_data:
+            found = refit(module, inside, target.num_prefix_tokens)
+        else:
+            found = reset(module, inside) if place == "head" else adapt(module, twins.get(place), inside)
         for name, (tensor, how) in found.items():
             changes.append(Change(prefix + name, tuple(inside[name].shape), tuple(tensor.shape), how))
             state[prefix + name] = tensor
@@ -155,3 +160,25 @@ def reset(head: nn.Module, state: State) -> Found:
         return {}
     how = f"reset, {weight.shape[0]} classes became {head.out_features}"
     return {name: (tensor.detach(), how) for name, tensor in head.state_dict().items() if name in state}
+
+
+def refit(module: nn.Module, state: State, prefix: int = 0) -> Found:
+    """What other data have of other sizes: a map begins anew, positions in a row are read off at other places.
+
+    Args:
+        prefix: positions in front that stand for no place in the data, and stay.
+    """
+    if isinstance(module, nn.Linear):
+        own = module.state_dict()
+        differ = any(name in state and state[name].shape != tensor.shape for name, tensor in own.items())
+        how = "reset, for data of other sizes"
+        return {name: (tensor.detach(), how) for name, tensor in own.items() if name in state} if differ else {}
+    table = state.get("table")
+    if not isinstance(module, Learned) or table is None or table.shape[1:] != module.table.shape[1:]:
+        return {}
+    old, new = len(table) - prefix, len(module.table) - prefix
+    if old == new or min(old, new) < 1:
+        return {}
+    places = F.interpolate(table[prefix:].T.unsqueeze(0).float(), size=new, mode="linear", align_corners=True)
+    there = torch.cat([table[:prefix], places[0].T.to(table.dtype)])
+    return {"table": (there, f"positions resampled from {old} in a row to {new}")}

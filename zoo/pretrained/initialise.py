@@ -23,6 +23,12 @@ from zoo.series import SeriesPreprocess
 __all__ = ["Change", "initialise", "peek"]
 
 FACTS = ("num_classes", "img_size", "in_chans")
+#: The same of series, for models that have such a setting.
+OF_SERIES = (
+    "channels", "lookback", "horizon", "time_features", "past_covariates", "future_covariates", "static_categories",
+    "static_reals",
+)  # fmt: skip
+USUAL_HEAD, CONFORMAL = "zoo.models.series.heads.Point", "zoo.models.series.conformal.Conformal"
 RATES = ("drop_path", "dropout", "attn_dropout", "head_dropout")
 
 
@@ -37,22 +43,26 @@ def initialise(
             where they are not the defaults (what then does not fit the weights is refused); all else is the source's.
         source: `timm://<name>[.<tag>]` (weights from timm's hub) or `timm://<name>@<file>`; a run or model folder; a
             .safetensors file (with a config.json beside it, or of the architecture of `config`); a .ckpt of a run.
-        facts: num_classes, img_size, in_chans of the data; what is left out or None stays as in the source.
+        facts: num_classes, img_size, in_chans of the data, of series `SeriesSpec.sizes`; what is left out or None stays as in
+            the source.
         trust: packages of your own that the source's config may name, see `zoo.load`.
 
     Returns: the model, in training mode, with the source's preprocessing at the new size; and each tensor changed: the
-        grid of positions is resampled, the stem summed or repeated over channels, the head reset where classes differ.
+        grid of positions is resampled, the stem summed or repeated over channels, the head reset where classes differ; of
+        forecasters the map to the horizon is reset.
     Raises: ZooError for a source that cannot be had or read, or tensors that do not fit (named).
     """
     from zoo.config import plain
 
     config = plain(config)
-    facts = {key: value for key, value in facts.items() if key in FACTS and value is not None}
+    told = {key: value for key, value in facts.items() if value is not None}
+    facts = {key: value for key, value in told.items() if key in FACTS}
     found = open_source(source, trust=packages.checked(trust))
     if merged := found.adapter is not None:  # begin where it ended
         found = replace(found, state=weights.tensors(merge(load(source, trust))), adapter=None)
     theirs, known = _described(found, packages.checked(trust))
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
+    wanted |= {key: told[key] for key in OF_SERIES if key in told and key in {**theirs, **config}}
     # What the source's config names was looked up once; what the command line adds goes by the wider list.
     tree = construct.resolve(wanted, lambda name, path: known.get(name) or locate(name, path))
     construct.check(tree)
@@ -116,7 +126,17 @@ def overlay(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
         config["attention"] = {**base, **(theirs.get("attention") or {}), **swapped}
     if _target(position := ours.get("position")) not in (None, usual_position):
         config["position"] = position
-    return config
+    return config | of_task(theirs, ours, getattr(kind, "of_task", ()))
+
+
+def of_task(theirs: Mapping[str, Any], ours: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Settings that a task decides: ours. Of heads the source's where ours is the usual one, without offsets of its quantiles,
+    which are of the weights as they were."""
+    found = {key: ours.get(key) for key in keys if key in theirs or ours.get(key) is not None}
+    if _target(ours.get("head")) in (None, USUAL_HEAD) and theirs.get("head"):
+        head = theirs["head"]
+        found["head"] = head.get("head") if _target(head) == CONFORMAL else head
+    return found
 
 
 def fit(

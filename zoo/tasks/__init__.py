@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from zoo.tasks.classification import Classification
     from zoo.tasks.forecasting import Forecasting
     from zoo.tasks.language_modelling import LanguageModelling
+    from zoo.tasks.masked_patches import MaskedPatches
     from zoo.tasks.task import RowMetric, Task
     from zoo.tasks.totals import Step, labelled
 
@@ -18,13 +19,23 @@ WHERE = {
     "Classification": "classification",
     "Forecasting": "forecasting",
     "LanguageModelling": "language_modelling",
+    "MaskedPatches": "masked_patches",
     "RowMetric": "task",
     "Step": "totals",
     "Task": "task",
     "labelled": "totals",
 }
 
-__all__ = ["Classification", "Forecasting", "LanguageModelling", "RowMetric", "Step", "Task", "labelled"]
+__all__ = [
+    "Classification",
+    "Forecasting",
+    "LanguageModelling",
+    "MaskedPatches",
+    "RowMetric",
+    "Step",
+    "Task",
+    "labelled",
+]
 
 
 def __getattr__(name: str) -> Any:

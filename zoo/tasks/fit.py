@@ -18,5 +18,6 @@ def fit(config: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     Raises: ZooError for a task that does not learn from such targets, or a model that does not fit.
     """
     task: Any = locate(config["task"]["_target_"])
-    model = models.fit(config["model"], spec, task.outputs(spec))
+    outputs = task.outputs(spec)
+    model = models.fit(task.of_model(config["model"], config["task"]), spec, outputs)
     return {**config, "model": model, "task": task.complete(config["task"], spec)}

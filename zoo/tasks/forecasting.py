@@ -76,6 +76,8 @@ class Forecasting(WholeStep, Task):
         self.remember(loss=loss, conformal=conformal)
         if "series" not in self.model.reads:
             raise ZooError(f"task=forecasting is for models of series, and {type(self.model).__name__} is none.")
+        if getattr(self.model, "masking", None) is not None:
+            raise ZooError("The model fills in hidden patches and forecasts nothing; leave model.masking out.")
         if loss is not None and loss not in LOSSES:
             raise ZooError(f"task.loss={loss!r} is unknown; {nearest(str(loss), LOSSES)}")
         head: Any = self.model.head

@@ -139,6 +139,11 @@ class Task(LightningModule):
         """The task's own config with what the data decides in place of nulls."""
         return dict(config)
 
+    @classmethod
+    def of_model(cls, model: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+        """The model's config as this task (of config `task`) trains it. Raises: ZooError for one that it cannot train."""
+        return dict(model)
+
     def step(self, batch: Any, stage: str) -> Step:
         """One batch through the model, at "train", "val" or "test"."""
         raise NotImplementedError(f"{type(self).__name__} has no step(batch, stage)")

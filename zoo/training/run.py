@@ -144,7 +144,7 @@ def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]
         from zoo import pretrained
 
         given, changed = pretrained.initialise(
-            given, config["init"], {**spec.sizes(), "num_classes": given["num_classes"]}, config.get("trust") or ()
+            given, config["init"], {**spec.sizes(), "num_classes": given.get("num_classes")}, config.get("trust") or ()
         )
         log.info(f"weights from {config['init']}; {len(changed)} tensors changed to fit")
         for line in changed:

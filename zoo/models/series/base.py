@@ -23,14 +23,9 @@ INPUTS = (
     "static_categorical_features",
     "static_real_features",
 )
-#: Exogenous inputs, and the setting of the data that brings each.
-EXOGENOUS = {
-    "past_covariates": "data.past",
-    "future_covariates": "data.future",
-    "static_categorical_features": "data.static",
-    "static_real_features": "data.static",
-}
-#: The same by the sizes that data tell (`SeriesSpec.sizes`).
+#: Those that are exogenous columns.
+EXOGENOUS = INPUTS[4:]
+#: Their sizes (`SeriesSpec.sizes`), and the setting of the data that brings each.
 SIZES = {
     "past_covariates": "data.past",
     "future_covariates": "data.future",
@@ -56,7 +51,9 @@ class Forecaster(Model):
     """
 
     reads = ("series",)
-    heads = ("proj",)
+    heads = ("proj", "head")
+    of_data = ("proj", "position")
+    of_task = ("head", "masking")
     num_classes = 0
     targets = "values"
     covariates: ClassVar[bool] = False

@@ -92,7 +92,7 @@ class PatchTST(Forecaster):
     """
 
     covariates = True
-    heads = ("proj", "patch_head")
+    heads = ("proj", "patch_head", "head")
     usual = MappingProxyType({**Forecaster.usual, "position": "zoo.attention.Learned"})
     tokens = "patches"
 
