@@ -19,6 +19,7 @@ from zoo.attention.patterns.content import choice_and_rest
 
 BLOCK = 64  # queries whose M are compared with one another at once
 GATHERED = 2**22  # numbers of sampled keys that are held at once
+SHORT = 1024  # up to so many keys a whole product is faster than the sampled keys one by one
 
 
 class Form(NamedTuple):
@@ -87,11 +88,13 @@ def taken(x: Tensor, at: Tensor) -> Tensor:
     return x.gather(2, at.unsqueeze(-1).expand(*at.shape, x.shape[-1]))
 
 
-def spread(logits: Tensor) -> Tensor:
-    """M = max - mean over the last axis, of which -inf is no part; in float32 or wider."""
+def spread(logits: Tensor, there: Tensor | None = None) -> Tensor:
+    """M = max - mean over the last axis, or over those of it that are `there`; in float32 or wider."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    there = logits > -torch.inf
-    return logits.amax(-1) - logits.masked_fill(~there, 0).sum(-1) / there.sum(-1).clamp(min=1)
+    if there is None:
+        return logits.amax(-1) - logits.mean(-1)
+    mean = logits.masked_fill(~there, 0).sum(-1) / there.sum(-1).clamp(min=1)
+    return logits.masked_fill(~there, -torch.inf).amax(-1) - mean
 
 
 def measured(call: AttentionCall, k: Tensor, seen: Tensor | None, choice: ProbSparse) -> Tensor:
@@ -106,8 +109,7 @@ def measured(call: AttentionCall, k: Tensor, seen: Tensor | None, choice: ProbSp
         ..., : choice.count(K)
     ]  # those that are, and then others
     here = sampled.gather(-1, at).unsqueeze(-2)
-    logits = call.score.dense(call.q, taken(k, at.expand(*k.shape[:2], -1)))
-    return spread(logits.masked_fill(~here, -torch.inf))
+    return spread(call.score.dense(call.q, taken(k, at.expand(*k.shape[:2], -1))), here)
 
 
 def measured_causal(call: AttentionCall, k: Tensor, choice: ProbSparse) -> Tensor:
@@ -115,13 +117,17 @@ def measured_causal(call: AttentionCall, k: Tensor, choice: ProbSparse) -> Tenso
     q, N = call.q, k.shape[2]
     n = torch.arange(1, N + 1, device=k.device).unsqueeze(-1)
     at, there = choice.samples(n, N, call)
-    many = max(1, GATHERED // (k.numel() // N * at.shape[1]))
-    each = []
+    many, each = max(1, GATHERED // (k.numel() // N * at.shape[1])), []
     for start in range(0, N, many):
-        part = slice(start, start + many)
-        picked = k[:, :, at[part]]  # [B, H, n, u, D]
-        logits = call.score.dense(q[:, :, part].unsqueeze(3).flatten(1, 2), picked.flatten(1, 2)).squeeze(2)
-        each.append(spread(logits.unflatten(1, picked.shape[1:3]).masked_fill(~there[part], -torch.inf)))
+        rows, end = slice(start, start + many), min(start + many, N)
+        if end <= SHORT:
+            logits = call.score.dense(q[:, :, rows], k[:, :, :end])
+            logits = logits.gather(-1, at[rows].clamp(max=end - 1).expand(*logits.shape[:3], -1))
+        else:
+            picked = k[:, :, at[rows]]  # [B, H, n, u, D]
+            logits = call.score.dense(q[:, :, rows].unsqueeze(3).flatten(1, 2), picked.flatten(1, 2)).squeeze(2)
+            logits = logits.unflatten(1, picked.shape[1:3])
+        each.append(spread(logits, there[rows]))
     return torch.cat(each, -1)
 
 
@@ -161,10 +167,11 @@ def answered(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor, seen: Tensor
     logits = call.score.dense(taken(call.q, at), k)
     if causal:
         place = torch.arange(k.shape[2], device=k.device)
-        logits = logits.masked_fill(place > at.unsqueeze(-1), -torch.inf)
-    if seen is not None:
-        logits = logits.masked_fill(~seen.mT, -torch.inf)
-    weights = call.score.normalize(logits, call)
+        logits = logits.masked_fill_(place > at.unsqueeze(-1), -torch.inf)
+    if seen is None:  # each sees itself at least
+        weights = torch.softmax(logits, -1, torch.promote_types(logits.dtype, torch.float32)).to(logits.dtype)
+    else:
+        weights = call.score.normalize(logits.masked_fill(~seen.mT, -torch.inf), call)
     return (call.drop(weights, call.dropout) if call.dropout else weights) @ v
 
 
