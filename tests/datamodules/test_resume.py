@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from datamodules.images import Digits
 from datamodules.images.augment import Augment
 from tests.datamodules.conftest import Alphabet
+from tests.datamodules.series.tables import Frame, hourly
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")  # none is needed here
 
@@ -23,7 +24,10 @@ class Recorder(LightningModule):
         self.seen = []
 
     def training_step(self, batch, _):
-        parts = batch if isinstance(batch, tuple) else [getattr(batch, field.name) for field in fields(batch)]
+        if isinstance(batch, dict):
+            parts = list(batch.values())
+        else:
+            parts = batch if isinstance(batch, tuple) else [getattr(batch, field.name) for field in fields(batch)]
         self.seen.append([torch.as_tensor(-1 if part is None else part).clone() for part in parts])
         return self.layer(self.seen[-1][0].float().mean().reshape(1, 1)).sum()
 
@@ -40,6 +44,9 @@ DATA = {
         batch_size=200, num_workers=workers, augment=Augment(crop=1, flip=True), seed=1
     ),
     "text": lambda workers, cache: Alphabet(batch_size=40, num_workers=workers, seed=1, cache=cache),
+    "series": lambda workers, cache: Frame.of(
+        hourly(200), batch_size=20, num_workers=workers, seed=1, lookback=12, horizon=6, split=[130, 30, 30]
+    ),
 }
 
 
