@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.inspect.series.errors import Errors, batches, forecasts_of, measure, moved, notable
+from zoo.inspect.series.errors import Errors, batches, forecasts_of, measure, moved, notable, observed_of
 from zoo.inspect.series.looks import forecast_of
 from zoo.inspect.series.plots import Window
 from zoo.models.series.heads import LEVELS
@@ -122,7 +122,7 @@ def window(model: Any, batch: Mapping[str, Tensor], title: str) -> Window:
     nan = float("nan")
     decode = model.preprocess.decode if model.preprocess is not None else _as_it_is
     history, future = (
-        decode(batch[f"{part}_values"][0]).where(batch[f"{part}_observed_mask"][0], nan) for part in ("past", "future")
+        decode(batch[f"{part}_values"][0]).where(observed_of(batch, part)[0], nan) for part in ("past", "future")
     )
     forecast = forecast_of(model, batch)
     band = model.intervals(forecast, (0.1, 0.9))
@@ -139,7 +139,7 @@ def calibration_of(model: Any, data: Any) -> tuple[Tensor, Tensor, Tensor]:
     for batch in batches(data):
         forecast = model.forward(*model.inputs(moved(batch, device)))
         quantiles = model.intervals(forecast, LEVELS).float().cpu()
-        target, seen = batch["future_values"].unsqueeze(-1), batch["future_observed_mask"]
+        target, seen = batch["future_values"].unsqueeze(-1), observed_of(batch, "future")
         under = (target <= quantiles) & seen.unsqueeze(-1)
         within = (target[..., 0] >= quantiles[..., 0]) & (target[..., 0] <= quantiles[..., -1]) & seen
         below += under.sum((0, 1, 2)).double()

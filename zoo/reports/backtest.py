@@ -20,7 +20,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.files import write_text
-from zoo.inspect.series.errors import Errors, Forecasts, batches, forecasts_of
+from zoo.inspect.series.errors import Errors, Forecasts, batches, forecasts_of, observed_of
 
 
 class Scored(NamedTuple):
@@ -59,7 +59,7 @@ def backtest(model: Any, data: Any, every: int = 1) -> Scored:
 
 
 def refitted(data: Any, settings: Mapping[str, Any], folds: int, every: int = 1, patience: int | None = None) -> Scored:
-    """The test part in `folds` parts, equal in time; before each a model is trained from scratch on all that precedes it.
+    """The test part in `folds` parts, equal in time; before each a model is trained from scratch on all that precedes it (E10).
 
     Its last rows, as many as the run's validation part has, choose among epochs, as in the run.
 
@@ -107,7 +107,7 @@ def score(
     """Add the errors of forecasts from these origins, times `factor` [C], to those there are."""
     windows, begin = dataclasses.replace(data.dataset("test"), origins=origins), 0
     for batch in batches(windows):
-        target, observed = batch["future_values"] * factor, batch["future_observed_mask"]
+        target, observed = batch["future_values"] * factor, observed_of(batch, "future")
         group = origins[begin : begin + len(target), 0]
         begin += len(target)
         for name, forecast in forecasters.items():

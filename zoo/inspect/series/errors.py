@@ -92,13 +92,19 @@ def measure(
     found: dict[str, Errors] = {}
     begin, n = 0, 1 if groups is None else int(groups.max()) + 1
     for batch in batches(dataset, size=size):
-        target, observed = batch["future_values"], batch["future_observed_mask"]
+        target, observed = batch["future_values"], observed_of(batch, "future")
         group = None if groups is None else groups[begin : begin + len(target)]
         begin += len(target)
         for name, forecast in forecasters.items():
             errors = found.setdefault(name, Errors(n, *target.shape[1:]))
             errors.add(forecast(batch), target, observed, group)
     return found
+
+
+def observed_of(batch: Mapping[str, Tensor], part: str) -> Tensor:
+    """Where the values of "past" or "future" were observed, bool of their shape; everywhere where a batch does not say."""
+    found = batch.get(f"{part}_observed_mask")
+    return torch.ones_like(batch[f"{part}_values"], dtype=torch.bool) if found is None else found
 
 
 def moved(batch: Mapping[str, Tensor], device: Any) -> dict[str, Tensor]:

@@ -103,14 +103,14 @@ def axis(model: Any, n: int, names: Sequence[str]) -> Axis:
     if n == len(names) and model.tokens != "steps":
         return Axis("channels", list(names))
     if model.tokens == "steps":
-        start = n - horizon
+        start = getattr(model, "start", 0)
         if n == lookback:
             return Axis("steps of the lookback", [str(i - lookback + 1) for i in range(n)])
-        if 0 <= start <= lookback:
+        if n == start + horizon:
             return Axis("steps of start and horizon", [str(i - start + 1) for i in range(n)])
         if 1 < n < lookback:
             ends = [f"{(i + 1) * lookback / n - lookback:.0f}" for i in range(n)]
-            return Axis(f"parts of the lookback, {lookback / n:.3g} steps each", ends)
+            return Axis(f"lookback, {lookback / n:.3g} steps each", ends)
     return Axis("tokens", list(map(str, range(n))))
 
 
