@@ -55,7 +55,7 @@ def test_it_forecasts_what_follows_in_the_datas_units(zoo, run):
 
 def test_a_model_folder_and_another_place_will_do(zoo, run):
     table().tail(40).to_csv("my.csv", index=False)
-    code, out, err = zoo("predict", run / "model", "my.csv", "--out", "there")
+    code, _, err = zoo("predict", run / "model", "my.csv", "--out", "there")
     assert code == 0, err
     assert {path.name for path in Path("there").iterdir()} == {"forecast-my.csv", "forecast-my.png"}
     code, *_ = zoo("predict", run, "my.csv", "--out", "there/other.png")
