@@ -54,6 +54,8 @@ class DataModule(LightningDataModule):
         super().__init__()
         if self.batch_size < 1:
             raise ZooError(f"data.batch_size={self.batch_size} is not a number of {self.samples}; give 1 or more.")
+        if isinstance(self.num_workers, bool) or not isinstance(self.num_workers, int) or self.num_workers < 0:
+            raise ZooError(f"data.num_workers={self.num_workers} is not a number of processes; give 0 or more.")
 
     # -- what a set or a modality defines ----------------------------------------------------------------------------
 

@@ -110,3 +110,34 @@ def test_the_attention_of_a_test_text_is_drawn(tmp_path, text):
     (tmp_path / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n0,1,2.5,2.0\n")
     make_trainer(callbacks=[Figures(tmp_path)]).test(task_of(data), datamodule=data, verbose=False)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"learning_curves.png", "token_attention.png"}
+
+
+def test_of_packed_documents_the_first_is_drawn_alone(tmp_path, monkeypatch):
+    """They do not see each other in training, so not in the figure."""
+    from datamodules.text import Chat
+
+    lines = [json.dumps({"prompt": f"{i}?", "answer": "yes"}) for i in range(60)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    data = Chat(path=str(tmp_path / "a.jsonl"), context=32, batch_size=4, cache=str(tmp_path / "cache"),
+                split=[0.6, 0.2, 0.2], tokenizer={"kind": "byte"})  # fmt: skip
+    data.setup()
+    row = data.test_rows(1)
+    assert int((row.documents[0] >= 0).sum()) > int((row.documents[0] == 0).sum()) > 0
+    drawn = []
+    monkeypatch.setattr("zoo.inspect.tokens.plot_tokens", lambda maps, tokens, png: drawn.append(tokens))
+    task = task_of(data, context=32)
+    Figures(str(tmp_path / "figures")).token_attention(
+        type("Trainer", (), {"datamodule": data}), task, tmp_path / "a.png"
+    )
+    ends = [i for i, token in enumerate(drawn[0]) if token == "<|endoftext|>"]
+    assert drawn[0] == [data.spec.tokenizer.token(id) for id in row.ids[0][row.documents[0] == 0].tolist()]
+    assert len(ends) <= 2 and ends[0] == 0, "one beginning"
+
+
+def test_on_a_terminal_a_sample_has_no_empty_lines(tmp_path, text, caplog, monkeypatch):
+    monkeypatch.setattr(Sample, "_text", lambda self, model, prompt: "a\n\n \n\nb\n\n\n")
+    caplog.set_level(logging.INFO, "zoo.callbacks.sample")
+    data = text()
+    make_trainer(callbacks=[Sample(str(tmp_path))], max_epochs=1).fit(task_of(data), datamodule=data)
+    assert "sample: a\nb" in [record.getMessage() for record in caplog.records]
+    assert json.loads((tmp_path / "samples.jsonl").read_text().splitlines()[0])["text"] == "a\n\n \n\nb\n\n\n"

@@ -7,7 +7,7 @@ from zoo.models import list_models
 def test_everything_is_listed(zoo, root):
     code, out, _ = zoo("list")
     names = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
-    groups = [root / "conf" / group for group in ("data", "score", "pattern", "position")]
+    groups = [root / "conf" / group for group in ("data", "score", "pattern", "position", "tokenizer")]
     files = {path.stem for group in groups for path in group.glob("*.yaml")}
     assert code == 0
     assert names >= files | set(list_models()) | {kernel.name for kernel in KERNELS} | {"vit", "cnn"}

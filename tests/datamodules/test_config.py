@@ -104,3 +104,9 @@ def test_keys_of_tokenizers_are_checked():
         ZooError, match=r"tokenizer.vocab_sise is not a key of tokenizer=bpe; did you mean 'vocab_size'"
     ):
         instantiate(config("python_docs", "+data.tokenizer.vocab_sise=7"))
+
+
+@pytest.mark.parametrize("number", [-1, True, 1.5])
+def test_a_number_of_processes_that_is_none(number):
+    with pytest.raises(ZooError, match=r"data\.num_workers=.* is not a number of processes"):
+        TextData(num_workers=number)

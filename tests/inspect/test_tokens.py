@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -98,3 +99,11 @@ def test_tokens_of_every_tokenizer_can_be_drawn(tmp_path):
             drawable(token).isascii() or "\u2423" in drawable(token) or len(drawable(token)) < 17 for token in tokens
         )
         plot_tokens({"a": torch.rand(len(tokens), len(tokens))}, tokens, tmp_path / f"{kind}.png")
+
+
+@pytest.mark.parametrize("tokens", [2, 4, 30])
+def test_the_title_of_one_map_stays_on_its_figure(tokens, tmp_path, figures):
+    plot_tokens({"layer 0, head 0": torch.eye(tokens)}, ["a"] * tokens, tmp_path / "a.png")
+    (figure,) = figures
+    box = figure._suptitle.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width

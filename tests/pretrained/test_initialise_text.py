@@ -110,3 +110,12 @@ def test_a_language_model_has_no_classes_of_its_own(tokenizer):
         label(model, spec)
     assert (language.classes, language.targets) == (None, "tokens")
     assert (classifier.classes, classifier.targets) == (("a", "b"), "class")
+
+
+def test_init_alone_does_not_choose_the_kind_of_model(tokenizer, tmp_path):
+    """`train.py init=<a run of text>` builds a ViT of digits, unless one says otherwise."""
+    saved(tmp_path / "model", "gpt", tokenizer)
+    with pytest.raises(
+        ZooError, match=r"is a GPT, which is for text, and ViT is for images: .* as model=gpt, and data="
+    ):
+        initialise(plain(compose("model=vit"))["model"], str(tmp_path / "model"), {"img_size": 8})

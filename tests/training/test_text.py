@@ -8,6 +8,7 @@ import zoo
 from datamodules.text import TextBatch
 from tests.training.compose import compose
 from zoo.training.run import train
+from zoo.training.summary import beside
 
 QUIET = ("callbacks=none", "~logger", "+trainer.enable_progress_bar=false", "trainer.accelerator=cpu")
 SMALL = ("model.dim=32", "model.depth=1", "model.num_heads=2")
@@ -94,3 +95,15 @@ def test_a11_a_resumed_text_is_the_uninterrupted_one(table, tmp_path):
     assert whole.trainer.global_step == resumed.trainer.global_step == 12
     assert all(torch.equal(value, expected[name]) for name, value in resumed.task.model.state_dict().items())
     assert whole.metrics["train/loss"] == resumed.metrics["train/loss"]
+
+
+@pytest.mark.parametrize("name, compared", [("talks.jsonl", False), ("a.txt", True)])
+def test_no_compressor_beside_answers(name, compared, tmp_path):
+    """A model of conversations says the answers alone: their bits are not those of the whole text."""
+    lines = [f'{{"prompt": "{i} plus one", "answer": "{i + 1}"}}' for i in range(80)]
+    (tmp_path / name).write_text("\n".join(lines))
+    data = "chat" if name.endswith("jsonl") else "textfile"
+    words = [f"data={data}", f"data.path={tmp_path / name}", "data.context=32", "tokenizer=byte", "model=gpt"]
+    words += [*SMALL, *QUIET, "trainer.max_epochs=1", "+trainer.limit_train_batches=1", f"paths.cache={tmp_path}"]
+    record = train(compose(*words, run=tmp_path / "run"), tmp_path / "run")
+    assert "test/bits_per_byte" in record.metrics and bool(beside(record)) is compared

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -100,7 +101,10 @@ class Figures(Callback):
         from zoo.inspect.tokens import choose, plot_tokens, read
 
         row = trainer.datamodule.test_rows(1)
-        ids = (row.ids[0] if row.mask is None else row.ids[0][row.mask[0]])[:WORDS].tolist()
+        shown = torch.ones_like(row.ids[0], dtype=torch.bool) if row.mask is None else row.mask[0]
+        if row.documents is not None:  # the first of them: they do not see each other
+            shown = shown & (row.documents[0] == row.documents[0][shown][0])
+        ids = row.ids[0][shown][:WORDS].tolist()
         plot_tokens(choose(read(task.model, ids).weights), [task.model.tokenizer.token(id) for id in ids], png)
 
 

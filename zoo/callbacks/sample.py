@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Sample(Callback):
             return log.info("no sample: %s", error)
         except Exception:  # it must not cost the run its training
             return log.warning("no sample could be drawn", exc_info=True)
-        log.info("sample: %s", printable(prompt + text, kept="\n\t"))
+        log.info("sample: %s", re.sub(r"\n\s*\n", "\n", printable(prompt + text, kept="\n\t").strip("\n")))
         self._keep({"epoch": trainer.current_epoch, "step": trainer.global_step, "prompt": prompt, "text": text})
 
     def _text(self, model: Any, prompt: str) -> str:

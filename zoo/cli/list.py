@@ -63,11 +63,13 @@ def _sizes(config: Mapping[str, Any]) -> str:
         grouped = f" on {config['num_kv_heads']} of keys" if config.get("num_kv_heads", heads) != heads else ""
         tokens = f"{config['vocab_size']:,} tokens, context {config['context']:,}"
         return f"{config['dim']} wide, {depth} blocks, {heads} heads{grouped}, {tokens}"
-    if "img_size" not in config:
+    if "head_dim" in config and "img_size" not in config:
         sizes = f"{depth} layers, {heads} heads of {config['head_dim']}"
         return f"{sizes}, {config['in_dim']} features a node, {config['num_classes']} classes"
-    side = config["img_size"]
-    return f"{config['dim']} wide, {depth} blocks, {heads} heads, patches of {config['patch_size']} on {side}x{side}"
+    whole = f"{config['dim']} wide, {depth} blocks, {heads} heads"
+    if "img_size" not in config:
+        return whole  # of a forecaster; the data decide the rest
+    return f"{whole}, patches of {config['patch_size']} on {config['img_size']}x{config['img_size']}"
 
 
 def _natural(name: str) -> tuple:
@@ -109,6 +111,7 @@ KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
     "positions": ("python train.py position=...", _group("position")),
     "kernels": ("python train.py kernel=...", _kernels),
     "heads": ("python train.py head=... (of forecasters)", _group("head")),
+    "tokenizers": ("python train.py tokenizer=... (of text)", _group("tokenizer")),
     "recipes": ("python train.py recipe=...", _group("recipe")),
     "tasks": ("python train.py task=...", _group("task")),
     "callbacks": ("python train.py callbacks=...", _group("callbacks")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -86,7 +87,8 @@ def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Pa
     more = [f"the last {len(names)} of {len(tokens)} tokens"] * bool(left)
     more += [f"{len(shown)} of {len(maps)} heads"] * (len(maps) > len(shown))
     title = "how much each token (row) reads of each (column); colour: the square root of the weight"
-    figure.suptitle("\n".join([title, *[", ".join(more)] * bool(more)]), fontsize=9)
+    lines = textwrap.wrap(title, max(20, int(14 * figure.get_figwidth())))  # letters of 9 points in an inch
+    figure.suptitle("\n".join([*lines, *[", ".join(more)] * bool(more)]), fontsize=9)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()

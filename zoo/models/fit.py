@@ -26,9 +26,9 @@ def check_reads(config: Mapping[str, Any], modalities: Sequence[str], data: str 
         # A model takes all that it reads, as a captioner an image and a text; a part is for any of several.
         whole = issubclass(kind, Model)
         if (set(kind.reads) - set(modalities)) if whole else not set(kind.reads) & set(modalities):
-            wanted = _words(kind.reads, "and" if whole else "or")
+            wanted = words(kind.reads, "and" if whole else "or")
             hint = "take other data=, or another model=" if whole else "take another, or other data="
-            raise ZooError(f"{kind.__name__} is for {wanted}, and {data} holds {_words(modalities)}; {hint}.")
+            raise ZooError(f"{kind.__name__} is for {wanted}, and {data} holds {words(modalities)}; {hint}.")
 
 
 def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def fit(config: Mapping[str, Any], spec: Spec, outputs: int) -> dict[str, Any]:
     if isinstance(kind, type) and issubclass(kind, Model):
         kind.check_data(config, spec)
     return complete(
-        made, lambda missing: f"model.{missing} must be known, and {_words([spec.modality])} do not tell; set it."
+        made, lambda missing: f"model.{missing} must be known, and {words([spec.modality])} do not tell; set it."
     )
 
 
@@ -113,7 +113,7 @@ def _targets(node: Any) -> Iterator[Mapping[str, Any]]:
         yield from _targets(value)
 
 
-def _words(modalities: Sequence[str], between: str = "or") -> str:
+def words(modalities: Sequence[str], between: str = "or") -> str:
     return f" {between} ".join(WORDS.get(modality, modality) for modality in modalities)
 
 

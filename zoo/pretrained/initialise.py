@@ -10,9 +10,11 @@ from zoo import construct, packages
 from zoo.adapters import merge
 from zoo.checked import model as checked
 from zoo.config import locate
+from zoo.errors import ZooError
 from zoo.models import Model, Preprocess
 from zoo.models.base import Origin
 from zoo.models.factory import with_config
+from zoo.models.fit import words
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
 from zoo.pretrained.facts import give_tokenizer
@@ -61,6 +63,8 @@ def initialise(
     if merged := found.adapter is not None:  # begin where it ended
         found = replace(found, state=weights.tensors(merge(load(source, trust))), adapter=None)
     theirs, known = _described(found, packages.checked(trust))
+    if theirs:
+        _check_reads(locate(config["_target_"]), known[theirs["_target_"]], source)
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
     wanted |= {key: told[key] for key in OF_SERIES if key in told and key in {**theirs, **config}}
     # What the source's config names was looked up once; what the command line adds goes by the wider list.
@@ -83,6 +87,15 @@ def initialise(
     # What was merged here lies nowhere.
     model.origin = None if merged else Origin(source, frozenset(change.name for change in changes), anew)
     return model, changes
+
+
+def _check_reads(ours: Any, theirs: Any, source: str) -> None:
+    """Refuse a source that is for other data than the command line's model: `init=` alone chooses neither."""
+    if not set(getattr(ours, "reads", ())) & set(reads := getattr(theirs, "reads", ())) and reads:
+        raise ZooError(
+            f"init={source} is a {theirs.__name__}, which is for {words(reads)}, and {ours.__name__} is for "
+            f"{words(ours.reads)}: name its kind of model too, as model={theirs.__name__.lower()}, and data= for it."
+        )
 
 
 def _described(found: Source, trust: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
