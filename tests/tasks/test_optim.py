@@ -39,11 +39,16 @@ def test_layer_decay_by_hand():
     assert {g["weight_decay"] for g in optimizer.param_groups if "mix.weight" in g["param_names"]} == {0.1}
 
 
-@pytest.mark.parametrize("name", sorted(CONFIGS))
+FORECASTERS = ("dlinear", "informer", "itransformer", "nlinear", "patchtst", "transformer")
+SIZES = {"channels": 2, "lookback": 48, "horizon": 8}
+
+
+@pytest.mark.parametrize("name", sorted({*CONFIGS, *FORECASTERS}))
 @pytest.mark.parametrize("layer_decay", [None, 0.75])
 def test_partition_of_every_model(name, layer_decay):
+    series = name in FORECASTERS or CONFIGS[name]["_target_"].startswith("zoo.models.series.")
     with torch.device("meta"):
-        model = zoo.create_model(name)
+        model = zoo.create_model(name, **(SIZES if series else {}))
     if layer_decay and model.layer_groups() is None:
         pytest.skip("the model has no order of layers, and says so")
     groups = parameter_groups(model, layer_decay)

@@ -10,6 +10,7 @@ from tests.tasks.tiny import ADAMW, make_trainer
 from zoo.models.fit import label
 from zoo.series.baselines import baselines
 from zoo.tasks.forecasting import Forecasting
+from zoo.tasks.masked_patches import MaskedPatches
 from zoo.training.baselines import baselines_table, beside_forecasts, write_baselines
 from zoo.training.summary import by_metric
 
@@ -22,12 +23,12 @@ def run():
     trainer = make_trainer(1)
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}, data
+    return task, {name: float(value) for name, value in trainer.callback_metrics.items()}, data
 
 
 def test_a_row_each_and_the_models(run, tmp_path):
-    metrics, data = run
-    rows = beside_forecasts(metrics, data)
+    task, metrics, data = run
+    rows = beside_forecasts(task, metrics, data)
     assert list(rows) == ["repeat_last", "seasonal_naive", "linear", "model"]
     assert rows["model"] == {name: metrics[f"test/{name}"] for name in ("mse", "mae", "mase")}
     assert rows["linear"]["mse"] < rows["seasonal_naive"]["mse"], "of noise the mean is best"
@@ -40,16 +41,16 @@ def test_a_row_each_and_the_models(run, tmp_path):
 
 
 def test_where_a_baseline_wins_it_shows(run):
-    metrics, data = run
-    rows = {**beside_forecasts(metrics, data), "model": {"mse": 1e3, "mae": 0.0, "mase": 0.0}}
+    rows = {**beside_forecasts(*run), "model": {"mse": 1e3, "mae": 0.0, "mase": 0.0}}
     said = list(baselines_table(rows).columns[-1].cells)
     assert said == ["less than the model's mse"] * 3 + [""]
 
 
 def test_they_are_made_once(run):
-    _, data = run
+    data = run[-1]
     assert baselines(data)["linear"] is baselines(data)["linear"]
 
 
 def test_runs_without_a_tested_forecast_have_none(run):
-    assert beside_forecasts({"test/accuracy": 1.0}, None) == {} == beside_forecasts({"val/mse": 1.0}, run[1])
+    task, metrics, data = run
+    assert beside_forecasts(task, {"val/mse": 1.0}, data) == {} == beside_forecasts(MaskedPatches, metrics, data)

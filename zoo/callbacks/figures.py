@@ -49,7 +49,7 @@ class Figures(Callback):
             draws += [self.neighbourhood, self.attention_entropy]
         if "text" in task.model.reads:
             draws.append(self.token_attention)
-        if "series" in task.model.reads:
+        if "series" in task.model.reads and task.forecasts:
             draws += SeriesFigures().draws()
         for draw in draws:
             png = self.folder / "figures" / f"{draw.__name__}.png"

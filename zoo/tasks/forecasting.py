@@ -55,6 +55,7 @@ class Forecasting(WholeStep, Task):
 
     learns = ("values",)
     monitor, mode = "loss", "min"
+    forecasts = True
     losses: ClassVar[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = LOSSES
 
     def __init__(

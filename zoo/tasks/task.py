@@ -70,6 +70,8 @@ class Task(LightningModule):
 
     #: What is counted: `test/samples` is logged.
     counted: ClassVar[str] = "samples"
+    #: Whether what is tested are forecasts, which stand beside those of naive ones.
+    forecasts: ClassVar[bool] = False
     #: Means that a step brings itself (`Step.means`), by name.
     means: tuple[str, ...] = ()
 

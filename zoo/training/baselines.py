@@ -16,13 +16,13 @@ FIGURES = ("mse", "mae", "mase")
 Rows = Mapping[str, Mapping[str, float]]
 
 
-def beside_forecasts(metrics: Mapping[str, float], data: Any) -> dict[str, dict[str, float]]:
+def beside_forecasts(task: Any, metrics: Mapping[str, float], data: Any) -> dict[str, dict[str, float]]:
     """{"repeat_last": {"mse", "mae", "mase"}, ..., "model": {...}} of the test windows; empty where no forecast was tested.
 
     Args:
-        metrics: of the run. data: its data module.
+        task, metrics, data: of the run.
     """
-    if "test/mse" not in metrics or getattr(data.spec, "modality", None) != "series":
+    if not task.forecasts or "test/mse" not in metrics:
         return {}
     model = {name: metrics[f"test/{name}"] for name in FIGURES if f"test/{name}" in metrics}
     return {**score(baselines(data), data.dataset("test"), data.mase_scale), "model": model}

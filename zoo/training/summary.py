@@ -38,7 +38,7 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     write_config(folder, record.config, record.fingerprint)
     save_model(folder, record.task.model, record.metrics, overrides)
     seed, model = record.config["seed"], record.task.model
-    if forecasts := beside_forecasts(record.metrics, record.data):
+    if forecasts := beside_forecasts(record.task, record.metrics, record.data):
         write_baselines(folder, forecasts)
     others = by_metric(forecasts) or beside(record)
     content = write_summary(
