@@ -68,7 +68,7 @@ class ExogenousTokens(nn.Module):
             "static_categorical_features": static_categorical_features, "static_real_features": static_real_features,
         }  # fmt: skip
         for name, tensor in given.items():
-            self._check(name, tensor)
+            check_columns(name, tensor, self.columns[name], self.steps.get(name))
         tokens = []
         if self.past is not None and past_covariates is not None:
             tokens.append(self.past(past_covariates.transpose(1, 2)))
@@ -84,11 +84,12 @@ class ExogenousTokens(nn.Module):
             ]
         return torch.cat(tokens, 1) if tokens else None
 
-    def _check(self, name: str, tensor: Tensor | None) -> None:
-        columns, steps = self.columns[name], self.steps.get(name)
-        sizes = [columns] if steps is None else [steps, columns]
-        shape = f"[B, {', '.join(map(str, sizes))}]"
-        if tensor is None and columns:
-            raise ZooError(f"{name} {shape} is missing: the model was made for data with such columns.")
-        if tensor is not None and tensor.shape[-1] + columns and list(tensor.shape[1:]) != sizes:
-            raise ZooError(f"{name} is {shape} for this model; got {list(tensor.shape)}.")
+
+def check_columns(name: str, tensor: Tensor | None, columns: int, steps: int | None = None) -> None:
+    """Raise ZooError where a tensor is not of that many columns, and steps where it has steps."""
+    sizes = [columns] if steps is None else [steps, columns]
+    shape = f"[B, {', '.join(map(str, sizes))}]"
+    if tensor is None and columns:
+        raise ZooError(f"{name} {shape} is missing: the model was made for data with such columns.")
+    if tensor is not None and tensor.shape[-1] + columns and list(tensor.shape[1:]) != sizes:
+        raise ZooError(f"{name} is {shape} for this model; got {list(tensor.shape)}.")

@@ -50,14 +50,19 @@ class SeriesBlock(Block):
         self.sees_all = isinstance(attn.pattern if pattern is None else pattern, Full)
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, scores: Tensor | None = None, *, channels: int = 1, tokens: Tensor | None = None
+        self,
+        x: Tensor,
+        scores: Tensor | None = None,
+        *,
+        channels: int = 1,
+        columns: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """[B C, N, dim] -> the same, and the logits for the next block: None without residual scores.
 
         Args:
             scores: [B C, H, N, N], the logits of the block before.
             channels: C.
-            tokens: [B, M, dim] of the exogenous columns.
+            columns: of the exogenous columns: tokens [B, M, dim], and [N, dim], which is added to the patches that ask them.
         """
         found: list[Tensor] = []
 
@@ -72,7 +77,7 @@ class SeriesBlock(Block):
         steps: dict[str, Callable[[Tensor], Tensor]] = {name: getattr(self, name) for name in self.names}
         steps["attn"] = along_time
         if "exogenous" in steps:
-            steps["exogenous"] = partial(self.to_columns, channels=channels, tokens=tokens)
+            steps["exogenous"] = partial(self.to_columns, channels=channels, columns=columns)
         start = x
         for i, step in enumerate(steps.values(), 1):
             x = self._add(x, getattr(self, f"norm{i}"), step, getattr(self, f"branch{i}"), start)
@@ -93,9 +98,10 @@ class SeriesBlock(Block):
         mixed = self.attn(x.flatten(0, 1), pos=place)
         return mixed.view(x.shape).transpose(1, 2).flatten(0, 1)
 
-    def to_columns(self, x: Tensor, channels: int, tokens: Tensor | None) -> Tensor:
+    def to_columns(self, x: Tensor, channels: int, columns: tuple[Tensor, Tensor]) -> Tensor:
         """The attention of all patches of a sample to its exogenous columns."""
-        return self.exogenous(x.view(-1, channels * x.shape[1], x.shape[2]), context=tokens).view(x.shape)
+        tokens, asking = columns
+        return self.exogenous((x + asking).view(-1, channels * x.shape[1], x.shape[2]), context=tokens).view(x.shape)
 
 
 def _same(x: Tensor) -> Tensor:

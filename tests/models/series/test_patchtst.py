@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.attention import Attention, Causal, RoPE, Sinusoidal, TopK, record_attention
+from zoo.attention import Attention, Causal, Learned, RoPE, Sinusoidal, TopK, record_attention
 from zoo.errors import ZooError
 from zoo.layers import pre_norm
 from zoo.layers.patch_masking import LastPatches, RandomPatches
@@ -233,3 +233,29 @@ def test_a_part_is_bound_to_the_attention():
 def test_it_compiles_to_one_graph():
     model = make().eval()
     assert torch._dynamo.explain(model)(window(model)).graph_count == 1
+
+
+@pytest.mark.slow
+def test_a_known_column_takes_the_error_down_to_the_noise():
+    """y = 2u + noise, u white and known: more known values than a token is wide."""
+    torch.manual_seed(0)
+    u = torch.randn(6000)
+    y = 2 * u + 0.5 * torch.randn(6000)
+    scale, noise = y.std(), 0.25 / y.var()
+    y = y / scale
+    model = PatchTST(1, 96, 24, future_covariates=1, position=partial(Learned, std=0.2))
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=1200, pct_start=0.1)
+
+    def error(origins):
+        at = origins[:, None] + torch.arange(-96, 24)
+        past, known, future = y[at[:, :96]].unsqueeze(-1), u[at].unsqueeze(-1), y[at[:, 96:]].unsqueeze(-1)
+        return (model(past, future_covariates=known).mean - future).square().mean()
+
+    for _ in range(1200):
+        optimizer.zero_grad()
+        error(torch.randint(96, 4500, (32,))).backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        assert error(torch.arange(4500, 5976)) < 1.35 * noise

@@ -29,7 +29,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import FeedForward, RevIN, post_norm
 from zoo.layers.dropout import ByteDropout
-from zoo.layers.exogenous import ExogenousTokens
+from zoo.layers.exogenous_patches import ExogenousPatches
 from zoo.layers.patch_masking import PatchMasking
 from zoo.layers.prefix import on_patches
 from zoo.layers.series_block import SeriesBlock
@@ -38,6 +38,8 @@ from zoo.models.base import in_groups
 from zoo.models.series.base import Forecaster
 from zoo.models.series.heads import Forecast, Head
 
+#: Parameters that are tokens or places, not maps.
+TOKENS = ("cls_token", "exogenous.names", "exogenous.places", "exogenous.asking", "exogenous.statics.names")
 POOLS = ("mean", "max", None)
 
 
@@ -80,8 +82,8 @@ class PatchTST(Forecaster):
         pool: "mean" or "max" of a channel's tokens in place of all side by side.
         shared_embedding: one map of patches to tokens for all channels, or one each.
         masking: which patches are hidden (`zoo.layers.patch_masking`): the model learns to fill them in, and forecasts nothing.
-        past_covariates, future_covariates, static_categories, static_reals: how many exogenous columns there are; each is a
-            token, to which every block attends (`ExogenousTokens`).
+        past_covariates, future_covariates, static_categories, static_reals: how many exogenous columns there are, to
+            whose patches every block attends (`ExogenousPatches`).
         dropout: of the embedding, inside the feed-forward, and of what a sublayer adds; `embed_dropout` and `hidden_dropout`
             for others of the first two.
         attn_dropout, head_dropout, drop_path: rates.
@@ -161,8 +163,10 @@ class PatchTST(Forecaster):
         self.drop = _dropout(dropout if embed_dropout is None else embed_dropout)
 
         columns: Any = (past_covariates or 0, future_covariates or 0, static_categories or (), static_reals or 0)
-        self.exogenous = ExogenousTokens(dim, lookback, horizon, *columns) if any(columns) else None
-        self.level = nn.Linear(2, dim) if any(columns) and self.revin is not None else None
+        self.exogenous = None
+        if any(columns):
+            how: Any = dict(patch=patch, queries=N + prefix, revin=self.revin is not None)
+            self.exogenous = ExogenousPatches(dim, lookback, horizon, *columns, **how)
 
         bound, attention = unbind(attention or Attention, "pattern")
         facts: dict[str, Any] = dict(prefix=prefix, num_heads=num_heads)
@@ -207,23 +211,19 @@ class PatchTST(Forecaster):
             return self.revin(past, observed)
         return past, None, None
 
-    def encode(self, patches: Tensor, tokens: Tensor | None = None, level: Tensor | None = None) -> Tensor:
+    def encode(self, patches: Tensor, columns: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Patches [B, C, N, P] -> tokens [B C, prefix + N, dim] after the last block, channel c of sample b in row b C + c.
 
-        Args:
-            tokens: [B, M, dim] of the exogenous columns.
-            level: [B, C, 2], mean and deviation that the window had.
+        columns: of the exogenous columns, see `SeriesBlock`.
         """
         x = self.patch_embed(patches).flatten(0, 1)
         if self.cls_token is not None:
             x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1)
         x = self.position.embed(x, torch.arange(x.shape[1], device=x.device))
-        if self.level is not None and level is not None:
-            x = x + self.level(level).flatten(0, 1).unsqueeze(1)
         x = x if self.drop is None else self.drop(x)
         scores = None
         for block in self.blocks:
-            how = dict(channels=self.channels, tokens=tokens)
+            how: Any = dict(channels=self.channels, columns=columns)
             if self.grad_checkpointing and self.training:
                 x, scores = checkpoint(block, x, scores, use_reentrant=False, **how)
             else:
@@ -267,7 +267,7 @@ class PatchTST(Forecaster):
             raise ZooError("mask= hides patches from a PatchTST that learns to fill them in; this one forecasts.")
         self.check_inputs(past_values, past_observed_mask)
         x, loc, scale = self.normed(past_values, past_observed_mask)
-        features = self.encode(self.patch_embed.cut(x), *self.beside(columns, loc, scale))
+        features = self.encode(self.patch_embed.cut(x), self.beside(columns))
         return self.forward_head(features, loc, scale)
 
     def reconstruct(
@@ -283,7 +283,7 @@ class PatchTST(Forecaster):
                 "This PatchTST forecasts: to fill in hidden patches, build it with masking=RandomPatches(...)."
             )
         self.check_inputs(past_values, past_observed_mask)
-        x, loc, scale = self.normed(past_values, past_observed_mask)
+        x, *_ = self.normed(past_values, past_observed_mask)
         patches = self.patch_embed.cut(x)
         shape = tuple(patches.shape[:3])
         if mask is None:
@@ -293,25 +293,21 @@ class PatchTST(Forecaster):
                 f"mask is boolean, True = hidden, [B, C, N] = {list(shape)}; got {mask.dtype} {list(mask.shape)}."
             )
         seen = patches.masked_fill(mask.unsqueeze(-1), self.masking.value)
-        features = self.encode(seen, *self.beside(columns, loc, scale))[:, self.num_prefix_tokens :]
+        features = self.encode(seen, self.beside(columns))[:, self.num_prefix_tokens :]
         out = self.patch_head(features if self.head_drop is None else self.head_drop(features))
         observed = None if past_observed_mask is None else self.patch_embed.cut(past_observed_mask)
         return Reconstruction(out.view(patches.shape), patches, mask, observed)
 
-    def beside(
-        self, columns: Sequence[Tensor | None], loc: Tensor | None, scale: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Tokens of the exogenous columns, and what a channel must know to read them: in which units it is."""
-        if self.exogenous is None:
-            if any(column is not None for column in columns):
-                raise ZooError(
-                    "This PatchTST was made for data without exogenous columns, and was given some: build it with "
-                    "past_covariates=, future_covariates=, static_categories= or static_reals=."
-                )
-            return None, None
-        if self.level is None or loc is None or scale is None:
-            return self.exogenous(*columns), None
-        return self.exogenous(*columns), torch.stack([loc, scale.log()], -1).squeeze(1).to(self.level.weight.dtype)
+    def beside(self, columns: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
+        """Tokens of the exogenous columns, and what the patches ask them with."""
+        if self.exogenous is not None:
+            return self.exogenous(*columns), self.exogenous.asking
+        if any(column is not None for column in columns):
+            raise ZooError(
+                "This PatchTST was made for data without exogenous columns, and was given some: build it with "
+                "past_covariates=, future_covariates=, static_categories= or static_reals=."
+            )
+        return None
 
     def patches(self) -> list[tuple[int, int]]:
         """The rows [begin, end) of the lookback that each patch covers; `end` is beyond it where the last value is repeated."""
@@ -323,11 +319,11 @@ class PatchTST(Forecaster):
     def no_weight_decay(self) -> set[str]:
         """Parameters that are places or tokens, not maps."""
         names = [name for name, _ in self.named_parameters()]
-        return {name for name in names if "position." in name or name in ("cls_token", "exogenous.names")}
+        return {name for name in names if "position." in name or name in TOKENS}
 
     def layer_groups(self) -> list[list[str]]:
         """Names of all parameters, input to output: embedding, each block, then what follows."""
-        first = ("revin", "patch_embed", "cls_token", "position", "exogenous", "level")
+        first = ("revin", "patch_embed", "cls_token", "position", "exogenous")
         return in_groups(self, len(self.blocks), first)
 
     def set_grad_checkpointing(self, on: bool = True) -> None:
