@@ -9,13 +9,19 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
+import zoo
 from tests.datamodules.series.tables import Frame, hourly
+from zoo.api import config_of
+from zoo.cli import main
 from zoo.errors import ZooError
+from zoo.inspect.series.errors import forecasts_of, measure
 from zoo.layers.revin import RevIN
+from zoo.models.fit import fit
 from zoo.models.series.base import Forecast, Forecaster
 from zoo.reports import leaks
-from zoo.reports.leaks import seen
+from zoo.reports.leaks import of_figures, seen
 
 L, H, C = 12, 4, 2
 
@@ -232,3 +238,129 @@ def test_the_data_are_left_as_they_were():
     source, values = data.source, data.source.arrays.values.clone()
     broken_by_data(data)
     assert data.source is source and torch.equal(values, data.source.arrays.values) and data.batch_size == 64
+
+
+# ---- the guard of figures
+
+
+class DropsTheLastBatch(Frame):
+    def test_dataloader(self):
+        return DataLoader(self.dataset("test"), self.batch_size, drop_last=True)
+
+
+class CountsTwice(Frame):
+    """A loader that fills the last batch up with windows of before, as Lightning's sampler does."""
+
+    def test_dataloader(self):
+        return DataLoader(self.dataset("test"), self.batch_size, sampler=[*range(self.test_size), 0])
+
+
+class MeanOfBatchMeans(Plain):
+    """Scales a forecast by how many windows stand beside it: the figure depends on the batch."""
+
+    def seen(self, normed):
+        return normed * (1 + 0.1 * len(normed))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_guard_of_figures_catches_planted_leaks():
+    """E1, bug 1."""
+    guard, settings = leaks.GUARDS["each window counts once"], {**SETTINGS, "past": []}
+    whole = Frame.of(table(), **settings)
+    assert whole.test_size == 27
+    assert "27 test windows" in guard(Plain(), whole)
+    for kind, words in ((DropsTheLastBatch, "0 of 27"), (CountsTwice, "28 of 27")):
+        with pytest.raises(seen.Broken, match=words):
+            guard(Plain(), kind.of(table(), **settings))
+    with pytest.raises(seen.Broken, match="depends on the batch"):
+        guard(MeanOfBatchMeans(), whole)
+
+
+@pytest.mark.parametrize("size", [32, 128, 512])
+def test_what_dropping_the_last_short_batch_does_to_a_figure(size):
+    """E1, bug 1: one model, one test part; the figure of a loader that drops depends on its batch, ours does not."""
+    rows = 3000
+    frame = hourly(rows, channels=1)
+    frame["a"] += np.where(np.arange(rows) >= rows - 10, 20.0, 0.0)  # the newest windows are the hardest
+    data = Frame.of(frame, lookback=L, horizon=H, split=[0.6, 0.2, 0.2], batch_size=size)
+    assert data.test_size % size
+    torch.manual_seed(0)
+    model = Plain(channels=1)
+    count, figure = of_figures.tested(model, data)
+    whole = measure({"model": forecasts_of(model)}, data.dataset("test"))["model"]
+    assert count == data.test_size and figure == pytest.approx(float(whole.mse()), rel=1e-5)
+    kept = data.test_size // size * size
+    dropped = float(whole.windows[:kept].mean())
+    assert abs(dropped / figure - 1) > 0.02, f"{kept} of {count} windows: {dropped:.3f} for {figure:.3f}"
+
+
+# ---- the models there are
+
+SMALL = {"dim": 8, "num_heads": 2}
+MODELS = {
+    "patchtst": {**SMALL, "patch": 4, "stride": 2, "depth": 2, "hidden": 16},
+    "informer": {**SMALL, "hidden": 16},
+    "transformer": {**SMALL, "hidden": 16},
+    "itransformer": {**SMALL, "hidden": 16, "depth": 2},
+    "dlinear": {},
+    "nlinear": {},
+}
+
+
+def made(name, data, **changes):
+    """A model of this name that fits data, with weights of its own."""
+    config = {**config_of(name), **MODELS[name], **changes}
+    config = {key: value for key, value in config.items() if key != "num_classes"}
+    torch.manual_seed(0)
+    return zoo.build(fit(config, data.spec, 0))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_of_ours_leaks(name, channels, heads):
+    """E1, E2, E3, E5, E12: also with one channel, one head, a batch of one."""
+    data = Frame.of(hourly(140, channels), lookback=16, horizon=H, split=[0.6, 0.2, 0.2], batch_size=1)
+    changes = {"num_heads": heads} if "num_heads" in MODELS[name] else {}
+    found = leaks.check(made(name, data, **changes), data)
+    assert len(found) == len(leaks.GUARDS) and not [(g.name, g.broken) for g in found if g.broken]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["patchtst", "informer"])
+def test_models_that_read_exogenous_columns_do_not_leak(name):
+    frame = table().assign(u=np.arange(150) % 7, kind="hill")
+    several = pd.concat([frame.assign(id="x"), frame.iloc[5:].assign(id="y", kind="sea")])
+    roles = {"targets": ["a", "b"], "past": ["p"], "future": ["u"], "static": ["kind"], "id": "id"}
+    data = Frame.of(several, lookback=16, horizon=H, split=[0.6, 0.2, 0.2], **roles)
+    assert not [(g.name, g.broken) for g in leaks.check(made(name, data), data) if g.broken]
+
+
+# ---- the command
+
+
+def test_the_command_prints_a_line_a_guard(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hourly(200, 2).to_csv("my.csv", index=False)
+    words = ["model=dlinear", "data=csv", "data.path=my.csv", "data.time=time", "data.lookback=16", "data.horizon=4"]
+    assert main(["report", "leaks", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("leaks: DLinear, untrained, on Csv: ")
+    assert [line.split()[0] for line in lines[1:]] == ["ok"] * len(leaks.GUARDS)
+    assert all(name in line for name, line in zip(leaks.GUARDS, lines[1:], strict=True))
+
+    def planted(model, data):
+        raise seen.Broken("the future moved the forecast")
+
+    monkeypatch.setitem(leaks.GUARDS, "what came is not read", planted)
+    assert main(["report", "leaks", *words]) == 1
+    out = capsys.readouterr().out
+    assert "BROKEN  what came is not read" in out and "the future moved the forecast" in out
+
+
+def test_the_command_refuses_other_kinds(capsys):
+    assert main(["report", "leaks", "model=vit", "data=digits"]) == 2
+    assert "looks at forecasters and series" in capsys.readouterr().err
+    assert main(["report", "leaks", "run=nothing"]) == 2
+    assert "has no config.yaml" in capsys.readouterr().err

@@ -47,5 +47,8 @@ def tested(model: Any, data: Any) -> tuple[int, float]:
     trainer = Trainer(
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, devices=1
     )
-    (found,) = trainer.test(task, dataloaders=data.test_dataloader(), verbose=False)
+    loader = data.test_dataloader()
+    if not len(loader):
+        return 0, float("nan")
+    (found,) = trainer.test(task, dataloaders=loader, verbose=False)
     return int(found["test/samples"]), float(found["test/mse"])
