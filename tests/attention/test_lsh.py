@@ -4,14 +4,22 @@ import math
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.attention.examples import B, D, H, tensors
 from zoo.attention import (
     LSH,
     Attention,
     AttentionCall,
+    Causal,
+    Full,
+    Global,
+    Padding,
     SeparateQKV,
+    TopK,
+    Window,
     attend,
+    explain,
 )  # fmt: skip
 
 
@@ -68,3 +76,56 @@ def test_a_context_without_a_common_bucket_gives_0():
     assert (attend(q, -k, k, pattern=LSH(1, 2)).out == 0).all() and (attend(q, k, k, pattern=LSH(1, 2)).out == 1).all()
     layer = Attention(4, 1, pattern=LSH(1, 2), projection=SeparateQKV)
     assert layer(torch.randn(2, 9, 4), torch.randn(2, 9, 4)).isfinite().all()
+
+
+@pytest.mark.parametrize("heads, kv", [(4, 4), (4, 2), (1, 1)])
+@pytest.mark.parametrize("rest", [Full(), Causal(), Padding(torch.tensor([90, 150])), Causal() & Window(20)], ids=str)
+def test_the_kernel_at_length(rest, heads, kv):
+    """Buckets of several chunks and of none, tokens that several rounds find: outputs and gradients of the oracle."""
+    q_k_v = tensors(150, 150, heads, kv)
+    weight = torch.randn(B, heads, 150, D, dtype=torch.float64)
+    for training in (False, True):
+        outs = []
+        for kernel in ("lsh", "reference"):
+            torch.manual_seed(0)
+            outs.append(attend(*q_k_v, pattern=LSH(3, 20) & rest, kernel=kernel, training=training).out)
+        torch.testing.assert_close(*outs, rtol=1e-9, atol=1e-9)
+        for a, b in zip(*(torch.autograd.grad((out * weight).sum(), q_k_v) for out in outs), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+def test_all_in_one_bucket():
+    """Vectors that are all alike fall into one bucket of each round: full attention, however uneven that is."""
+    q, k, v = (x.detach() for x in tensors(100, 100, kv=H))
+    q, k = (x[:, :, :1].expand_as(x) + 1e-6 * x for x in (q, q))
+    torch.testing.assert_close(attend(q, k, v, pattern=LSH(2, 10), kernel="lsh").out, attend(q, k, v).out)
+
+
+@pytest.mark.parametrize("Q, K", [(80, 30), (30, 80)])
+def test_the_kernel_on_a_context(Q, K):
+    layer = Attention(D, 2, pattern=LSH(2, 8), projection=SeparateQKV).double().eval()
+    x, context = torch.randn(B, Q, D, dtype=torch.float64), torch.randn(B, K, D, dtype=torch.float64)
+    for pattern in (None, Padding(torch.tensor([K, 9]))):
+        outs = []
+        for layer.kernel in ("lsh", "reference"):
+            outs.append(layer(x, context, pattern=pattern))
+        torch.testing.assert_close(*outs, rtol=1e-9, atol=1e-9)
+
+
+def test_what_the_kernel_refuses():
+    q, k, v = tensors(20, 20)
+    said = lambda **how: dict(explain(q, k, v, **how).lines)["lsh"]  # noqa: E731
+    assert said(pattern=LSH()) == said(pattern=Window(3) & LSH() & Causal()) == "runs"
+    assert "alone or with patterns" in said(pattern=LSH() | Global(1)) and "alone" in said(pattern=LSH() & TopK(3))
+    assert "whole matrix" in said(pattern=LSH(), bias=torch.zeros(20, 20))
+
+
+def test_products_grow_with_the_length():
+    """Floating point operations of forward and backward at a fixed bucket: below N^1.35 (buckets differ in size)."""
+    flops = []
+    for n in (1024, 4096):
+        q, k, v = (torch.randn(1, 2, n, 32, requires_grad=True) for _ in range(3))
+        with FlopCounterMode(display=False) as count:
+            attend(q, k, v, pattern=LSH(2, 64)).out.sum().backward()
+        flops.append(count.get_total_flops())
+    assert math.log(flops[1] / flops[0]) / math.log(4) < 1.35

@@ -4,8 +4,9 @@ from zoo.attention.kernels.edge_fused import EdgeFused
 from zoo.attention.kernels.edge_list import EdgeList
 from zoo.attention.kernels.flex import Flex
 from zoo.attention.kernels.linear import Linear
+from zoo.attention.kernels.lsh import LSHBuckets
 from zoo.attention.kernels.probsparse import ProbSparseRows
 from zoo.attention.kernels.reference import Reference
 from zoo.attention.kernels.sdpa import SDPA
 
-KERNELS = (SDPA(), Flex(), Linear(), ProbSparseRows(), EdgeFused(), EdgeList(), Reference())
+KERNELS = (SDPA(), Flex(), Linear(), ProbSparseRows(), LSHBuckets(), EdgeFused(), EdgeList(), Reference())
