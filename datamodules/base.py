@@ -169,6 +169,7 @@ class DataModule(LightningDataModule):
         """The batches of "train", "val" or "test" for this process; none of an empty split."""
         self._check_world()
         if not (size := len(self.rows(stage))):
+            warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # Lightning asks whether that is meant: it is
             return []
         self._check_size(stage)
         if self.in_memory and self.num_workers == 0:
