@@ -15,6 +15,8 @@ from zoo.attention import Learned, Learned2D
 from zoo.attention.positions.grids import resample_grid
 from zoo.checked.fits import with_tied
 from zoo.layers import PatchEmbed
+from zoo.layers.exogenous_patches import ExogenousPatches
+from zoo.layers.series_patches import ChannelLinear
 from zoo.models import Model
 from zoo.pretrained.weights import State
 
@@ -137,6 +139,14 @@ def _(module: nn.Conv2d, twin: nn.Module | None, state: State) -> Found:
     if weight.shape[0] != module.out_channels or weight.shape[2:] != module.weight.shape[2:]:
         return {}
     return {"weight": channels(weight, module.in_channels)}
+
+
+@adapt.register
+def _(module: ChannelLinear | ExogenousPatches, twin: nn.Module | None, state: State) -> Found:
+    """What is of each channel, or of each exogenous column, begins anew where others, or other steps of them, are there."""
+    own = {name: tensor for name, tensor in module.named_parameters(recurse=False) if name in state}
+    how = "reset, for data of other sizes"
+    return {name: (tensor.detach(), how) for name, tensor in own.items() if tensor.shape != state[name].shape}
 
 
 def channels(weight: Tensor, n: int) -> tuple[Tensor, str]:

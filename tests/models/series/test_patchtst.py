@@ -259,3 +259,17 @@ def test_a_known_column_takes_the_error_down_to_the_noise():
         schedule.step()
     with torch.no_grad():
         assert error(torch.arange(4500, 5976)) < 1.35 * noise
+
+
+def test_other_columns_and_channels_begin_anew_and_all_else_stays():
+    """What is of each column or channel is reset where the data have others; the rest goes on."""
+    from zoo.pretrained.adapt import adapt_all
+
+    source = make(future_covariates=1, static_reals=1, shared_embedding=False)
+    target = make(future_covariates=3, static_reals=1, shared_embedding=False, horizon=11, channels=2)
+    state, changes = adapt_all(source.state_dict(), target, None)
+    target.load_state_dict(state)
+    assert {change.name for change in changes} == {
+        "exogenous.names", "exogenous.places", "patch_embed.proj.weight", "patch_embed.proj.bias", "proj.weight", "proj.bias"
+    }  # fmt: skip
+    assert all(change.anew for change in changes)
