@@ -3,7 +3,19 @@
 import pytest
 import torch
 
-from zoo.attention import Causal, Full, ProbSparse, RoPE, Sinusoidal, record_attention
+from zoo.attention import (
+    LSH,
+    ALiBi,
+    Causal,
+    Full,
+    Learned,
+    ProbSparse,
+    RoPE,
+    Sinusoidal,
+    Time2Vec,
+    Window,
+    record_attention,
+)
 from zoo.errors import ZooError
 from zoo.models.series.heads import Mixture, Point, Quantile
 from zoo.models.series.informer import Informer, Transformer
@@ -206,3 +218,29 @@ def test_a_known_column_is_used_down_to_the_noise():
     rows = windows[1200:]
     error = net.eval()(y[rows[:, :12]], future_covariates=u[rows]).mean - y[rows[:, 12:]]
     assert error.square().mean() < 1.25 * noise[1200:].square().mean()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_have_an_order(kind):
+    """Every parameter once, input to output: layer-wise rates go by it."""
+    net = model(kind, **(COLUMNS if kind in STEPS else {}))
+    groups = net.layer_groups()
+    assert sorted(name for group in groups for name in group) == sorted(name for name, _ in net.named_parameters())
+    assert "embed" in groups[0][0] and {name.split(".")[0] for name in groups[-1]} >= {"proj"} and all(groups)
+    assert net.no_weight_decay() <= {name for name, _ in net.named_parameters()}
+
+
+@pytest.mark.parametrize("pattern", [ProbSparse(1), LSH(2, 8), Window(5)])
+@pytest.mark.parametrize("position", [Learned, Time2Vec, ALiBi])
+@pytest.mark.parametrize("kind", STEPS)
+def test_other_patterns_and_positions(kind, pattern, position):
+    """As from the command line: a window alone as in a batch, nothing later seen by a step, every weight learns."""
+    net, given = model(kind, pattern=pattern, position=position), window()
+    out = net(**given).mean
+    torch.testing.assert_close(net(**{name: x[:1] for name, x in given.items()}).mean, out[:1], rtol=1e-5, atol=1e-5)
+    other = given["future_time_features"].clone()
+    other[:, 3:] += 3
+    moved = (net(**{**given, "future_time_features": other}).mean - out).abs().amax((0, 2)) > 1e-6
+    assert not moved[:3].any() and moved[3:].all()
+    net.train()(**given).mean.square().sum().backward()
+    assert all(p.grad is not None for p in net.parameters())

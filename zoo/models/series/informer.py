@@ -237,6 +237,17 @@ class Informer(Forecaster):
         """Recompute each block in the backward pass instead of keeping its activations."""
         self.grad_checkpointing = on
 
+    def layer_groups(self) -> list[list[str]]:
+        """Names of all parameters, input to output: embeddings, each block of the encoder and of the decoder, then the map."""
+        blocks = [f"{side}.{i}" for side in ("encoder", "decoder") for i in range(len(getattr(self, side)))]
+        groups: dict[str, list[str]] = {name: [] for name in ("first", *blocks, "last")}
+        behind = {"norm": f"encoder.{len(self.encoder) - 1}", "decoder_norm": "last", "proj": "last"}
+        for name, _ in self.named_parameters():
+            top, second = name.replace("distil.", "encoder.").split(".")[:2]
+            at = f"{top}.{second}"
+            groups[at if at in groups else behind.get(top, "first")].append(name)
+        return list(groups.values())
+
     def no_weight_decay(self) -> set[str]:
         """Parameters that are places or names of columns, not maps."""
         named = {name for name, _ in self.named_parameters()}
