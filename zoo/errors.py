@@ -7,6 +7,7 @@ from unicodedata import bidirectional, category
 
 #: Letters that a terminal does not show but obeys: controls, halves of pairs, ends of lines, what turns the writing around.
 _OBEYED = ("Cc", "Cs", "Zl", "Zp")
+MOST = 100  # options that a sentence lists
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
@@ -25,7 +26,9 @@ def nearest(name: str, options: Iterable[str]) -> str:
     options = sorted(map(str, options))
     close = get_close_matches(str(name), options, n=1, cutoff=0.6)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}There are: {', '.join(options) or 'none'}."
+    some = [one_line(each, 100) for each in options[:MOST]]
+    more = [f"and {len(options) - MOST:,} more"] * (len(options) > MOST)
+    return f"{guess}There are: {', '.join([*some, *more]) or 'none'}."
 
 
 def printable(text: str, kept: str = "") -> str:

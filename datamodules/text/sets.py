@@ -12,7 +12,7 @@ from datamodules.text import python_docs
 from datamodules.text.corpus import Corpus, FileText, Text
 from datamodules.text.module import TextData
 from zoo.declared import declared
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 SHAKESPEARE = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -61,7 +61,12 @@ class TextFile(TextData):
                 raise ZooError(
                     f"data.begin={self.begin} is of one file, and data.path={path} is a folder; leave it out."
                 )
-            files = sorted(file for file in path.rglob(self.pattern) if file.is_file() and not _hidden(file, path))
+            try:
+                files = sorted(file for file in path.rglob(self.pattern) if file.is_file() and not _hidden(file, path))
+            except (ValueError, NotImplementedError) as error:
+                raise ZooError(
+                    f"data.pattern={self.pattern!r} names no files of a folder ({one_line(error, 80)}); give one such as *.txt."
+                ) from error
             if not files:
                 raise ZooError(
                     f"data.path={path} has no file {self.pattern}; data.pattern= says which files are meant."

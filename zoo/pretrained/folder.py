@@ -19,7 +19,7 @@ from torch import nn
 
 from zoo.adapters.record import Record, from_plain
 from zoo.checked.texts import check_config, read_json
-from zoo.errors import ZooError, nearest, printable
+from zoo.errors import ZooError, nearest, one_line, printable
 from zoo.files import replacing
 from zoo.layers.quantized import Int8Linear
 from zoo.models import Model
@@ -118,7 +118,7 @@ def find(folder: str | Path) -> Path:
             return candidate
     if checkpoints := sorted(folder.glob("checkpoints/*.ckpt")):
         raise ZooError(f"The run {str(folder)!r} did not finish, so it has no model/; take init={checkpoints[0]}.")
-    inside = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+    inside = one_line(", ".join(sorted(path.name for path in folder.iterdir())) or "nothing", 500)
     raise ZooError(
         f"{str(folder)!r} is neither a run (with model/) nor a model folder (with {CONFIG}); it holds {inside}."
     )

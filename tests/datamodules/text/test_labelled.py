@@ -208,3 +208,20 @@ def test_without_a_path(tmp_path):
             kind(cache=str(tmp_path)).setup()
         with pytest.raises(ZooError, match=r"is no file"):
             kind(path=str(tmp_path / "no"), cache=str(tmp_path)).setup()
+
+
+@pytest.mark.parametrize(
+    "head, said", [(",".join(f"c{i}" for i in range(9000)), "and 8,900 more"), ("x" * 10**6 + ",y", r"x\.\.\.")]
+)
+def test_a_table_of_many_or_long_names_is_told_in_a_sentence(head, said, tmp_path):
+    (tmp_path / "a.csv").write_text(head + "\n")
+    with pytest.raises(ZooError, match=f"has no column 'text'.*{said}") as refused:
+        TextCsv(path=str(tmp_path / "a.csv"), text="text", label="y", cache=str(tmp_path)).setup()
+    assert len(str(refused.value)) < 2000
+
+
+def test_as_many_classes_as_texts(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"x{i},y{i}\n" for i in range(3000)))
+    with pytest.raises(ZooError, match="stratified") as refused:
+        TextCsv(path=str(tmp_path / "a.csv"), text="a", label="b", cache=str(tmp_path)).setup()
+    assert len(str(refused.value)) < 1000

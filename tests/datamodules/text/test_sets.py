@@ -287,3 +287,10 @@ def test_tokens_of_a_part_are_told(text_file):
     assert json.dumps(module.spec.sizes()) == '{"vocab_size": 259}' and module.spec.usual() == {"context": 8}
     assert module.spec.targets == "tokens" and module.classes == () and module.modalities == ("text",)
     assert torch.equal(module.test_rows(2).ids, module.test_rows(2).ids)
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*", "**/***", "**a"])
+def test_a_pattern_that_is_none(pattern, tmp_path):
+    (tmp_path / "a.txt").write_text("abc" * 50)
+    with pytest.raises(ZooError, match=r"data\.pattern=.* names no files of a folder"):
+        TextFile(path=str(tmp_path), pattern=pattern, cache=str(tmp_path / "cache")).setup()
