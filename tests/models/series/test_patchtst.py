@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.attention import Attention, Causal, Learned, RoPE, Sinusoidal, TopK, record_attention
+from zoo.attention import LSH, Attention, Causal, Learned, ProbSparse, RoPE, Sinusoidal, TopK, record_attention
 from zoo.errors import ZooError
 from zoo.layers import pre_norm
 from zoo.layers.patch_masking import LastPatches, RandomPatches
@@ -30,6 +30,11 @@ KINDS = {
     "no RevIN": dict(revin=False),
     "turned": dict(position=RoPE, class_token=True, mix_channels=True),
     "chosen by content": dict(pattern=TopK(3), class_token=True),
+    "ProbSparse": dict(pattern=ProbSparse(factor=1)),
+    "ProbSparse, a class token, channels mixed": dict(
+        pattern=ProbSparse(factor=1), class_token=True, mix_channels=True
+    ),
+    "LSH": dict(pattern=LSH(bucket=4)),
     "causal": dict(pattern=Causal(), position=Sinusoidal),
     "quantiles": dict(head=Quantile((0.1, 0.5, 0.9))),
     "normal": dict(head=Normal()),
@@ -158,12 +163,13 @@ def test_residual_scores_are_added_to_the_next_block():
     torch.testing.assert_close(maps["blocks.1.attn"], (bare + own).softmax(-1), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["usual", "channels mixed", "exogenous"])
+@pytest.mark.parametrize("kind", ["usual", "channels mixed", "exogenous", "ProbSparse"])
 def test_gradients_are_those_of_a_model_that_recomputes(kind):
     model, given = make(kind), columns(make(kind), 2)
     x = window(model)
     model(x, **given).mean.sum().backward()
     again = make(kind)
+    window(again)  # where the random numbers of both begin
     again.set_grad_checkpointing()
     again(x, **given).mean.sum().backward()
     for name, p in again.named_parameters():
