@@ -166,9 +166,8 @@ class SeriesData(DataModule):
     def describe(self) -> str:
         preprocess = self.loaded().preprocess
         names = preprocess.targets
-        scaled = (
-            f"{len(names)} channels, z-scored by the training rows, {self.lookback} rows to forecast {self.horizon}"
-        )
+        channels = "1 channel" if len(names) == 1 else f"{len(names)} channels"
+        scaled = f"{channels}, z-scored by the training rows, {self.lookback} rows to forecast {self.horizon}"
         left = [name for name, scale in zip(names, preprocess.mase_scale, strict=True) if scale is None]
         said = f"; constant from season to season, and left out of MASE: {', '.join(left)}" if left else ""
         if self.eval_stride > 1:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
 from datamodules.base import one_of
@@ -106,7 +107,7 @@ class NycWeather(SeriesData):
         long = read_csv(
             Path(places[0], "data", "weather.csv"), Roles(time="time_hour", id="origin", targets=("temp", "humid"))
         )
-        frame = pd.DataFrame({**long.numbers, "id": [long.ids[code] for code in long.series], "time": long.stamps})
+        frame = pd.DataFrame({**long.numbers, "id": np.array(long.ids, object)[long.series], "time": long.stamps})
         wide = frame.pivot(index="time", columns="id", values=["temp", "humid"]).sort_index()
         wide.columns = [f"{airport}_{what}" for what, airport in wide.columns]
         wide = wide[sorted(wide.columns)].reset_index()

@@ -46,7 +46,7 @@ class Windows(Dataset):
             return [self[number] for number in draw]
         return self.batch(draw.rows)
 
-    def batch(self, numbers: Tensor) -> dict[str, Tensor]:
+    def batch(self, numbers: Tensor | Sequence[int]) -> dict[str, Tensor]:
         """Windows [B] by their numbers."""
         origins = self.origins[numbers]
         series = origins[:, 0]

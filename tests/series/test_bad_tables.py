@@ -163,6 +163,7 @@ def test_other_forms_of_the_same_table(tmp_path):
         "mark.csv": b"\xef\xbb\xbf" + text.encode(),
         "zone.csv": text.replace(":00,", ":00Z,").encode(),
         "windows.csv": text.replace("\n", "\r\n").encode(),
+        "european.csv": text.replace("2020-01-01", "30/06/2020").replace("2020-01-02", "01/07/2020").encode(),
         "american.csv": text.replace("2020-01-01", "1/1/2020").replace("2020-01-02", "1/2/2020").encode(),
         "packed.csv.gz": gzip.compress(text.encode()),
     }
@@ -170,6 +171,7 @@ def test_other_forms_of_the_same_table(tmp_path):
         (tmp_path / name).write_bytes(content)
         data = Csv(path=str(tmp_path / name), time="date", targets=["a", "b"], lookback=6, horizon=2)
         data.setup()
-        assert data.source.arrays.values.equal(want.arrays.values) and data.source.arrays.time.equal(
-            want.arrays.time
-        ), name
+        arrays, european = data.source.arrays, name == "european.csv"
+        assert arrays.values.equal(want.arrays.values), name
+        assert arrays.time.equal(want.arrays.time) != european, name
+        assert str(data.windows("train").stamp(24)).startswith("2020-07-01T00" if european else "2020-01-02T00"), name

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -148,7 +149,7 @@ class Clock:
         return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
-def shown(stamp: int | np.integer) -> str:
+def shown(stamp: Any) -> str:
     """A stamp as people write it: 2013-01-01 05:00."""
     text = str(np.datetime64(int(stamp), "us")).replace("T", " ")
     for end in (".000000", ":00"):

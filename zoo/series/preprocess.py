@@ -245,7 +245,7 @@ class SeriesPreprocess:
         right("kind", content.get("kind", "series") == "series")
         if content.get("freq") is not None:
             parse(content["freq"], f"{where}: preprocess.freq")
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        plain: dict[str, Any] = {key: tuple(each) if isinstance(each, list) else each for key, each in content.items()}
         plain["categories"] = {key: tuple(value) for key, value in categories.items()}
         made = cls(**plain)
         with naming(where):

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -174,8 +175,7 @@ class _Reader:
         else:
             cells = cells.astype(str)
             if self.format is None:
-                iso = pd.to_datetime(cells.iloc[:1], format="ISO8601", errors="coerce", utc=True).notna().all()
-                self.format = "ISO8601" if iso else guess_datetime_format(cells.iloc[0]) or "ISO8601"
+                self.format = _format(cells)
             found = pd.to_datetime(cells, format=self.format, errors="coerce", utc=True)
             if found.isna().any():
                 row = int(found.isna().to_numpy().argmax())
@@ -205,6 +205,17 @@ class _Reader:
             stamp = f" ({shown(known[row])})" if row < len(known) else ""
         assert at is not None
         raise ZooError(f"{self.name}, line {line}{stamp}: column {self.header[at]!r} {what}.")
+
+
+def _format(cells: pd.Series) -> str:
+    """How stamps are written, by the first of them; 1/2/2013 is the second of January, if the others can be read so."""
+    if pd.to_datetime(cells.iloc[:1], format="ISO8601", errors="coerce", utc=True).notna().all():
+        return "ISO8601"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about which of the two it takes
+        formats = [guess_datetime_format(cells.iloc[0], dayfirst=first) for first in (False, True)]
+    readable = (each for each in formats if each and pd.to_datetime(cells, format=each, errors="coerce").notna().all())
+    return next(readable, None) or formats[0] or "ISO8601"
 
 
 def _is_bool(cell: object) -> bool:

@@ -26,7 +26,7 @@ def fit(series: Panel, parts: Parts, lookback: int, horizon: int, season: int, g
     for name in roles.static:
         texts = series.static(name)
         if all(map(_finite, texts)):
-            values = np.array([float(text) for text in texts])
+            values = np.array([float(text) for text, (first, end) in zip(texts, parts, strict=True) if end > first])
             deviation = float(values.std())
             static_scale.append((float(values.mean()), deviation if np.ptp(values) else 1.0))
         else:
