@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.attention.examples import tensors
-from zoo.attention import KERNELS, Additive, AttentionCall, Causal, LinearFeatures, attend, explain
+from zoo.attention import KERNELS, LSH, Additive, AttentionCall, Causal, LinearFeatures, ProbSparse, attend, explain
 from zoo.attention.dispatch import choose_kernel
 from zoo.errors import ZooError
 
@@ -16,7 +16,7 @@ def wide(**how):
 
 
 def test_names():
-    assert sorted(NAMES) == ["edge_fused", "edge_list", "flex", "linear", "reference", "sdpa"]
+    assert sorted(NAMES) == ["edge_fused", "edge_list", "flex", "linear", "lsh", "probsparse", "reference", "sdpa"]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,13 @@ def test_one_line_a_kernel(how, chosen):
             assert all(reason in line for reason in reasons)
         else:
             assert line == f"{kernel.name}: runs" or line.startswith(f"{kernel.name}: slower here: ")
+
+
+@pytest.mark.parametrize("n, chosen", [(300, "reference"), (600, "lsh")])
+def test_short_rows_are_hashed_by_the_matrix(n, chosen):
+    q = k = v = torch.randn(1, 2, n, 16)
+    assert explain(q, k, v, pattern=LSH(bucket=8)).chosen == chosen
+    assert explain(q, k, v, pattern=ProbSparse()).chosen == "probsparse"
 
 
 def test_tiny_heads_on_a_cpu_take_two_matrix_products():

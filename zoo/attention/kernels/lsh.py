@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.kernels.flex import keys_only
+from zoo.attention.kernels.reference import chooses_among_few
 from zoo.attention.kernels.sdpa import SDPA
 from zoo.attention.patterns import LSH, Full, Pattern
 from zoo.attention.patterns.content import choice_and_rest
@@ -53,7 +54,7 @@ class LSHBuckets:
         return reasons
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
-        return ()
+        return (f"rows of {call.k.shape[2]} are faster as a whole matrix",) if chooses_among_few(call) else ()
 
     def run(self, call: AttentionCall) -> AttentionOutput:
         found = choice_and_rest(call.pattern, LSH)

@@ -12,6 +12,8 @@ from zoo.attention.patterns import Pattern
 # Narrow heads on short rows: there two matrix products train faster than the CPU's fused kernel with many heads, while on
 # rows of 200 that kernel wins (python -m benchmarks kernels).
 SHORT = 128
+# A choice by content, which is made on the matrix here: up to so many keys that is faster than sorting into buckets.
+FEW = 512
 
 
 def is_tiny(call: AttentionCall) -> bool:
@@ -23,6 +25,10 @@ def drops_faster(call: AttentionCall) -> bool:
     return bool(call.dropout) and call.q.device.type == "cpu" and call.drop is not F.dropout
 
 
+def chooses_among_few(call: AttentionCall) -> bool:
+    return call.pattern.by_content and call.q.device.type == "cpu" and call.k.shape[2] <= FEW
+
+
 class Reference:
     name = "reference"
 
@@ -32,7 +38,8 @@ class Reference:
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
         if call.pattern.edges is not None:
             return ("loops over the targets in Python",)
-        return () if is_tiny(call) or drops_faster(call) else ("keeps the whole [B, H, Q, K] matrix of weights",)
+        fast = is_tiny(call) or drops_faster(call) or chooses_among_few(call)
+        return () if fast else ("keeps the whole [B, H, Q, K] matrix of weights",)
 
     def run(self, call: AttentionCall) -> AttentionOutput:
         if call.pattern.edges is not None:
