@@ -14,11 +14,14 @@ from torch import Tensor
 
 from zoo.attention.call import AttentionCall, AttentionOutput
 from zoo.attention.kernels.linear import split
+from zoo.attention.ops.narrow import scores_on
 from zoo.attention.patterns import Full, Pattern, ProbSparse
 from zoo.attention.patterns.content import choice_and_rest
 
 BLOCK = 64  # queries whose M are compared with one another at once
 GATHERED = 2**22  # numbers of sampled keys that are held at once
+TOGETHER = 32  # causal queries that are answered at once
+HIDDEN = -1e30  # added to a logit whose weight is 0: in float16 -inf
 SHORT = 1024  # up to so many keys a whole product is faster than the sampled keys one by one
 
 
@@ -77,7 +80,7 @@ class ProbSparseRows:
             else:
                 at, valid = rows(measured(call, k, seen, parts.choice), seen, call, parts.choice)
         lazy = means(call, v, seen, parts)
-        full = answered(call, at, k, v, seen, parts.causal)
+        full = answered_causal(call, at, k, v) if parts.causal else answered(call, at, k, v, seen)
         if valid is not None:
             full = torch.where(valid.unsqueeze(-1), full, taken(lazy, at))
         return AttentionOutput(lazy.scatter(2, at.unsqueeze(-1).expand_as(full), full))
@@ -162,17 +165,27 @@ def causal_rows(m: Tensor, choice: ProbSparse) -> tuple[Tensor, Tensor]:
     return at[..., :many], valid[..., :many]
 
 
-def answered(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> Tensor:
+def answered(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     """What the queries at those places give: [B, H, M, Dv], by the softmax over all that they see."""
     logits = call.score.dense(taken(call.q, at), k)
-    if causal:
-        place = torch.arange(k.shape[2], device=k.device)
-        logits = logits.masked_fill_(place > at.unsqueeze(-1), -torch.inf)
-    if seen is None:  # each sees itself at least
-        weights = torch.softmax(logits, -1, torch.promote_types(logits.dtype, torch.float32)).to(logits.dtype)
-    else:
-        weights = call.score.normalize(logits.masked_fill(~seen.mT, -torch.inf), call)
+    if seen is not None:
+        logits = logits.masked_fill(~seen.mT, -torch.inf)
+    weights = call.score.normalize(logits, call)
     return (call.drop(weights, call.dropout) if call.dropout else weights) @ v
+
+
+def answered_causal(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The same where a query sees the keys up to its own place. Places ascend, and most are early ones: some at a time, with
+    the keys up to the last of them. Each row sees itself, so that there is no empty one to look for."""
+    place, each = torch.arange(k.shape[2], device=k.device, dtype=torch.float32), []
+    for rows in at.split(TOGETHER, -1):
+        K = int(rows.amax()) + 1
+        later = (place[:K] - rows.unsqueeze(-1)).clamp_(0, 1).mul_(HIDDEN).to(k.dtype)
+        q, keys, scale = call.score.as_dot(taken(call.q, rows), k[:, :, :K])
+        logits = scores_on(later, q * scale, keys)
+        weights = torch.softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32)).to(logits.dtype)
+        each.append((call.drop(weights, call.dropout) if call.dropout else weights) @ v[:, :, :K])
+    return torch.cat(each, 2)
 
 
 def means(call: AttentionCall, v: Tensor, seen: Tensor | None, parts: Form) -> Tensor:
