@@ -46,6 +46,12 @@ def test_where_a_baseline_wins_it_shows(run):
     assert said == ["less than the model's mse"] * 3 + [""]
 
 
+def test_windows_that_are_left_out_are_told(run):
+    rows = beside_forecasts(*run)
+    assert baselines_table(rows).title == "test windows, on the scale of the training rows"
+    assert baselines_table(rows, 24).title.startswith("each 24th test window (data.eval_stride)")
+
+
 def test_they_are_made_once(run):
     data = run[-1]
     assert baselines(data)["linear"] is baselines(data)["linear"]

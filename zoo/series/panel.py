@@ -194,7 +194,11 @@ def _check_order(table: Table, stamps: np.ndarray, wrong: np.ndarray, order: np.
         row = int(wrong.argmax()) + 1
         before = shown(stamps[row - 1])
         what = "is there twice" if stamps[row] == stamps[row - 1] else f"is before that of the row above ({before})"
-        each = "one a stamp and series" if table.series is not None else "one a stamp"
+        each = (
+            "one a stamp and series"
+            if table.series is not None
+            else "one a stamp, or name the column of series, data.id="
+        )
         raise ZooError(f"{table.where(_source(order, row))}: the stamp {what}; sort the rows by time, {each}.")
 
 

@@ -38,13 +38,13 @@ def write_baselines(folder: Path, rows: Rows) -> None:
     write_text(folder / FILE, text.getvalue())
 
 
-def baselines_table(rows: Rows) -> Any:
-    """The same for a terminal; what is less than the model's figure says so."""
+def baselines_table(rows: Rows, stride: int = 1) -> Any:
+    """The same for a terminal; what is less than the model's figure says so, and a stride of the windows."""
     from rich.table import Table
 
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), title="test windows, on the scale of the training rows", title_justify="left"
-    )
+    which = "test windows" if stride == 1 else f"each {stride}th test window (data.eval_stride)"
+    title = f"{which}, on the scale of the training rows"
+    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
     for name in ("", *FIGURES, ""):
         table.add_column(name, justify="left" if not name else "right")
     for name, figures in rows.items():

@@ -44,7 +44,8 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     content = write_summary(
         folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, others
     )
-    print_summary(folder, content, model, overrides, choices, forecasts)
+    stride = getattr(record.data, "eval_stride", 1)
+    print_summary(folder, content, model, overrides, choices, forecasts, stride)
 
 
 def beside(record: Any) -> dict[str, dict[str, float]]:
@@ -119,6 +120,7 @@ def print_summary(
     overrides: Sequence[str],
     choices: Mapping[str, str],
     forecasts: Mapping[str, Mapping[str, float]] | None = None,
+    stride: int = 1,
 ) -> None:
     """Metrics, where everything lies, and three commands worth trying next."""
     from rich.console import Console
@@ -138,7 +140,7 @@ def print_summary(
     console.print(table)
     if forecasts:
         console.print()
-        console.print(baselines_table(forecasts))
+        console.print(baselines_table(forecasts, stride))
 
     console.print(f"\nEverything is in {_short(folder)}", soft_wrap=True)
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
