@@ -42,6 +42,10 @@ class Preprocess:
     crop: float = 1.0
     exif_orientation: bool = True
 
+    def describe(self) -> dict[str, str]:
+        """What a model's card tells of it beside its sizes: nothing of a picture."""
+        return {}
+
     def at(self, size: int, in_chans: int) -> Preprocess:
         """The same for a model of another size or number of channels; mean and std become their own averages then."""
         mean, std = self.mean, self.std

@@ -126,3 +126,23 @@ def test_models_that_were_never_told_and_options_of_others(refused, run, tmp_pat
     assert "was never trained on a table" in refused("predict", tmp_path / "bare", "my.csv")
     assert "--top 3 is for classes" in refused("predict", run, "my.csv", "--top", "3")
     assert "--node 1 is for a graph" in refused("predict", run, "my.csv", "--node", "1")
+
+
+def test_info_and_card_tell_of_windows_and_columns(zoo, known):
+    code, out, err = zoo("info", known)
+    assert code == 0, err
+    told = {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in out.splitlines() if len(line.split()) > 1}
+    assert told["window"] == "24 steps of 1 channel -> 6" and told["score"].endswith("ScaledDot x Full() x Learned")
+    assert (told["targets"], told["future"], told["past"], told["static"], told["step"]) == ("a", "u", "p", "kind", "h")
+    assert f"python -m zoo predict {known} <table.csv>" in out
+    card = (known / "model" / "README.md").read_text()
+    assert "24 steps of 1 channel -> 6" in card and "| future | u |" in card and "classifier" not in card
+
+
+def test_info_of_a_name_whose_sizes_the_data_decide(zoo):
+    table().to_csv("my.csv", index=False)
+    code, out, err = zoo("info", "informer_512", "data=csv", "data.path=my.csv", "data.time=time")
+    assert code == 0, err
+    assert "96 steps of 2 channels -> 24" in out and "512" in out
+    code, out, _ = zoo("list", "models", "informer*")
+    assert code == 0 and "512 wide, 2 blocks, 8 heads" in out

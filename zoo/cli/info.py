@@ -53,7 +53,9 @@ def run(options: argparse.Namespace) -> None:
             raise ZooError(f"{changes[0]!r} changes nothing here: {name} is a folder.")
         with answering(str(folder)):
             describe_run(folder, options.trust)
-    elif name in made_by_train or (name in CONFIGS and changes):
+    elif name in made_by_train or (
+        name in CONFIGS and (changes or None in CONFIGS[name].values())
+    ):  # null: the data decides
         describe_model(name, composed(name, changes))
     elif name in CONFIGS:
         describe_model(name, CONFIGS[name])
@@ -107,6 +109,8 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     if overrides.is_file():
         rows.insert(0, ("command", command(_words(overrides))))
     table(rows, "made by")
+    if columns := _columns(folder):
+        table(columns, "columns of a table")
     given = takes(describe_model("model", config.get("model"), file=whole, trust=trust))
     table(_files(folder), "files")
     ways, strange, here = [], strangers(_naming(config)), shlex.quote(str(folder))
@@ -125,6 +129,16 @@ def _naming(config: Any) -> list[Any]:
     data, kind = config.get("data"), config.get("finetune")
     tokenizer = data.get("tokenizer") if isinstance(data, dict) else None
     return [config.get("model"), tokenizer, {"_target_": kind} if "." in str(kind) else None]
+
+
+def _columns(folder: Path) -> list[tuple[str, object]]:
+    """What the model of a run reads of a table; nothing of other models, and of unfinished runs."""
+    from zoo.pretrained.folder import CONFIG, describe
+
+    if not (folder / "model" / CONFIG).is_file():
+        return []
+    told = describe(folder / "model")["preprocess"]
+    return list(told.describe().items()) if told is not None else []
 
 
 def _words(overrides: Path) -> list[str]:

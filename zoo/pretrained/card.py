@@ -31,17 +31,25 @@ def write(model: Any, facts: Mapping[str, Any]) -> str:
     A mapping becomes a table, a command a code block, None is left out.
     """
     licence = facts.get("licence")
-    count, own = model.num_classes if isinstance(model, Model) else 0, strangers_in(model)
+    own, told = strangers_in(model), getattr(model, "preprocess", None)
+    facts = {"columns": (told.describe() if told is not None else None) or None, **facts}
     text = HEAD.format(
         name=type(model).__name__,
         licence=f"license: {licence}\n" if licence else "",
         parameters=sum(p.numel() for p in model.parameters()),
-        classes=f"{count} classes" if count else "no classifier",
+        classes=_gives(model),
         trust=f", trust={own}" if own else "",
         version=__version__,
         torch=torch.__version__,
     )
     return text + "".join(_section(name, fact) for name, fact in facts.items() if fact is not None)
+
+
+def _gives(model: Any) -> str:
+    """What comes out, in words."""
+    if isinstance(model, Model) and model.targets == "values":
+        return model.describe()["window"]
+    return f"{model.num_classes} classes" if isinstance(model, Model) and model.num_classes else "no classifier"
 
 
 def _section(name: str, fact: Any) -> str:

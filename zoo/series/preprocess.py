@@ -93,6 +93,15 @@ class SeriesPreprocess:
             "static_reals": len(self.static) - len(self.categories),
         }
 
+    def describe(self) -> dict[str, str]:
+        """What a table must hold, in words, by role."""
+        roles = ("time", "id", "targets", "past", "future", "static")
+        names = {role: getattr(self, role) for role in roles}
+        said = {role: each if isinstance(each, str) else ", ".join(each) for role, each in names.items() if each}
+        step = {"step": self.freq} if self.freq else {}
+        gaps = "refused" if self.gaps == "refuse" else "masked"
+        return {**said, **step, "rows": f"{self.lookback:,} before a forecast of {self.horizon:,}", "gaps": gaps}
+
     # -- tables to inputs --------------------------------------------------------------------------------------------
 
     def arrays(self, series: Panel, more: int = 0) -> Arrays:
