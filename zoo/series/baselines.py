@@ -125,8 +125,8 @@ def baselines(data: Any) -> dict[str, Forecasts]:
         spec, made = data.spec, {"repeat_last": repeat_last}
         if spec.season <= spec.lookback:
             made["seasonal_naive"] = SeasonalNaive(spec.season)
-        parts = (batches(data.dataset(stage)) for stage in ("train", "val"))
-        if (linear := fit_linear(*parts, spec.lookback, spec.horizon)) is not None:
+        train, val = (batches(data.dataset(stage)) for stage in ("train", "val"))
+        if (linear := fit_linear(train, val, spec.lookback, spec.horizon)) is not None:
             made["linear"] = linear
         data._baselines = made
     return dict(made)

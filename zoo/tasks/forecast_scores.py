@@ -15,7 +15,7 @@ def scored(quantiles: Tensor, true: Tensor, scale: Any, channel: Tensor) -> dict
     """crps, wql and coverage_80 of quantiles [n, 9] at LEVELS, as (sum, what it is divided by)."""
     loss = 2 * pinball(quantiles, true, LEVELS).mean(-1)
     inside = (quantiles[:, 0] <= true) & (true <= quantiles[:, -1])
-    found = {
+    found: dict[str, tuple[Tensor, float]] = {
         "crps": (loss.sum(dtype=torch.float64), len(true)),
         "coverage_80": (inside.sum(dtype=torch.float64), len(true)),
     }

@@ -132,7 +132,8 @@ class Forecasting(WholeStep, Task):
             )
         all_there = observed is None or bool(observed.all())
         seen = _all if all_there else lambda cells: cells[observed]
-        cells = self.model.head.loss(forecast, target)
+        head: Any = self.model.head
+        cells = head.loss(forecast, target)
         cells = seen(self.cell_loss(forecast.mean, target) if cells is None else cells)
         made, true = seen(forecast.mean), seen(target)
         means = {} if stage == "train" else self._beside(forecast, target, made, true, None if all_there else observed)
@@ -153,7 +154,8 @@ class Forecasting(WholeStep, Task):
             of_channel = torch.as_tensor(scale.mase, device=target.device, dtype=torch.float64)[channel]
             there = of_channel.isfinite() & (of_channel > 0)
             found["mase"] = ((made - true).abs()[there] / of_channel[there]).sum(), int(there.sum())
-        quantiles = self.model.intervals(forecast, LEVELS)
+        model: Any = self.model
+        quantiles = model.intervals(forecast, LEVELS)
         if quantiles is not None:
             quantiles = quantiles.flatten(0, 2) if observed is None else quantiles[observed]
             found |= scored(quantiles, true, scale, channel)

@@ -90,8 +90,10 @@ class Conformal(Head):
             torch.where(levels > 0.5 + 1e-9, up, down),
         ]  # the median: both
         ordered = ordered.expand(*errors.shape[:-1], len(LEVELS))
-        found = [ordered.gather(0, (rank.clamp(min=1).minimum(count) - 1).clamp(min=0).long()) for rank in ranks]
-        self.offsets.copy_((sum(found) / 2).squeeze(0).nan_to_num(0.0))
+        first, second = (
+            ordered.gather(0, (rank.clamp(min=1).minimum(count) - 1).clamp(min=0).long()) for rank in ranks
+        )
+        self.offsets.copy_(((first + second) / 2).squeeze(0).nan_to_num(0.0))
         self.windows.fill_(len(errors))
 
     def reset(self) -> None:
