@@ -6,13 +6,18 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from datamodules.series import ETT
 from tests.processes import together
 from tests.tasks.series import Series, Straight, Windows, autoregression
 from tests.tasks.test_contract import Batches
 from tests.tasks.tiny import ADAMW, make_trainer, weights
 from zoo.errors import ZooError
+from zoo.models.fit import label
 from zoo.models.series.conformal import Conformal
 from zoo.models.series.heads import LEVELS, Mixture, Normal, Point, Quantile, StudentT
+from zoo.models.series.linear import NLinear
+from zoo.series.baselines import baselines
+from zoo.series.baselines import batches as batches_of
 from zoo.spec import ImageSpec
 from zoo.tasks.forecasting import Forecasting
 
@@ -52,6 +57,7 @@ def test_e1_figures_are_the_same_at_every_batch_size_without_a_data_module(head)
 
 
 def test_figures_by_hand():
+    """Sums over all cells, and no mean of the means of batches (bug 2)."""
     task, cells = make(Quantile()), batch()
     (tested,) = make_trainer().test(task, dataloaders=DataLoader(gaps(), 7), verbose=False)
     with torch.no_grad():
@@ -104,6 +110,28 @@ def test_bug_1_what_dropping_the_last_short_batch_does_to_the_figures_of_one_che
     whole = mse[32, False]
     assert mse[128, False] == pytest.approx(whole, rel=1e-6) and mse[512, False] == pytest.approx(whole, rel=1e-6)
     assert whole > mse[32, True] > mse[128, True] > mse[512, True] and mse[512, True] < 0.8 * whole
+
+
+def test_bug_1_on_etth1(shared_data):
+    """The published horizon 336, with the ridge regression as the checkpoint: seconds, and as good as DLinear's."""
+    if not (shared_data / "ETT-small" / "ETTh1.csv").is_file():
+        pytest.skip("ETTh1.csv is not at hand")
+    sizes = dict(lookback=336, horizon=336)
+    data = ETT(folder=str(shared_data), name="ETTh1", time="date", split=[8640, 2880, 2880], stride=4, **sizes)
+    data.setup()
+    model = NLinear(channels=7, **sizes)
+    with torch.no_grad():
+        model.proj.weight.copy_(baselines(data)["linear"].weight.T)
+        model.proj.bias.zero_()
+    label(model, data.spec)
+    mse = {}
+    for size, drop in ((512, False), (32, True), (128, True), (512, True)):
+        kept = [b for b in batches_of(data.dataset("test"), size) if not drop or len(b["past_values"]) == size]
+        (found,) = make_trainer().test(Forecasting(model, ADAMW), Batches(kept), verbose=False)
+        mse[size if drop else "all"] = found["test/mse"]
+    assert found["test/samples"] == 2048 and len(data.dataset("test")) == 2545
+    expected = {"all": 0.431, 32: 0.430, 128: 0.421, 512: 0.384}
+    assert mse == pytest.approx(expected, abs=2e-3), "a tenth better, and nothing was learned"
 
 
 # ---- one mean over the observed cells of a step

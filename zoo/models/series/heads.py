@@ -184,7 +184,8 @@ class Normal(Parametric):
         return raw[..., 0], positive(raw[..., 1])
 
     def base(self, params: tuple[Tensor, ...]) -> Distribution:
-        return NormalDistribution(*params, validate_args=False)
+        loc, scale = params
+        return NormalDistribution(loc, scale, validate_args=False)
 
     def inverse(self, params: tuple[Tensor, ...], levels: Sequence[float]) -> Tensor:
         loc, scale = params
@@ -201,7 +202,8 @@ class StudentT(Parametric):
         return 2.0 + squareplus(raw[..., 0]), raw[..., 1], positive(raw[..., 2])
 
     def base(self, params: tuple[Tensor, ...]) -> Distribution:
-        return StudentTDistribution(*params, validate_args=False)
+        df, loc, scale = params
+        return StudentTDistribution(df, loc, scale, validate_args=False)
 
     def inverse(self, params: tuple[Tensor, ...], levels: Sequence[float]) -> Tensor:
         df, loc, scale = params
