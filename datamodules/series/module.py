@@ -149,7 +149,7 @@ class SeriesData(DataModule):
 
     def dataset(self, stage: str) -> Windows:
         found = self.loaded()
-        return Windows(found.arrays, found.panel, found.origins[stage], self.lookback, self.horizon)
+        return Windows(found.arrays, found.panel, found.origins[stage], self.lookback, self.horizon, found.preprocess)
 
     windows = dataset
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.sampling import BatchIndex
-from zoo.series import Arrays, Panel
+from zoo.series import Arrays, Panel, SeriesPreprocess
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Windows(Dataset):
         panel: their clock and names.
         origins: int64 [n, 2], (series, row of the first step that is forecast, counted from the series' first row).
         lookback: rows before it. horizon: rows from it on.
+        preprocess: what the rows were scaled by.
     """
 
     arrays: Arrays
@@ -28,6 +29,7 @@ class Windows(Dataset):
     origins: Tensor
     lookback: int
     horizon: int
+    preprocess: SeriesPreprocess | None = None
 
     def __post_init__(self):
         self.starts = torch.from_numpy(self.panel.starts[:-1])

@@ -91,7 +91,10 @@ def test_a_mase_leaves_constant_channels_out_and_nothing_is_guessed():
     with torch.no_grad():
         error = (task.model(cells["past_values"]).mean - cells["future_values"])[..., 0]
     assert tested["test/mase"] == pytest.approx(float(error[cells["future_observed_mask"][..., 0]].abs().mean() / 0.5))
-    task.model.preprocess = None
+    task.model.preprocess, data = None, gaps()
+    data.preprocess = type("One", (), {"mase_scale": (0.5, None), "mean": (0.0, 0.0), "std": (1.0, 1.0)})
+    (again,) = make_trainer().test(task, dataloaders=DataLoader(data, 52), verbose=False)
+    assert again["test/mase"] == tested["test/mase"], "the windows tell"
     (tested,) = make_trainer().test(task, dataloaders=DataLoader(gaps(), 52), verbose=False)
     assert set(tested) == {"test/loss", "test/mse", "test/mae", "test/samples"}
 
@@ -193,6 +196,12 @@ def test_the_task_says_the_loss_of_a_point(loss):
     by_hand = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}[loss]
     torch.testing.assert_close(step.loss, by_hand(step.outputs, step.targets))
     assert step.count == int(cells["future_observed_mask"].sum()) and step.samples == 52
+
+
+def test_levels_that_do_not_reach_are_not_measured():
+    for levels, there in (([0.2, 0.5, 0.8], False), ([0.05, 0.5, 0.95], True)):
+        (tested,) = make_trainer().test(make(Quantile(levels)), dataloaders=DataLoader(gaps(), 52), verbose=False)
+        assert ("test/coverage_80" in tested) == ("test/crps" in tested) == there
 
 
 # ---- quantiles that hold what they say

@@ -48,8 +48,8 @@ class Forecasting(WholeStep, Task):
     Logs: loss, mse, mae; mase, the absolute error over the training rows' seasonal-naive one, channel by channel, without those
         channels that are constant in training; test/samples, windows. Of a head with quantiles crps = 2 x mean pinball loss at
         .1 ... .9, wql = the sum of the same / sum |y| in the data's units (as GluonTS has it), coverage_80, the share of values
-        between the quantiles .1 and .9. mase and wql need the scale of the data: of the data module, else of the model's
-        preprocessing; without both they are left out.
+        between the quantiles .1 and .9; not of head=quantile with levels that do not reach from .1 to .9. mase and wql need the
+        scale of the data: of the data module or the windows, else of the model's preprocessing; without any they are left out.
     Raises: ZooError on a model that is no forecaster, data that are no series, or a loss beside a head that has its own.
     """
 
@@ -156,7 +156,7 @@ class Forecasting(WholeStep, Task):
             found["mase"] = ((made - true).abs()[there] / of_channel[there]).sum(), int(there.sum())
         model: Any = self.model
         quantiles = model.intervals(forecast, LEVELS)
-        if quantiles is not None:
+        if quantiles is not None and model.head.reaches:
             quantiles = quantiles.flatten(0, 2) if observed is None else quantiles[observed]
             found |= scored(quantiles, true, scale, channel)
         return found
@@ -165,13 +165,19 @@ class Forecasting(WholeStep, Task):
     def scale(self) -> SimpleNamespace:
         """mase, mean and std of the channels, None each where nobody tells: of the data at hand, else of the model's."""
         spec = getattr(self._data, "spec", None)
-        told = self.model.preprocess if spec is None or spec.preprocess is None else spec.preprocess
+        told = getattr(spec, "preprocess", None) or self._of_loader() or self.model.preprocess
         if self._scale is None or self._scale[0] is not told:
             c = self.model.channels
             mase, mean, std = (getattr(told, name, None) for name in ("mase_scale", "mean", "std"))
             mase = None if mase is None else [float("nan") if each is None else each for each in mase]
             self._scale = told, SimpleNamespace(mase=mase, mean=mean and mean[:c], std=std and std[:c])
         return self._scale[1]
+
+    def _of_loader(self) -> Any:
+        """The preprocessing that the windows of the trainer's loader tell, where there is no data module."""
+        trainer: Any = self._trainer
+        loader = None if trainer is None or trainer.training else trainer.test_dataloaders or trainer.val_dataloaders
+        return getattr(getattr(loader, "dataset", None), "preprocess", None)
 
 
 def _all(cells: Tensor) -> Tensor:

@@ -45,6 +45,10 @@ class Conformal(Head):
         return self.calibrated or self.head.ready
 
     @property
+    def reaches(self) -> bool:
+        return self.calibrated or self.head.reaches
+
+    @property
     def calibrated(self) -> bool:
         """Whether offsets were made for the weights of today."""
         return bool(self.windows > 0)

@@ -50,6 +50,7 @@ class Head(nn.Module):
         levels: quantiles that its forecasts hold; () of a head that holds none.
         own_loss: whether it says what is minimised; else the task does.
         ready: whether `quantiles` can be asked for.
+        reaches: whether these are more than a guess from .1 to .9.
     """
 
     width: int = 1
@@ -59,6 +60,10 @@ class Head(nn.Module):
     @property
     def ready(self) -> bool:
         return True
+
+    @property
+    def reaches(self) -> bool:
+        return not self.levels or (self.levels[0] <= LEVELS[0] and self.levels[-1] >= LEVELS[-1])
 
     def forward(self, raw: Tensor, loc: Tensor | None = None, scale: Tensor | None = None) -> Forecast:
         """raw [B, H, C, width], loc and scale [B, 1, C] of each window -> the forecast, in float32 or wider."""
