@@ -62,10 +62,10 @@ BROKEN = {
     "time": [fields(time=["time"]), fields(time=3), fields(time="\x07")],
     "id": [fields(id=3)],
     "freq": [fields(freq="fortnight"), fields(freq=3), fields(freq="9" * 30 + "h")],
-    "season": [fields(season=0), fields(season=True), fields(season=1.5), fields(season=10**9)],
+    "season": [fields(season=0), fields(season=True), fields(season=1.5), fields(season=10**12)],
     "lookback": [fields(lookback=0), fields(lookback="12"), fields(lookback=10**12), fields(lookback=13)],
     "horizon": [fields(horizon=-1), fields(horizon=None), fields(horizon=5)],
-    "mean": [fields(mean=[0.1]), fields(mean=0.1), fields(mean=["x"] * 4), fields(mean=[True] * 4), fields(mean=[1e300] * 4)],
+    "mean": [fields(mean=0.1), fields(mean=["x"] * 4), fields(mean=[True] * 4), fields(mean=[10**25, 10**400, 0, 0])],
     "std": [fields(std=[0.0, 1, 1, 1]), fields(std=[-1, 1, 1, 1]), fields(std=[[1]] * 4), fields(std=[1])],
     "categories": [
         fields(categories=[]), fields(categories={"other": ["x"]}), fields(categories={"kind": []}),

@@ -55,6 +55,8 @@ BAD = {
     "an empty stamp": (changed(12, "2020-01-01 10:00", ""), {}, ["line 12", "'date' is empty"]),
     "a wrong year": (changed(41, "2020-", "2920-"), {"gaps": "mask"}, ["line 41 (2920-01-02 15:00)", "would be empty"]),
     "an empty id": (changed(12, ",x,", ",,"), {"id": "station"}, ["line 12", "'station' is empty"]),
+    "an id that is no text": (changed(12, ",x,", ",\x1b[2J,"), {"id": "station"}, ["line 12", "'station'", "no name"]),
+    "values without a scale": (changed(3, ",0.5,", ",1e300,"), {}, ["column 'b'", "1e+300", "too large"]),
     "a static that changes": (changed(12, ",x,", ",y,"), {"static": ["station"]}, ["line 12 (2020-01-01 10:00)", "'y'", "'x'"]),
     "no such target": (rows(), {"targets": ["aa"]}, ["no column 'aa' (data.targets)", "did you mean 'a'"]),
     "no such time": (rows(), {"time": "day"}, ["no column 'day' (data.time)", "date"]),

@@ -17,7 +17,7 @@ from zoo.series.roles import Roles
 from zoo.series.table import Table
 
 #: The most rows, columns and texts that a file may tell of.
-LARGEST, MANY = 1_000_000, 100_000
+LARGEST, MANY = 10**8, 10**6
 
 
 class Encoded(NamedTuple):
@@ -277,9 +277,4 @@ def _name(value: Any) -> bool:
 
 
 def _number(value: Any, above: float | None = None) -> bool:
-    return (
-        type(value) in (int, float)
-        and bool(np.isfinite(value))
-        and abs(value) < 1e30
-        and (above is None or value > above)
-    )
+    return type(value) in (int, float) and abs(value) < float("inf") and (above is None or value > above)

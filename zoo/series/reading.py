@@ -16,6 +16,7 @@ from zoo.series.roles import Roles
 from zoo.series.table import Table, line_of, opened
 
 log = logging.getLogger(__name__)
+LONGEST = 1000  # letters of a name
 CHUNK = 200_000  # rows that are read at a time
 #: What an empty cell of numbers may hold; of stamps, ids and static columns: nothing.
 EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "#N/A", "<NA>"]
@@ -82,7 +83,7 @@ def _check_header(header: list[str], name: str) -> None:
     doubled = next((each for each in header if each and header.count(each) > 1), None)
     if doubled:
         raise ZooError(f"{name} has two columns {doubled!r}; give each its own name.")
-    if strange := next((each for each in header if printable(each) != each or len(each) > 1000), None):
+    if strange := next((each for each in header if printable(each) != each or len(each) > LONGEST), None):
         raise ZooError(f"{name} has a column {_shown(strange)}, which is no name; give it one that can be printed.")
     if all(_is_number(each) for each in header):
         raise ZooError(f"{name} begins with numbers ({', '.join(header)[:60]}); its first line is to name the columns.")
@@ -193,6 +194,9 @@ class _Reader:
         if empty.any():
             self._refuse(int(empty.argmax()), at, "is empty; each row needs it")
         codes, texts = pd.factorize(cells.astype(str))
+        if strange := next((text for text in texts if printable(text) != text or len(text) > LONGEST), None):
+            row = int((codes == list(texts).index(strange)).argmax())
+            self._refuse(row, at, f"holds {_shown(strange)}, which is no name; give it one that can be printed")
         known = self.known[at]
         return np.array([known.setdefault(text, len(known)) for text in texts], np.int64)[codes]
 

@@ -58,7 +58,13 @@ def _mean_and_deviation(series: Panel, name: str, parts: Parts) -> tuple[float, 
         )
     if values.min() == values.max():  # not by its deviation, which rounding makes a little more than 0
         return float(values[0]), 1.0
-    mean, deviation = float(values.mean()), float(values.std())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(values.mean()), float(values.std())
+    if not np.isfinite(mean + deviation):
+        raise ZooError(
+            f"{series.table.name}: column {name!r} has values of {values.min():g} to {values.max():g}, too large to be scaled; "
+            "give it in another unit."
+        )
     return mean, deviation if deviation > 0 else 1.0
 
 
