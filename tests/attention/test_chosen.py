@@ -200,3 +200,33 @@ def test_joined_to_global_tokens(pattern):
 def test_errors_are_sentences(make, words):
     with pytest.raises(ZooError, match=words):
         make()
+
+
+@pytest.mark.parametrize("rest", [None, Causal(), Padding(torch.tensor([600, 90]))], ids=str)
+@pytest.mark.parametrize("pattern", [ProbSparse(1), LSH(1, 16)], ids=str)
+def test_under_autocast(pattern, rest):
+    """bfloat16 where autocast takes it, gradients in the weights' own type, dropout on; on either side of where kernels change."""
+    for n in (90, 600):
+        layer, x = Attention(16, 2, pattern=pattern, dropout=0.1), torch.randn(2, n, 16)
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(x, pattern=rest)
+        out.float().sum().backward()
+        assert out.isfinite().all() and all(p.grad.isfinite().all() for p in layer.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("rest", [None, Causal()], ids=str)
+@pytest.mark.parametrize("pattern", RANDOM, ids=str)
+def test_compiled_whole(pattern, rest, training):
+    """One graph, a draw a call within it; what a kernel knows by values alone, the reference computes there."""
+    layer, x = Attention(16, 2, pattern=pattern).train(training), torch.randn(2, 40, 16)
+    torch.compiler.reset()
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    outs = []
+    for run in (layer, compiled):
+        torch.manual_seed(0)
+        outs.append([run(x, pattern=rest) for _ in range(2)])
+    for plain, other in zip(*outs, strict=True):
+        torch.testing.assert_close(plain, other)
+    assert torch.equal(*outs[1]) is not training

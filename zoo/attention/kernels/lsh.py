@@ -149,7 +149,7 @@ class Rows:
             base = largest.masked_fill(largest == -torch.inf, 0)
         weights = (logits - base[i].view(*logits.shape[:2], 1)).exp()
         kept = self.call.drop(weights, self.call.dropout) if self.call.dropout else weights
-        values = (kept @ v.to(kept.dtype)).flatten(0, 1)
+        values = (kept @ v.to(kept.dtype)).flatten(0, 1).to(kept.dtype)  # autocast has ideas of its own
         zeros = weights.new_zeros(len(self.q), v.shape[-1])
         return Sums(zeros.index_add(0, i, values), zeros[:, 0].index_add(0, i, weights.sum(-1).flatten()), largest)
 
