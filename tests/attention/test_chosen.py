@@ -205,7 +205,7 @@ def test_errors_are_sentences(make, words):
 @pytest.mark.parametrize("rest", [None, Causal(), Padding(torch.tensor([600, 90]))], ids=str)
 @pytest.mark.parametrize("pattern", [ProbSparse(1), LSH(1, 16)], ids=str)
 def test_under_autocast(pattern, rest):
-    """bfloat16 where autocast takes it, gradients in the weights' own type, dropout on; on either side of where kernels change."""
+    """bfloat16 where autocast takes it, gradients in the weights' own type, dropout on; on both kernels."""
     for n in (90, 600):
         layer, x = Attention(16, 2, pattern=pattern, dropout=0.1), torch.randn(2, n, 16)
         with torch.autocast("cpu", torch.bfloat16):
