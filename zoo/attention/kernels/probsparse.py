@@ -7,6 +7,7 @@ Zhou et al. 2021, algorithm 1. Causal: M on sampled keys of each query's own pas
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -68,7 +69,9 @@ class ProbSparseRows:
     def run(self, call: AttentionCall) -> AttentionOutput:
         parts = form(call.pattern)
         assert parts is not None, "why_not refuses other patterns"
-        k, v, seen = call.repeat_kv(call.k), call.repeat_kv(call.v), None
+        # Heads lie apart in what a projection gives: each product and gather would copy them.
+        call = replace(call, q=call.q.contiguous())
+        k, v, seen = call.repeat_kv(call.k).contiguous(), call.repeat_kv(call.v).contiguous(), None
         if not isinstance(parts.keys, Full):
             seen = parts.keys.allowed(*call.index_grid()).transpose(-2, -1)  # [b, h, K, 1]
             k, v = torch.where(seen, k, 0), torch.where(seen, v, 0)
@@ -165,25 +168,30 @@ def causal_rows(m: Tensor, choice: ProbSparse) -> tuple[Tensor, Tensor]:
     return at[..., :many], valid[..., :many]
 
 
+def softmax(logits: Tensor) -> Tensor:
+    """Of rows that see a key each: there is no empty one to look for."""
+    return torch.softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32)).to(logits.dtype)
+
+
 def answered(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
     """What the queries at those places give: [B, H, M, Dv], by the softmax over all that they see."""
     logits = call.score.dense(taken(call.q, at), k)
     if seen is not None:
         logits = logits.masked_fill(~seen.mT, -torch.inf)
-    weights = call.score.normalize(logits, call)
+    weights = softmax(logits) if seen is None else call.score.normalize(logits, call)
     return (call.drop(weights, call.dropout) if call.dropout else weights) @ v
 
 
 def answered_causal(call: AttentionCall, at: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The same where a query sees the keys up to its own place. Places ascend, and most are early ones: some at a time, with
-    the keys up to the last of them. Each row sees itself, so that there is no empty one to look for."""
+    the keys up to the last of them."""
     place, each = torch.arange(k.shape[2], device=k.device, dtype=torch.float32), []
     for rows in at.split(TOGETHER, -1):
         K = int(rows.amax()) + 1
         later = (place[:K] - rows.unsqueeze(-1)).clamp_(0, 1).mul_(HIDDEN).to(k.dtype)
         q, keys, scale = call.score.as_dot(taken(call.q, rows), k[:, :, :K])
         logits = scores_on(later, q * scale, keys)
-        weights = torch.softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32)).to(logits.dtype)
+        weights = softmax(logits)
         each.append((call.drop(weights, call.dropout) if call.dropout else weights) @ v[:, :, :K])
     return torch.cat(each, 2)
 
