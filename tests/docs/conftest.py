@@ -6,7 +6,10 @@ import pytest
 from PIL import Image
 
 import zoo
+from datamodules.series import Csv
+from tests.cli.series import table
 from tests.docs.pages import ROOT
+from zoo.models.fit import label
 from zoo.text import train_tokenizer
 
 
@@ -15,8 +18,19 @@ def somewhere(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "tests" / "old" / "vit", tmp_path / "runs" / "my-run")
     Image.new("L", (8, 8)).save(tmp_path / "digit.png")
     save_gpt(tmp_path / "runs" / "my-gpt")
+    save_forecaster(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def save_forecaster(folder):
+    """my.csv, and a model of it that nobody trained."""
+    table().to_csv(folder / "my.csv", index=False)
+    data = Csv(path=str(folder / "my.csv"), time="time", lookback=24, horizon=6)
+    data.setup()
+    model = zoo.create_model("patchtst", lookback=24, horizon=6, channels=2, patch=8, stride=4)
+    label(model, data.spec)
+    zoo.save(model, folder / "runs" / "my-forecaster")
 
 
 def save_gpt(folder):
