@@ -98,6 +98,9 @@ class SeriesData(DataModule):
             **{name: getattr(self, name) for name in ("time", "id", "targets", "past", "future", "static")}
         )
 
+    def use_preprocess(self, preprocess: Any) -> None:
+        """Series are scaled by their own training rows, whatever the scale was that weights were trained on."""
+
     # -- from a table to windows -------------------------------------------------------------------------------------
 
     def finish(self, source: Table) -> Prepared:
@@ -167,6 +170,8 @@ class SeriesData(DataModule):
         preprocess = self.loaded().preprocess
         names = preprocess.targets
         channels = "1 channel" if len(names) == 1 else f"{len(names)} channels"
+        if (count := len(self.loaded().panel.ids)) > 1:
+            channels += f" of {count} series"
         scaled = f"{channels}, z-scored by the training rows, {self.lookback} rows to forecast {self.horizon}"
         left = [name for name, scale in zip(names, preprocess.mase_scale, strict=True) if scale is None]
         said = f"; constant from season to season, and left out of MASE: {', '.join(left)}" if left else ""

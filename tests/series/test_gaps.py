@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datamodules.sampling import BatchIndex
 from tests.datamodules.series.tables import Frame, hourly
@@ -42,6 +44,33 @@ def test_masked_windows():
     assert not batch["past_observed_mask"][0, 20:23].any() and not batch["future_observed_mask"][1, 5, 0]
     assert batch["future_observed_mask"][1, :5].all()
     assert str(data.windows("train").stamp(21)) == "2020-01-01T21:00:00.000000"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_rows_on_the_clock_are_those_of_pandas(data):
+    """Two series of which any rows and cells are missing, in any order of the series: as reindexed."""
+    frames = []
+    for name in "pq":
+        frame = hourly(60, seed=ord(name)).assign(id=name)
+        gone = data.draw(st.sets(st.integers(1, 58), max_size=20))
+        empty = data.draw(st.sets(st.integers(0, 39), max_size=20))
+        frame.loc[sorted(empty), "b"] = np.nan
+        frames.append(frame.drop(index=sorted(gone)))
+    mixed = pd.concat(frames).sort_values(data.draw(st.sampled_from(["time", "id"])), kind="stable")
+    made = Frame.of(mixed, id="id", freq="h", gaps="mask", lookback=6, horizon=2)
+    scale = made.source.preprocess
+    for number, name in enumerate(made.source.panel.ids):
+        frame = frames["pq".index(name)].set_index("time")[["a", "b"]]
+        wanted = frame.reindex(pd.date_range("2020-01-01", periods=60, freq="h")).to_numpy()
+        rows = slice(60 * number, 60 * number + 60)
+        observed = made.source.arrays.observed
+        seen = observed[rows].numpy() if observed is not None else np.ones((60, 2), bool)
+        np.testing.assert_array_equal(seen, ~np.isnan(wanted))
+        scaled = np.nan_to_num((wanted - scale.mean) / scale.std)
+        np.testing.assert_allclose(made.source.arrays.values[rows], scaled, atol=1e-5)
+    window = made.windows("test")[0]
+    assert window["past_observed_mask"].shape == (6, 2)
 
 
 def test_the_calendar_goes_on_through_a_gap():
