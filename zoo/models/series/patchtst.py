@@ -84,8 +84,8 @@ class PatchTST(Forecaster):
         masking: which patches are hidden (`zoo.layers.patch_masking`): the model learns to fill them in, and forecasts nothing.
         past_covariates, future_covariates, static_categories, static_reals: how many exogenous columns there are, to
             whose patches every block attends (`ExogenousPatches`).
-        dropout: of the embedding, inside the feed-forward, and of what a sublayer adds; `embed_dropout` and `hidden_dropout`
-            for others of the first two.
+        dropout: of the embedding, inside the feed-forward, and of what a sublayer adds (of exogenous columns, which may be
+            known exactly, nothing is dropped); `embed_dropout` and `hidden_dropout` for others of the first two.
         attn_dropout, head_dropout, drop_path: rates.
         init: called on every module.
 
@@ -173,10 +173,10 @@ class PatchTST(Forecaster):
         made = make_pattern(pattern or bound or Full(), length=N, **facts)
         made = on_patches(made, (1, N), **facts)
 
-        def make_attention(**own: Any) -> nn.Module:
+        def make_attention(rate: float = dropout, **own: Any) -> nn.Module:
             return build(
                 attention, dim=dim, num_heads=num_heads, dropout=attn_dropout, drop=byte_dropout,
-                output=partial(OutputProjection, bias=True, dropout=dropout, drop=ByteDropout), **own,
+                output=partial(OutputProjection, bias=True, dropout=rate, drop=ByteDropout), **own,
             )  # fmt: skip
 
         def make_block(i: int) -> SeriesBlock:
@@ -184,7 +184,7 @@ class PatchTST(Forecaster):
                 SkipPrefix(place(), prefix) if start.acts_inside and prefix else place() if start.acts_inside else None
             )
             attn = make_attention(position=turned, **({} if mix_channels else {"pattern": made}))
-            across = make_attention(projection=SeparateQKV) if self.exogenous is not None else None
+            across = make_attention(0.0, projection=SeparateQKV) if self.exogenous is not None else None
             mlp = FeedForward(dim, hidden, act, dropout, mlp_bias, ByteDropout, hidden_dropout)
             return SeriesBlock(
                 dim, attn, mlp, exogenous=across, mix_channels=mix_channels, residual_scores=residual_scores,
