@@ -56,6 +56,7 @@ def test_what_is_printed_is_what_generate_gives(zoo, runs, words):
             how[key] = OPTIONS[key].type(value)
     (text,) = library.generate(library.load(runs / "run"), ["a text"], **how)
     assert out == printable("a text" + text, kept="\n\t") + "\n"
+    assert ("of the tokens that the draft proposed were kept" in err) is ("--draft" in words)
 
 
 def test_a_draft_changes_nothing_of_what_is_likeliest(zoo, runs):

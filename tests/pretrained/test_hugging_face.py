@@ -264,6 +264,14 @@ def test_the_tokenizer_and_its_roles(tmp_path):
     assert zoo.load(folder, tokenizer=Bytes()).tokenizer == Bytes()
 
 
+def test_a_tokenizer_of_another_form_is_told(tmp_path, caplog):
+    write(make("LlamaForCausalLM"), tmp_path)
+    assert zoo.load(tmp_path).tokenizer is None and not caplog.records
+    (tmp_path / "vocab.txt").write_text("x")
+    assert zoo.load(tmp_path).tokenizer is None
+    assert "has vocab.txt and no tokenizer.json" in caplog.text and "or give tokenizer=" in caplog.text
+
+
 def test_a_model_with_room_for_more_tokens_writes_text(tmp_path, capsys):
     """As most released ones have: ids behind the tokenizer's stand for nothing."""
     folder = write(make("LlamaForCausalLM", vocab_size=400), tmp_path / "it")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import zoo
+from tests.tasks.tiny import make_trainer
 from tests.training.compose import compose
 from zoo.config import plain
 from zoo.errors import ZooError
@@ -119,3 +120,29 @@ def test_init_alone_does_not_choose_the_kind_of_model(tokenizer, tmp_path):
         ZooError, match=r"is a GPT, which is for text, and ViT is for images: .* as model=gpt, and data="
     ):
         initialise(plain(compose("model=vit"))["model"], str(tmp_path / "model"), {"img_size": 8})
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe"])
+def test_a_checkpoint_alone_has_its_tokenizer(kind, tmp_path):
+    """A run that did not finish has no model/: `generate`, `init=` and `predict` of its checkpoint need one all the same."""
+    from zoo.tasks.language_modelling import LanguageModelling
+
+    model = zoo.build(config("gpt", vocab_size=300))
+    model.tokenizer = train_tokenizer(
+        kind, ["some text to learn from"], **({"vocab_size": 270} if kind == "bpe" else {})
+    )
+    task = LanguageModelling(model, {"_target_": "torch.optim.AdamW", "lr": 1e-3})
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    trainer = make_trainer()
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(path)
+    again = zoo.load(path)
+    assert again.tokenizer == model.tokenizer == tokenizer_of(str(path)) and again.tokenizer.kind == kind
+    whole = torch.load(path, weights_only=True)
+    for wrong in (5, {"json": 5, "roles": {}}, {"json": "[[", "roles": model.tokenizer.roles}, {"json": "{}"}):
+        torch.save({**whole, "tokenizer": wrong}, path)
+        with pytest.raises(ZooError, match=r"the tokenizer of .*last\.ckpt"):
+            zoo.load(path)
+    torch.save({key: value for key, value in whole.items() if key != "tokenizer"}, path)
+    assert zoo.load(path).tokenizer is None, "of an earlier version"

@@ -85,6 +85,8 @@ def run(options: argparse.Namespace) -> None:
     for piece in pieces:
         _write(piece)
     _write("\n")
+    if (kept := getattr(pieces, "acceptance", None)) is not None:
+        print(f"{kept:.0%} of the tokens that the draft proposed were kept", file=sys.stderr)
 
 
 def _write(text: str) -> None:

@@ -68,14 +68,33 @@ class Stream(Iterator[Tensor]):
             raise ZooError("Nothing has been generated yet: take a token first.")
         token, logprob = (torch.stack(each, 1) for each in zip(*self.given, strict=True))
         made = Generated(token, torch.tensor(self.rows.lengths, device=token.device), logprob)
-        made.acceptance = None if self.draft is None else self.draft.acceptance
+        made.acceptance = self.acceptance
         return made
+
+    @property
+    def acceptance(self) -> float | None:
+        """As of `Generated`, so far."""
+        return None if self.draft is None else self.draft.acceptance
 
     def all(self) -> Generated:
         """All that is still to come, with what has come before."""
         for _ in self:
             pass
         return self.generated()
+
+
+class Pieces(Iterator[Any]):
+    """The pieces of text of a stream, and its `acceptance` so far."""
+
+    def __init__(self, stream: Stream, pieces: Iterator[Any]):
+        self.stream, self.pieces = stream, pieces
+
+    def __next__(self) -> Any:
+        return next(self.pieces)
+
+    @property
+    def acceptance(self) -> float | None:
+        return self.stream.acceptance
 
 
 def _nothing() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.generation.generated import Stream
+from zoo.generation.generated import Pieces, Stream
 from zoo.generation.loop import generate
 from zoo.generation.stopping import Stop, Tail
 
@@ -25,7 +25,7 @@ def text(model: Any, prompt: str | Sequence[str], max_new_tokens: int = 64, **ho
     Returns:
         The new text alone of each prompt, up to a stop string or end token, which are no part of it. With stream=True an
         iterator of pieces, str for one text and [str] for a list: together they are that text. No piece breaks a character or
-        shows what may be the beginning of a stop string.
+        shows what may be the beginning of a stop string. With a draft its `acceptance` is as of `Generated`.
 
     Raises:
         ZooError: a model without a tokenizer, prompts that are no text, and what `model.generate` refuses.
@@ -44,7 +44,7 @@ def text(model: Any, prompt: str | Sequence[str], max_new_tokens: int = 64, **ho
     tails = [stop.tail(row) for row in rows]
     made = generate(model, rows, max_new_tokens, **how)
     if isinstance(made, Stream):
-        return _pieces(made, tails, stop, isinstance(prompt, str))
+        return Pieces(made, _pieces(made, tails, stop, isinstance(prompt, str)))
     return [
         "".join(map(tail.push, _before_end(ids[:length], stop))) + tail.rest()
         for tail, ids, length in zip(tails, made.ids.tolist(), made.lengths.tolist(), strict=True)

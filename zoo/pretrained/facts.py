@@ -132,6 +132,12 @@ def roles(content: Any, where: str) -> dict[str, Any] | None:
     return content
 
 
+def with_kind(tokenizer: Tokenizer, roles: dict[str, Any]) -> Tokenizer:
+    """The tokenizer, called what it was called: "bpe", where a file alone says nothing."""
+    tokenizer.kind = roles.get("kind") or tokenizer.kind
+    return tokenizer
+
+
 def strangers_in(model: Any) -> list[str]:
     """The packages that `trust` has to name to load a model again: of its parts, its tokenizer, its adapter."""
     tokenizer, adapter = getattr(model, "tokenizer", None), getattr(model, "adapter", None)

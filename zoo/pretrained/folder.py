@@ -70,7 +70,7 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
     }
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is not None:
-        content["tokenizer"] = {key: getattr(tokenizer, key) for key in ("kind", *ROLES)}
+        content["tokenizer"] = tokenizer.roles
     if kind := getattr(model, "converted_from", None):
         content["converted_from"] = kind
     try:
@@ -168,5 +168,4 @@ def read_tokenizer(folder: Path, roles: dict[str, Any] | None, trust: tuple[str,
     if roles is None:
         return None
     found = Tokenizer.load(folder / TOKENIZER, trust, **{role: roles.get(role) for role in ROLES})
-    found.kind = roles.get("kind") or found.kind
-    return found
+    return facts.with_kind(found, roles)

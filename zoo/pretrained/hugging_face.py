@@ -23,6 +23,8 @@ CONFIG, TOKENIZER, SETTINGS, GENERATION = (
     "tokenizer_config.json",
     "generation_config.json",
 )
+#: Tokenizers in other forms, which are not read.
+OTHERS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt")
 WEIGHTS = (
     "model.safetensors",
     "pytorch_model.bin",
@@ -90,6 +92,11 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
     """tokenizer.json, with the roles that tokenizer_config.json gives; None where there is none."""
     path = folder / TOKENIZER
     if not path.is_file():
+        if there := [name for name in OTHERS if (folder / name).is_file()]:
+            log.warning(
+                f"{str(folder)!r} has {' and '.join(there)} and no {TOKENIZER}, so the model comes without a tokenizer: write "
+                "one by transformers' AutoTokenizer.from_pretrained(folder).save_pretrained(folder), or give tokenizer=."
+            )
         return None
     roles: dict[str, str] = {}
     if (beside := folder / SETTINGS).is_file():

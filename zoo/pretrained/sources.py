@@ -1,6 +1,6 @@
 """Where trained weights come from: one function for each kind of source, all of them to the same Source."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ from torch import nn
 
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import Base, Record, from_plain
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.models import Preprocess
 from zoo.pretrained import (
     adapter_files,
+    facts,
     folder,
     hugging_face,
     llama2c,
@@ -20,7 +21,8 @@ from zoo.pretrained import (
     weights,
 )
 from zoo.series import SeriesPreprocess
-from zoo.text import Tokenizer
+from zoo.text import Tokenizer, from_text
+from zoo.text.base import ROLES
 
 TIMM = "timm://"
 
@@ -170,8 +172,10 @@ def tokenizer_of(source: str, trust: tuple[str, ...] = ()) -> Tokenizer | None:
         beside = llama2c.find(path)[1] if llama2c.is_folder(path) else None
         return None if beside is None else _tokenizer(beside)
     where = folder.find(path) if path.is_dir() else path.parent
-    if path.suffix == ".ckpt":
+    if path.suffix == ".ckpt" and path.is_file():
         where = path.absolute().parent.parent / "model"
+        if not (where / folder.CONFIG).is_file():
+            return _tokenizer_in(weights.read(path), path, trust)
     if not (where / folder.CONFIG).is_file():
         return None
     return folder.read_tokenizer(where, folder.describe(where)["tokenizer"], trust)
@@ -268,6 +272,8 @@ def _from_checkpoint(path: Path, base: str | None = None, trust: tuple[str, ...]
     }
     told |= {"config": given.get("model"), "described": called}
     told["tokenizer"] = folder.read_tokenizer(beside, known.get("tokenizer"), trust)
+    if not known:
+        told["tokenizer"] = _tokenizer_in(content, path, trust)
     if content.get("adapter") is None:
         return Source(state, str(path), **told)
     _refuse_inner(base, path)
@@ -281,6 +287,17 @@ def _from_checkpoint(path: Path, base: str | None = None, trust: tuple[str, ...]
         state, place = _base(record.base, path.absolute().parent, base, called, trust)
     joined = Joined(record, own, lambda model: parts, place, called)
     return Source(state, str(path), **told, adapter=joined)
+
+
+def _tokenizer_in(content: Mapping[str, Any], path: Path, trust: tuple[str, ...]) -> Tokenizer | None:
+    """The one that a checkpoint holds: of a run that did not finish, or a file that was copied alone."""
+    kept, called = content.get("tokenizer"), f"the tokenizer of {str(path)!r}"
+    if kept is None:
+        return None
+    if not isinstance(kept, dict) or not isinstance(kept.get("json"), str) or kept.get("roles") is None:
+        raise ZooError(f"{called} is {one_line(kept, 80)}, no text and roles.")
+    roles: Any = facts.roles(kept["roles"], called)
+    return facts.with_kind(from_text(kept["json"], called, trust, **{role: roles.get(role) for role in ROLES}), roles)
 
 
 def _timm_name(source: str) -> tuple[str, Path | None]:

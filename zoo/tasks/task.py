@@ -305,6 +305,8 @@ class Task(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.model.adapter is not None:
             finetuning.keep(self.model, self._adapters_base, checkpoint)
+        if (tokenizer := self.model.tokenizer) is not None:  # a run that does not finish has no model/
+            checkpoint["tokenizer"] = {"json": tokenizer.to_json(), "roles": tokenizer.roles}
         totals = self.totals["train"]
         if totals.counts:  # within an epoch
             names = self._names("train")

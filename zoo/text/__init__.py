@@ -8,10 +8,12 @@ tokenizer.save("tokenizer.json"); Tokenizer.load("tokenizer.json") == tokenizer
 
 from zoo.text.base import Tokenizer
 from zoo.text.decoding import Decoding
-from zoo.text.files import from_file
+from zoo.text.files import from_file, from_text
 from zoo.text.gpt2 import gpt2
 from zoo.text.library import LibraryTokenizer
 from zoo.text.plain import Bytes, Characters
 from zoo.text.train import train_tokenizer
 
-__all__ = ["Bytes", "Characters", "Decoding", "LibraryTokenizer", "Tokenizer", "from_file", "gpt2", "train_tokenizer"]
+__all__ = [
+    "Bytes", "Characters", "Decoding", "LibraryTokenizer", "Tokenizer", "from_file", "from_text", "gpt2", "train_tokenizer",
+]  # fmt: skip

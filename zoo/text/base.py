@@ -81,6 +81,11 @@ class Tokenizer(ABC):
             raise ZooError(f"The settings of {type(self).__name__} are no values of JSON: {error}.") from error
 
     @property
+    def roles(self) -> dict[str, Any]:
+        """What is kept beside `to_json`: its kind, and the ids with a role."""
+        return {key: getattr(self, key) for key in ("kind", *ROLES)}
+
+    @property
     def special(self) -> frozenset[int]:
         """Ids that are no text."""
         return frozenset(id for role in ROLES[:-1] if (id := getattr(self, role)) is not None)

@@ -46,7 +46,12 @@ def from_file(path: str | Path, trust: tuple[str, ...] = (), **roles: int | str 
     """
     path = Path(path).expanduser()
     path = path / "tokenizer.json" if path.is_dir() else path
-    content, text = _read(path)
+    return from_text(_read(path), repr(str(path)), trust, **roles)
+
+
+def from_text(text: str, where: str, trust: tuple[str, ...] = (), **roles: int | str | None) -> Tokenizer:
+    """As `from_file`, of what stands in one; where: what errors call it."""
+    content = _parsed(text, where)
     try:
         if "_target_" in content:
             return _own(content, trust)
@@ -55,13 +60,13 @@ def from_file(path: str | Path, trust: tuple[str, ...] = (), **roles: int | str 
         _check(content)
         return _library(text, roles)
     except ZooError as error:
-        raise ZooError(f"{str(path)!r}: {error}") from error.__cause__
+        raise ZooError(f"{where}: {error}") from error.__cause__
 
 
 Tokenizer.load = staticmethod(from_file)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str]:
+def _read(path: Path) -> str:
     try:
         if not path.is_file():
             raise ZooError(f"There is no file {str(path)!r}; give a tokenizer.json, or a folder that has one.")
@@ -69,15 +74,21 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
             content = file.read(BYTES + 1)
         if len(content) > BYTES:
             raise ZooError(f"{str(path)!r} is larger than {BYTES // 10**6} MB, which no tokenizer is.")
-        text = content.decode()
-        found = json.loads(text, parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as error:
+        return content.decode()
+    except (OSError, ValueError) as error:
         if isinstance(error, ZooError):
             raise
         raise ZooError(f"{str(path)!r} is no tokenizer.json ({one_line(error, 200)}); copy it again.") from error
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ZooError(f"{where} is no tokenizer.json ({one_line(error, 200)}); copy it again.") from error
     if not isinstance(found, dict):
-        raise ZooError(f"{str(path)!r} is no tokenizer.json: it holds a {type(found).__name__}.")
-    return found, text
+        raise ZooError(f"{where} is no tokenizer.json: it holds a {type(found).__name__}.")
+    return found
 
 
 def _ours(content: dict[str, Any]) -> Tokenizer:
