@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.attention.call import AttentionCall, AttentionOutput
@@ -21,6 +22,7 @@ from zoo.attention.patterns.content import choice_and_rest
 
 BLOCK = 64  # queries whose M are compared with one another at once
 GATHERED = 2**22  # numbers of sampled keys that are held at once
+SHORT = 256  # keys up to which causal queries are all answered
 TOGETHER = 32  # causal queries that are answered at once
 HIDDEN = -1e30  # added to a logit whose weight is 0: in float16 -inf
 SHORT = 1024  # up to so many keys a whole product is faster than the sampled keys one by one
@@ -79,10 +81,15 @@ class ProbSparseRows:
             return AttentionOutput(call.q @ k.mT @ v)
         with torch.no_grad():
             if parts.causal:
-                at, valid = causal_rows(measured_causal(call, k, parts.choice), parts.choice)
+                chosen = chosen_causal(measured_causal(call, k, parts.choice), parts.choice)
+                at, valid = (None, None) if in_one(call) else causal_rows(chosen)
             else:
                 at, valid = rows(measured(call, k, seen, parts.choice), seen, call, parts.choice)
         lazy = means(call, v, seen, parts)
+        if at is None:
+            q, keys, scale = call.score.as_dot(call.q, k)
+            full = F.scaled_dot_product_attention(q, keys, v, is_causal=True, scale=scale)
+            return AttentionOutput(torch.where(chosen.unsqueeze(-1), full, lazy))
         full = answered_causal(call, at, k, v) if parts.causal else answered(call, at, k, v, seen)
         if valid is not None:
             full = torch.where(valid.unsqueeze(-1), full, taken(lazy, at))
@@ -148,9 +155,15 @@ def rows(m: Tensor, seen: Tensor | None, call: AttentionCall, choice: ProbSparse
     return m.sort(dim=-1, descending=True, stable=True).indices[..., : choice.count(Q)], valid
 
 
-def causal_rows(m: Tensor, choice: ProbSparse) -> tuple[Tensor, Tensor]:
-    """The queries i whose M is among the u(i + 1) largest of queries 0..i: [B, H, M] places, and which of these count.
-    Block by block: within it all pairs, before it the largest so far."""
+def in_one(call: AttentionCall) -> bool:
+    """Whether all causal queries are answered in full by the fused kernel, the lazy ones for nothing: on short rows these are
+    few. With dropout that kernel would keep the matrix."""
+    return call.k.shape[2] <= SHORT and not call.dropout
+
+
+def chosen_causal(m: Tensor, choice: ProbSparse) -> Tensor:
+    """The queries i whose M is among the u(i + 1) largest of queries 0..i, [B, H, N]. Block by block: within it all pairs,
+    before it the largest so far."""
     N, chosen = m.shape[-1], []
     u = choice.counts(torch.arange(1, N + 1, device=m.device))
     best, before = m[..., :0], torch.ones(BLOCK, BLOCK, dtype=torch.bool, device=m.device).tril(-1)
@@ -162,7 +175,11 @@ def causal_rows(m: Tensor, choice: ProbSparse) -> tuple[Tensor, Tensor]:
         chosen.append(larger < u[start : start + BLOCK])
         best = torch.cat([best, block], -1)
         best = best.topk(min(choice.count(N), best.shape[-1]), sorted=False).values
-    chosen = torch.cat(chosen, -1)
+    return torch.cat(chosen, -1)
+
+
+def causal_rows(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """The places of those that are chosen, ascending: [B, H, M], and which of these count: heads choose unequally many."""
     many = int(chosen.sum(-1).max())
     valid, at = chosen.sort(dim=-1, descending=True, stable=True)
     return at[..., :many], valid[..., :many]
