@@ -53,8 +53,10 @@ def read(model: Any, window: Mapping[str, Tensor]) -> tuple[Any, dict[str, Tenso
     """
     if not any(isinstance(module, Attention) for module in model.modules()):
         return forecast_of(model, window), {}
-    with record_attention(model) as recorded:
-        forecast = forecast_of(model, window)
+    given = model.eval().inputs(moved(window, next(model.parameters()).device))
+    # A call, which tells the recorder where a forward begins; eager, also where calls are compiled.
+    with record_attention(model) as recorded, torch.compiler.set_stance("force_eager"):
+        forecast = _cpu(model(*given))
     found = {}
     for path, runs in recorded.items():
         runs = runs if isinstance(runs, list) else [runs]
@@ -77,6 +79,8 @@ def by_kind(model: Any, recorded: Mapping[str, Tensor], names: Sequence[str]) ->
     for path, weights in last.values():
         title, rows = path.replace("_", " "), weights
         queries, keys = (axis(model, n, names) for n in weights.shape[-2:])
+        if "exogenous" in path or re.match(r"encoder\.\d+\.cross_attn", path):
+            keys = columns(model, weights.shape[-1])
         titles = [title]
         if len(rows) == len(names) > 1 and queries.what != "channels":
             titles = [f"{name}\n{title}" for name in names]
@@ -112,6 +116,17 @@ def axis(model: Any, n: int, names: Sequence[str]) -> Axis:
             ends = [f"{(i + 1) * lookback / n - lookback:.0f}" for i in range(n)]
             return Axis(f"lookback, {lookback / n:.3g} steps each", ends)
     return Axis("tokens", list(map(str, range(n))))
+
+
+def columns(model: Any, n: int) -> Axis:
+    """What n tokens of exogenous columns are: the columns' names, where each is one token and the model knows them."""
+    known = model.preprocess
+    if known is not None:
+        texts = [name for name in known.static if name in known.categories]
+        names = [*known.past, *known.future, *texts, *(name for name in known.static if name not in texts)]
+        if n == len(names):
+            return Axis("exogenous columns", names)
+    return Axis("tokens of exogenous columns", list(map(str, range(n))))
 
 
 def plot_maps(maps: Sequence[Map], png: str | Path, title: str) -> Path:
