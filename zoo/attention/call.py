@@ -126,7 +126,7 @@ class AttentionCall:
             terms.append(self.pattern.allowed(*self.index_grid()))
         if self.k_pos is not None:
             terms.append(self.key_places(self.k_pos >= 0))
-        if self.bias_hides:
+        if self.bias is not None and self.bias_hides:
             terms.append(self.bias != -torch.inf)
         mask = terms[0]
         for term in terms[1:]:
@@ -142,7 +142,7 @@ class AttentionCall:
             source, target = edges.edge_index
             b, h, q, k = self.index_grid()
             terms.append(rest.allowed(b[..., 0], h[..., 0], q[..., target, 0], k[..., 0, source]))
-        if self.bias_hides:
+        if self.bias is not None and self.bias_hides:
             terms.append(self._at_edges(self.bias) != -torch.inf)
         if not terms:
             return None

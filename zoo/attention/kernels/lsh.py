@@ -58,7 +58,7 @@ class LSHBuckets:
 
     def run(self, call: AttentionCall) -> AttentionOutput:
         found = choice_and_rest(call.pattern, LSH)
-        assert found is not None and isinstance(found[0], LSH), "why_not refuses other patterns"
+        assert found is not None, "why_not refuses other patterns"
         choice, rest = found
         rotations = choice.rotations(call)
         if rotations is None or 0 in call.q.shape:  # one bucket

@@ -38,7 +38,7 @@ def form(pattern: Pattern) -> Form | None:
     """A pattern as ProbSparse & Causal() & a choice of keys alone; None if it is not of that form."""
     found = choice_and_rest(pattern, ProbSparse)
     rest = found and split(found[1])
-    return Form(found[0], *rest) if found and rest and isinstance(found[0], ProbSparse) else None
+    return Form(found[0], *rest) if found and rest else None
 
 
 class ProbSparseRows:
@@ -224,6 +224,7 @@ def means(call: AttentionCall, v: Tensor, seen: Tensor | None, parts: Form) -> T
     if parts.causal:
         total, many = each.cumsum(2), torch.arange(1, N + 1, device=v.device, dtype=wide).unsqueeze(-1)
     else:
-        total, many = each.sum(2, keepdim=True), N if seen is None else seen.sum(2, keepdim=True).clamp(min=1)
+        total = each.sum(2, keepdim=True)
+        many = torch.tensor(N) if seen is None else seen.sum(2, keepdim=True).clamp(min=1)
     mean = total / many if parts.choice.lazy == "mean" else total
     return mean.to(v.dtype).expand(*call.q.shape[:3], -1)

@@ -1,12 +1,14 @@
 """Patterns that choose keys by their content, once the logits are known."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 
 from zoo.attention.patterns.base import And, Full, Pattern, whole_number
 from zoo.declared import declared
+
+Choice = TypeVar("Choice", bound=Pattern)
 
 
 @declared
@@ -39,7 +41,7 @@ class TopK(Pattern):
         return logits.masked_fill(~chosen, -torch.inf)
 
 
-def choice_and_rest(pattern: Pattern, kind: type[Pattern]) -> tuple[Pattern, Pattern] | None:
+def choice_and_rest(pattern: Pattern, kind: type[Choice]) -> tuple[Choice, Pattern] | None:
     """(the choice, the index pattern that it is AND-ed to) of a pattern whose only choice by content is of that kind; None
     of any other."""
     if isinstance(pattern, kind):

@@ -64,6 +64,8 @@ class StandardSinusoidal(Position):
     transformers' PatchTST has it as "sincos". The table is kept with the weights. Raises ZooError for a longer sequence.
     """
 
+    table: torch.Tensor
+
     def __init__(self, dim: int, length: int):
         super().__init__()
         self.length = length
