@@ -164,6 +164,11 @@ class LaggedInformer(Model):
         """Steps of `past_values`."""
         return self.context + max(self.lags)
 
+    def describe(self) -> dict[str, str]:
+        channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
+        window = f"{self.context:,} steps of {channels} and {max(self.lags)} before them -> {self.horizon:,}, drawn one by one"
+        return {"window": window, "head": type(self.head).__name__}
+
     def forward(
         self,
         past_values: Tensor,
