@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from tests.attention.examples import B, D, H, tensors
 from zoo.attention import (
@@ -230,3 +231,15 @@ def test_compiled_whole(pattern, rest, training):
     for plain, other in zip(*outs, strict=True):
         torch.testing.assert_close(plain, other)
     assert torch.equal(*outs[1]) is not training
+
+
+@pytest.mark.parametrize("pattern", RANDOM, ids=str)
+def test_what_backward_recomputes_is_the_same_choice(pattern):
+    """Gradient checkpointing draws again what it drew."""
+    layer, x = Attention(16, 2, pattern=pattern), torch.randn(2, 40, 16, requires_grad=True)
+    grads = []
+    for run in (layer, partial(checkpoint, layer, use_reentrant=False)):
+        torch.manual_seed(0)
+        grads.append(torch.autograd.grad(run(x).square().sum(), [x, *layer.parameters()]))
+    for plain, again in zip(*grads, strict=True):
+        torch.testing.assert_close(plain, again)

@@ -116,6 +116,9 @@ def test_queries_of_another_sequence(sizes):
     q, k, v = (y.detach()[0, 0] for y in layer.projection(x, context))
     want = loops(q, k, v, ProbSparse(1), torch.ones(Q, K, dtype=torch.bool), cross=True)
     torch.testing.assert_close(layer.eval()(x, context)[0].detach().view(Q, D), want)
+    for rest in (Full(), Padding(torch.tensor([K]))):
+        out = attend(*(y[None, None] for y in (q, k, v)), pattern=ProbSparse(1) & rest, cross=True).out
+        torch.testing.assert_close(out[0, 0], want)
 
 
 def test_lazy_queries_see_all_that_they_may_alike():

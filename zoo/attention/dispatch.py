@@ -87,6 +87,7 @@ def attend(
     k_pos: Tensor | None = None,
     edge_values: Tensor | None = None,
     training: bool = False,
+    cross: bool = False,
 ) -> AttentionOutput:
     """Each query's weighted mean of the values: out_i = sum_j normalize(score(q_i, k_j) + bias_ij) v_j.
 
@@ -107,6 +108,8 @@ def attend(
         k_pos: [K], [B, K] or [B, H_kv, K], places of the keys likewise; -1 for what is no token: nobody sees it.
         edge_values: [E, H, Dv], added to the value on each edge (a pattern with Edges). Shi et al. 2021, equation 4.
         training: whether the caller trains, for patterns and scores that do otherwise then; dropout does not go by it.
+        cross: whether the keys are of another sequence (a context), for patterns that compare queries or let each see itself;
+            more queries than keys are so in any case.
 
     Returns:
         AttentionOutput(out [B, H, Q, Dv], weights, logits). A query that may see no key gets 0.
@@ -114,13 +117,14 @@ def attend(
     Raises:
         ZooError: shapes that do not fit, or a kernel that cannot run this call (with every kernel's reasons).
     """
-    call = _call(q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
+    rest = (pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
+    call = _call(q, k, v, score, *rest, cross=cross)
     return run(call, kernel)
 
 
-def _call(q: Tensor, k: Tensor, v: Tensor, score: Score | None, *rest: Any) -> AttentionCall:
+def _call(q: Tensor, k: Tensor, v: Tensor, score: Score | None, *rest: Any, cross: bool) -> AttentionCall:
     """The call that `attend` computes and `explain` explains."""
-    return AttentionCall(q, k, v, SCALED_DOT if score is None else score, *rest)
+    return AttentionCall(q, k, v, SCALED_DOT if score is None else score, *rest, cross=cross)
 
 
 def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
@@ -156,13 +160,15 @@ def explain(
     k_pos: Tensor | None = None,
     edge_values: Tensor | None = None,
     training: bool = False,
+    cross: bool = False,
 ) -> Explanation:
     """Which kernels can compute this call, which would be slower here, and why not the others.
 
     Takes `attend`'s arguments. `print(explain(q, k, v, ...))` has one line a kernel: "runs", "slower here: ..." or its
     reasons; `.chosen` is the kernel that `attend` takes (None where it would refuse).
     """
-    call = _call(q, k, v, score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
+    rest = (pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
+    call = _call(q, k, v, score, *rest, cross=cross)
     check(call)
     if kernel is not None:
         _named(kernel)
