@@ -147,10 +147,13 @@ class SeriesSpec(Spec):
 
     Args:
         channels: columns that are forecast.
-        lookback: rows that a model reads. horizon: rows that it forecasts.
+        lookback: rows that a model reads.
+        horizon: rows that it forecasts.
         time_features: numbers that the calendar tells of a row; 0 without stamps.
-        past_covariates: columns known up to the moment of a forecast. future_covariates: columns known beforehand.
-        static_categories: of each static column of text, how many texts. static_reals: static columns of numbers.
+        past_covariates: columns known up to the moment of a forecast.
+        future_covariates: columns known beforehand.
+        static_categories: of each static column of text, how many texts.
+        static_reals: static columns of numbers.
         season: rows after which a series is usually as before.
         freq: of the rows; None: there are no stamps.
         names: of the channels.

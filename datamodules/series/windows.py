@@ -20,7 +20,8 @@ class Windows(Dataset):
         arrays: all rows of all series, scaled.
         panel: their clock and names.
         origins: int64 [n, 2], (series, row of the first step that is forecast, counted from the series' first row).
-        lookback: rows before it. horizon: rows from it on.
+        lookback: rows before it.
+        horizon: rows from it on.
         preprocess: what the rows were scaled by.
     """
 

@@ -50,7 +50,8 @@ def all_declared():
 @pytest.mark.parametrize(("file", "name", "level"), sorted(set(named_in_conf())))
 def test_what_conf_names_is_declared(file, name, level):
     """A part that forgets to declare itself would train, be saved, and not load."""
-    if name.startswith(NOT_FOR_FILES) and name.rpartition(".")[2].endswith(("Classification", "Modelling")):
+    tasks = ("Classification", "Modelling", "Forecasting", "MaskedPatches")
+    if name.startswith(NOT_FOR_FILES) and name.rpartition(".")[2].endswith(tasks):
         return
     assert callable(declared.find(name, level if file.split("/")[0] != "experiment" else "train"))
 
@@ -70,6 +71,7 @@ def test_declared_functions_are_these():
     """A function is called with what a file says, so each is looked at before it is added here."""
     functions = {name for name, (thing, _) in all_declared().items() if inspect.isfunction(thing)}
     assert functions == {
+        "zoo.attention.dropout.byte_dropout",
         "zoo.attention.scores.elu_features", "zoo.layers.block.parallel", "zoo.layers.block.post_norm",
         "zoo.layers.block.pre_norm", "zoo.layers.init.normal", "zoo.layers.init.trunc_normal", "zoo.layers.init.xavier",
         "zoo.layers.pairnorm.pair_norm",
@@ -81,9 +83,10 @@ def test_declared_classes_are_parts_data_or_schedules():
 
     from datamodules.augment import Augment
     from zoo.tasks.mixing import Mixing
-    from zoo.tasks.schedule import WarmupCosine
+    from zoo.tasks.schedule import EpochDecay, WarmupCosine
 
-    kinds = {"model": (nn.Module, Pattern), "run": (LightningDataModule, Augment), "train": (Mixing, WarmupCosine)}
+    schedules = (EpochDecay, WarmupCosine)
+    kinds = {"model": (nn.Module, Pattern), "run": (LightningDataModule, Augment), "train": (Mixing, *schedules)}
     for name, (thing, level) in all_declared().items():
         assert not inspect.isclass(thing) or issubclass(thing, kinds[level]), name
         assert not issubclass(thing, torch.nn.Module) if level != "model" else True, name

@@ -44,8 +44,10 @@ class SeriesPreprocess:
 
     Args:
         targets, past, future, static, time, id: columns; see `Roles`.
-        lookback: rows that a model reads. horizon: rows that it forecasts.
-        freq: of the rows, None without stamps. season: rows after which a series is usually as before.
+        lookback: rows that a model reads.
+        horizon: rows that it forecasts.
+        freq: of the rows, None without stamps.
+        season: rows after which a series is usually as before.
         mean, std: of the columns of numbers, targets first, then past, then future.
         categories: of static columns of text, their texts in order of their numbers.
         static_mean, static_std: of static columns of numbers, in their order.

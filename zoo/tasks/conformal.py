@@ -32,7 +32,8 @@ def validation_errors(task: Any, head: Conformal, data: Any) -> Tensor:
     """[windows, H, C, ...] of all processes, NaN where nothing was observed: what `Conformal.calibrate` takes.
 
     Args:
-        task: in a loop of its trainer. data: its data module.
+        task: in a loop of its trainer.
+        data: its data module.
     """
     if data is None:
         raise ZooError(

@@ -57,7 +57,8 @@ class EpochDecay:
     Args:
         steps: T, optimizer steps in the whole training.
         epochs: in the whole training; T / epochs is the length of one.
-        factor: above 0, at most 1. hold: the last epoch, from 0, of the full rate.
+        factor: above 0, at most 1.
+        hold: the last epoch, from 0, of the full rate.
 
     Source: Informer's code halves it (factor .5, hold 1: "type1"), PatchTST's takes a tenth away (.9, 3: "type3").
     """

@@ -26,7 +26,8 @@ class Conformal(Head):
 
     Args:
         head: the other.
-        channels: C. horizon: H.
+        channels: C.
+        horizon: H.
     Source: Vovk et al. 2005; Romano et al. 2019 for quantiles, of which each end is made right alone here.
     """
 

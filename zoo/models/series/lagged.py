@@ -68,7 +68,8 @@ class LaggedInformer(Model):
         attention: factory of the attentions.
         pattern, decoder_pattern: of the self-attentions; the decoder's is `& Causal()`.
         samples: drawn by `generate` where nothing is said.
-        dropout, attn_dropout, hidden_dropout: rates; layer_drop, decoder_layer_drop: of leaving out a block in training.
+        dropout, attn_dropout, hidden_dropout: rates.
+        layer_drop, decoder_layer_drop: rates of leaving out a block in training.
 
     Raises: ZooError for a lag below 1, sizes that do not fit, a head without a distribution.
     """
