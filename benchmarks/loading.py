@@ -15,15 +15,18 @@ SHARE, GIB = 0.05, 2.0
 STRIDE = 1000
 
 
-def measure(row: dict[str, Any], rounds: int, limit: float | None = None, **few: int) -> dict[str, Any]:
+def measure(row: dict[str, Any], rounds: int, limit: float | None = None, few: tuple[str, ...] = ()) -> dict[str, Any]:
     """The time of going through all training windows, as a share of that of an epoch that trains on them as well."""
     import torch
+    from hydra import compose, initialize_config_dir
 
     import zoo
     from benchmarks.timing import in_turn, summary
-    from datamodules.series import ETT
+    from zoo.config import instantiate, plain
 
-    data = ETT("ETTh1", time="date", split=[8640, 2880, 2880], batch_size=128, **few)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = [f"model={row['model']}", "data=etth1", "data.batch_size=128", *few]
+        data = instantiate(plain(compose("train", overrides=[*settings, "paths.run=unused"]))["data"])
     data.setup()
     loader = data.train_dataloader()
     sizes = {name: getattr(data.spec, name) for name in ("channels", "lookback", "horizon")}
@@ -40,7 +43,7 @@ def measure(row: dict[str, Any], rounds: int, limit: float | None = None, **few:
             optimizer.step()
             optimizer.zero_grad()
 
-    times = summary(in_turn({"load": load, "epoch": epoch}, min(rounds, 3), warmup=1, limit=limit))
+    times = summary(in_turn({"load": load, "epoch": epoch}, min(rounds, 2), warmup=0, limit=limit))
     share = times["load"]["min_ms"] / times["epoch"]["min_ms"]
     return {
         **times, "figure": share, "unit": "of an epoch", "bar": SHARE, "ok": share <= SHARE,
