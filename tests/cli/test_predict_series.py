@@ -146,3 +146,22 @@ def test_info_of_a_name_whose_sizes_the_data_decide(zoo):
     assert "96 steps of 2 channels -> 24" in out and "512" in out
     code, out, _ = zoo("list", "models", "informer*")
     assert code == 0 and "512 wide, 2 blocks, 8 heads" in out
+
+
+def test_a_model_that_fills_in_patches_is_refused(refused, tmp_path, capsys):
+    run = trained(tmp_path, table(), "task=masked_patches", "trainer.max_epochs=1")
+    capsys.readouterr()
+    table().to_csv("my.csv", index=False)
+    for words in (("predict", run, "my.csv"), ("backtest", run), ("report", "leaks", f"run={run}")):
+        assert "forecasts nothing; go on from it" in refused(*words)
+
+
+def test_conformal_quantiles_are_those_of_the_run(zoo, tmp_path, capsys):
+    """head=point has none of its own: they are kept with the model."""
+    run = trained(tmp_path, table(), "task.conformal=true", "trainer.max_epochs=1")
+    assert (run / "figures" / "calibration.png").is_file()
+    table().to_csv("my.csv", index=False)
+    code, _, err = zoo("predict", run, "my.csv")
+    assert code == 0, err
+    found = pd.read_csv("forecast-my.csv")
+    assert (found["a_q0.9"] > found["a_q0.1"]).all()

@@ -35,6 +35,8 @@ def of_run(run: str | Path, table: str | None = None, trust: Sequence[str] = ())
         raise ZooError(
             f"{run} is a {type(model).__name__}, which forecasts no series; give a run of model=patchtst or the like."
         )
+    if not getattr(model, "forecasts", False):
+        raise ZooError(f"{run} holds a {type(model).__name__} that forecasts nothing; go on from it with init=<run>.")
     content, where = read_yaml(config), f"data in {str(config)!r}"
     given = content.get("data") if isinstance(content, dict) else None
     tree = checked.resolve(given, where, None, "run", packages.checked(trust))

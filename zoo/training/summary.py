@@ -154,7 +154,7 @@ def print_summary(
     trust = "".join(f" --trust {package}" for package in strangers_in(model))
     use = [f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"]
     use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
-    use += [f"python -m zoo backtest {run}"] * (getattr(model, "targets", None) == "values")
+    use += [f"python -m zoo backtest {run}"] * getattr(model, "forecasts", False)
     for line in (*(each + trust for each in use), *next_trainings(overrides, choices)):
         console.print(f"  {line}", soft_wrap=True, markup=False)
 

@@ -56,6 +56,11 @@ def check(model: Any, source: str, run: str) -> None:
         raise ZooError(f"{type(model).__name__} forecasts tables, and {source} is none; give a .csv file.")
     if not Path(source).is_file():
         raise ZooError(f"{source} does not exist; give a .csv with the columns that the run was trained on.")
+    if not getattr(model, "forecasts", False):
+        raise ZooError(
+            f"{run} holds a {type(model).__name__} that fills in what was hidden and forecasts nothing; go on from it: "
+            "python train.py init=<run> finetune=full."
+        )
     if model.preprocess is None:
         raise ZooError(
             f"{run} does not say which columns it reads, nor their mean and deviation: its model was never trained on a table."

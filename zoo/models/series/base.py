@@ -103,6 +103,11 @@ class Forecaster(Model):
         forecasts have none."""
         return self.head.quantiles(forecast, levels) if self.head.ready else None
 
+    @property
+    def forecasts(self) -> bool:
+        """Whether its forward gives a `Forecast`; one that was pre-trained on something else does not."""
+        return True
+
     def inputs(self, batch: Mapping[str, Any]) -> tuple[Any, ...]:
         """What `forward` takes of a batch, in its order, None where the data have no such thing; never future_values."""
         return tuple(batch.get(name) for name in INPUTS)

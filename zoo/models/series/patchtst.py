@@ -330,6 +330,10 @@ class PatchTST(Forecaster):
         """Recompute each block in the backward pass instead of keeping its activations."""
         self.grad_checkpointing = on
 
+    @property
+    def forecasts(self) -> bool:
+        return self.masking is None
+
     def describe(self) -> dict[str, str]:
         cut = self.patch_embed
         before = f" + {self.num_prefix_tokens} before them" if self.num_prefix_tokens else ""

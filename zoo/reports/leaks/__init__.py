@@ -45,6 +45,10 @@ def check(model: Any, data: Any) -> list[Guard]:
             f"leaks looks at forecasters and series; got {type(model).__name__} and {type(data).__name__}: take "
             "model=patchtst data=nyc_weather or the like."
         )
+    if not getattr(model, "forecasts", True):
+        raise ZooError(
+            f"this {type(model).__name__} fills in what was hidden and forecasts nothing; take task=forecasting."
+        )
     if not data.test_size:
         raise ZooError("the data has no test windows to look at; give it a test part (data.split).")
     return [_tried(name, guard, model, data) for name, guard in GUARDS.items()]
