@@ -1,6 +1,9 @@
 """Errors by step and channel against brute force; axes that say what is on them; figures of odd sizes."""
 
+from itertools import pairwise
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -8,11 +11,13 @@ from PIL import Image
 import zoo
 from tests.datamodules.series.tables import Frame, hourly
 from zoo.api import config_of
+from zoo.callbacks.series import begins
+from zoo.inspect.plots import new_figure
 from zoo.inspect.series.answers import plot_answers
 from zoo.inspect.series.backtests import plot_backtest
 from zoo.inspect.series.errors import Errors, batches, forecasts_of, measure, notable
 from zoo.inspect.series.looks import Axis, Map, by_kind, maps_of, plot_maps, read, ticks
-from zoo.inspect.series.plots import Window, plot_calibration, plot_errors, plot_forecasts
+from zoo.inspect.series.plots import Window, draw_window, plot_calibration, plot_errors, plot_forecasts
 from zoo.models.fit import fit, label
 
 SMALL = {"dim": 8, "num_heads": 2}
@@ -130,7 +135,8 @@ def test_a_model_without_attention_says_so():
 
 def test_names_on_an_axis_are_few():
     places, names = ticks(Axis("steps", list(map(str, range(100)))))
-    assert len(places) <= 9 and places[0] == 0 and places[-1] == 99 and names[-1] == "99"
+    assert len(places) <= 9 and places[-1] == 99 and names[-1] == "99"
+    assert {b - a for a, b in pairwise(places)} == {12}  # equally far apart
     assert ticks(Axis("channels", ["a" * 40])) == ([0], ["a" * 15 + "…"])
 
 
@@ -171,3 +177,33 @@ def test_exogenous_columns_are_named():
     kinds = by_kind(model, read(model, window_of(source))[1], ["a", "b"])
     assert kinds["encoder.1.cross attn"][0].keys == Axis("exogenous columns", ["p", "u", "kind", "size"])
     assert kinds["decoder.0.cross attn"][0].keys.what == "lookback, 2 steps each"
+
+
+def test_patches_of_exogenous_columns_are_named_by_column_and_last_step():
+    """Issue 10, 11: patches, steps or channels on both axes."""
+    frame = hourly(150, 2).assign(u=np.arange(150) % 7, p=np.arange(150) % 5, a_long_name=3.0, kind="hill")
+    roles = {"targets": ["a", "b"], "past": ["p"], "future": ["u"], "static": ["a_long_name", "kind"]}
+    source = Frame.of(frame, lookback=16, horizon=4, split=[0.6, 0.2, 0.2], **roles)
+    model = made("patchtst", source, patch=8, stride=4)
+    label(model, source.spec)
+    kinds = by_kind(model, read(model, window_of(source))[1], ["a", "b"])
+    (beside,) = (maps[0] for name, maps in kinds.items() if "exogenous" in name)
+    assert beside.keys.what == "exogenous columns, by last step"
+    assert beside.keys.names == ["p -8", "p 0", "u -8", "u 0", "u 4", "kind", "a_long_name"]
+    assert beside.queries.what == "patches, by channel and last step"
+    assert beside.queries.names == [f"{channel} {end}" for channel in "ab" for end in (-8, -4, 0, 0)]
+    assert beside.weights.shape[1:] == (8, 7)
+
+
+def test_an_axis_of_time_counts_as_the_maps_do():
+    """0 is the last row that was read, the horizon 1 to H: in forecasts, errors by step and maps alike."""
+    axes = new_figure(2, 2).subplots()
+    draw_window(axes, Window("first", torch.randn(30, 1), torch.randn(4, 1), torch.randn(4, 1)), 0)
+    assert [list(line.get_xdata()) for line in axes.lines[:3]] == [list(range(-23, 1)), [1, 2, 3, 4], [1, 2, 3, 4]]
+
+
+def test_a_window_of_several_series_names_its_own():
+    frame = pd.concat([hourly(150, 1).assign(id=name) for name in ("north", "south")], ignore_index=True)
+    source = Frame.of(frame, lookback=16, horizon=4, split=[0.6, 0.2, 0.2], targets=["a"], id="id")
+    windows = source.dataset("test")
+    assert [begins(windows, i).partition(",")[0] for i in (0, len(windows) - 1)] == ["north", "south"]

@@ -123,6 +123,8 @@ def test_what_is_no_table(tmp_path, content, says):
 def test_no_file(tmp_path):
     with pytest.raises(ZooError, match="no such file"):
         Csv(path=str(tmp_path / "my.csv")).setup()
+    with pytest.raises(ZooError, match="is a folder; name a"):
+        Csv(path=str(tmp_path)).setup()
     with pytest.raises(ZooError, match=r"data\.path="):
         Csv().setup()
     (tmp_path / "my.csv.gz").write_bytes(b"not compressed")

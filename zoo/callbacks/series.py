@@ -103,12 +103,13 @@ def units_of(model: Any) -> str:
 
 
 def begins(data: Any, i: int) -> str:
-    """What a window's first forecast is stamped with."""
+    """What a window's first forecast is stamped with, behind the name of its series where there are several."""
     if not hasattr(data, "origins"):
         return ""
     series, row = data.origins[i].tolist()
     stamp = data.stamp(row, series)
-    return f"row {row + 1}" if stamp is None else shown(np.datetime64(stamp, "us").astype(np.int64))
+    when = f"row {row + 1}" if stamp is None else shown(np.datetime64(stamp, "us").astype(np.int64))
+    return f"{data.panel.ids[series]}, {when}" if len(data.panel.ids) > 1 else when
 
 
 def counted(trainer: Any, errors: Errors) -> str:

@@ -93,6 +93,15 @@ class ExogenousPatches(nn.Module):
             tokens.append(self.statics(None, None, static_categorical_features, static_real_features))
         return torch.cat(tokens, 1)
 
+    def last_steps(self) -> list[tuple[int, int | None]]:
+        """Of each token: the number of its column, and its patch's last step (0: of the lookback); a static has none."""
+        P, K = (count for _, count in self.sizes.values())
+        before, places = -(-self.lookback // self.patch), len(self.places)
+        ends = [min((i + 1 - before) * self.patch, self.horizon) for i in range(places)]
+        found: list[tuple[int, int | None]] = [(p, end) for p in range(P) for end in ends[:before]]
+        found += [(P + k, end) for k in range(K) for end in ends]
+        return found + [(P + K + s, None) for s in range(self.statics.count if self.statics is not None else 0)]
+
     def _of(self, columns: Tensor, proj: nn.Linear, names: Tensor) -> Tensor:
         """[B, L or L + H, n] -> [B, n N, dim]."""
         x = columns.transpose(1, 2)

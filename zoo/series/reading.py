@@ -35,7 +35,8 @@ def read_csv(path: str | Path, roles: Roles, names: Sequence[str] | None = None,
     """
     path, called = Path(path).expanduser(), name or str(path)
     if not path.is_file():
-        raise ZooError(f"{called} is not there: there is no such file.")
+        what = "is a folder; name a .csv or .tsv file in it" if path.is_dir() else "is not there: there is no such file"
+        raise ZooError(f"{called} {what}.")
     try:
         with opened(path) as file:
             first = file.readline()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from zoo.inspect.plots import new_figure, save
 from zoo.inspect.series.looks import Map, draw_map
-from zoo.inspect.series.plots import Window, draw_window
+from zoo.inspect.series.plots import STEPS, Window, draw_window
 
 KINDS = 3  # kinds of attention that a figure shows
-STEPS = 400  # of the history
+SHOWN = 400  # steps of the history
 
 
 def plot_answers(
@@ -37,7 +37,7 @@ def plot_answers(
     widths = [1.9, *[1.0] * len(kinds)]
     grid = figure.subplots(len(rows), 1 + len(kinds), squeeze=False, width_ratios=widths)
     for at, (axes, (window, name, channel, maps)) in enumerate(zip(grid, rows, strict=True)):
-        draw_window(axes[0], window, channel, STEPS)
+        draw_window(axes[0], window, channel, SHOWN)
         axes[0].set_title(window.title, fontsize=8)
         axes[0].set_ylabel(f"{name}\n({units})", fontsize=8)
         for one, kind in zip(axes[1:], kinds, strict=True):
@@ -50,7 +50,7 @@ def plot_answers(
             draw_map(one, weights, each, columns=len(found) == 1 or at + 1 == len(rows))
             one.set_ylabel(each.queries.what, fontsize=7)
             one.set_title(f"{each.title}\nlargest {weights.max():.2g}", fontsize=7)
-    grid[-1, 0].set_xlabel("steps from the first forecast", fontsize=8)
+    grid[-1, 0].set_xlabel(STEPS, fontsize=8)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=8)
     return save(figure, png)

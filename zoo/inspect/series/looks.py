@@ -80,7 +80,7 @@ def by_kind(model: Any, recorded: Mapping[str, Tensor], names: Sequence[str]) ->
         title, rows = path.replace("_", " "), weights
         queries, keys = (axis(model, n, names) for n in weights.shape[-2:])
         if "exogenous" in path or re.match(r"encoder\.\d+\.cross_attn", path):
-            keys = columns(model, weights.shape[-1])
+            queries, keys = patches_of_all(model, queries, names), columns(model, weights.shape[-1])
         titles = [title]
         if len(rows) == len(names) > 1 and queries.what != "channels":
             titles = [f"{name}\n{title}" for name in names]
@@ -118,15 +118,33 @@ def axis(model: Any, n: int, names: Sequence[str]) -> Axis:
     return Axis("tokens", list(map(str, range(n))))
 
 
+def patches_of_all(model: Any, queries: Axis, names: Sequence[str]) -> Axis:
+    """What the patches of all channels side by side are, as they ask exogenous columns; else `queries` as they are."""
+    if model.tokens != "patches" or len(queries.names) != len(names) * (
+        len(spans := model.patches()) + model.num_prefix_tokens
+    ):
+        return queries
+    ends = ["CLS"] * model.num_prefix_tokens + [min(end - model.lookback, 0) for _, end in spans]
+    return Axis("patches, by channel and last step", [ended(name, end) for name in names for end in ends])
+
+
 def columns(model: Any, n: int) -> Axis:
-    """What n tokens of exogenous columns are: the columns' names, where each is one token and the model knows them."""
+    """What n tokens of exogenous columns are, where the model knows the columns: their names, with the last step of a patch."""
     known = model.preprocess
     if known is not None:
         texts = [name for name in known.static if name in known.categories]
         names = [*known.past, *known.future, *texts, *(name for name in known.static if name not in texts)]
         if n == len(names):
             return Axis("exogenous columns", names)
+        spans = getattr(getattr(model, "exogenous", None), "last_steps", list)()
+        if n == len(spans):
+            return Axis("exogenous columns, by last step", [ended(names[column], end) for column, end in spans])
     return Axis("tokens of exogenous columns", list(map(str, range(n))))
+
+
+def ended(name: str, end: int | str | None) -> str:
+    """A name, short enough for an axis, and the last step of its patch, if it has one."""
+    return name if end is None else f"{name if len(name) < 10 else name[:8] + '…'} {end}"
 
 
 def plot_maps(maps: Sequence[Map], png: str | Path, title: str) -> Path:
@@ -170,9 +188,9 @@ def draw_map(axes: Axes, weights: Tensor, named: Map, rows: bool = True, columns
 
 
 def ticks(axis: Axis) -> tuple[list[int], list[str]]:
-    """Places and names: all of few, of many about nine, first and last among them."""
+    """Places and names: all of few, of many nine at most, equally far apart up to the last."""
     n = len(axis.names)
-    places = range(n) if n <= LABELS else sorted({round(i * (n - 1) / (LABELS - 1)) for i in range(LABELS)})
+    places = range((n - 1) % (apart := -(-n // LABELS)), n, apart)
     return list(places), [axis.names[i] if len(axis.names[i]) <= 16 else f"{axis.names[i][:15]}…" for i in places]
 
 

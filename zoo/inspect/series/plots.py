@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CHANNELS = 4  # that a figure shows; more would be too small to see
 SEEN, SAID, BAND = "#333333", "#dd8452", "#f2c9ad"
 COLOURS = ("#4c72b0", "#55a868", "#8172b3", "#c44e52", "#937860", "#da8bc3")  # of what stands beside the model
+STEPS = "steps from the last row read"  # what an axis of time counts, as attention maps do
 DASHES = ("--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 
 
@@ -59,7 +60,7 @@ def plot_forecasts(
             if row == 0:
                 one.set_title(window.title, fontsize=8)
             if row == rows - 1:
-                one.set_xlabel("steps from the first forecast", fontsize=8)
+                one.set_xlabel(STEPS, fontsize=8)
         axes[0].set_ylabel(f"{names[row]}\n({units})", fontsize=8)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
@@ -67,15 +68,15 @@ def plot_forecasts(
 
 
 def draw_window(axes: Axes, window: Window, channel: int, most: int | None = None) -> None:
-    """One channel of a window: time runs from -steps of history to the horizon, the first forecast stands at 0.
+    """One channel of a window: time runs from the history, whose last row stands at 0, to the horizon.
 
     most: steps of history that are shown; None: three times the horizon.
     """
     horizon = len(window.mean)
     shown = min(len(window.history), most or max(3 * horizon, 24))
     past = window.history[-shown:, channel]
-    axes.plot(range(-shown, 0), past.numpy(), color=SEEN, linewidth=1, label="observed", **_dots(past))
-    after = range(horizon)
+    axes.plot(range(1 - shown, 1), past.numpy(), color=SEEN, linewidth=1, label="observed", **_dots(past))
+    after = range(1, horizon + 1)
     if window.low is not None and window.high is not None:
         low, high = window.low[:, channel].numpy(), window.high[:, channel].numpy()
         axes.fill_between(after, low, high, color=BAND, linewidth=0, label="80 % band")
@@ -84,7 +85,7 @@ def draw_window(axes: Axes, window: Window, channel: int, most: int | None = Non
         axes.plot(after, future.numpy(), color=SEEN, linewidth=1, alpha=0.75, zorder=3, **_dots(future))
     mark = "o" if horizon == 1 else None
     axes.plot(after, window.mean[:, channel].numpy(), color=SAID, linewidth=1.4, marker=mark, ms=3, label="forecast")
-    axes.axvline(-0.5, color="#999999", linewidth=0.6)
+    axes.axvline(0.5, color="#999999", linewidth=0.6)
     clean(axes)
 
 
