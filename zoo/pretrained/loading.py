@@ -49,7 +49,7 @@ def load(
     if found.config is None:
         raise ZooError(f"{str(path)!r} holds weights, and no config to build a model from; take it as init={path}.")
     state = found.state if found.adapter is None else _joined(found, found.adapter, own)
-    model: Any = with_config(checked.build_for(found.config, state, found.described, own), found.config)
+    model: Any = with_config(checked.build_for(found.config, state, found.described, own, drawn=False), found.config)
     floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     if len(floats) == 1:  # saved in half precision: stay there
         model.to(floats.pop())
