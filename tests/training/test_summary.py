@@ -83,6 +83,22 @@ def test_what_writes_is_told_to(tmp_path, capsys, name, writing):
     assert ("python -m zoo generate" in capsys.readouterr().out) == writing
 
 
+def test_what_was_only_pre_trained_is_gone_on_from(tmp_path, capsys):
+    """It forecasts nothing, and predict and backtest would refuse it."""
+    sizes = {"lookback": 32, "horizon": 4, "channels": 1}
+    masking = {"_target_": "zoo.layers.patch_masking.RandomPatches", "ratio": 0.4}
+    words = ["model=patchtst", "data=etth1", "task=masked_patches", "task.ratio=.5", "seed=1"]
+    told = {}
+    for name, more in {"pre-trained": {"masking": masking, "stride": 16}, "forecaster": {}}.items():
+        model = zoo.create_model("patchtst", **sizes, **more)
+        print_summary(tmp_path, {"metrics": {}, "parameters": 3, "wall_time_s": 0}, model, words, CHOICES)
+        told[name] = capsys.readouterr().out
+    run = f"init={tmp_path} finetune=linear_probe"
+    assert f"python train.py model=patchtst data=etth1 {run}\n" in told["pre-trained"]
+    assert "zoo predict" not in told["pre-trained"] and "backtest" not in told["pre-trained"]
+    assert "zoo predict" in told["forecaster"] and "zoo backtest" in told["forecaster"]
+
+
 def test_what_is_shared_names_no_folder_of_this_machine():
     words = [
         "model=vit",

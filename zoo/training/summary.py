@@ -154,9 +154,16 @@ def print_summary(
     trust = "".join(f" --trust {package}" for package in strangers_in(model))
     use = [f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"]
     use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
-    use += [f"python -m zoo backtest {run}"] * getattr(model, "forecasts", False)
+    if hasattr(model, "forecasts"):
+        use = [*use, f"python -m zoo backtest {run}"] if model.forecasts else [goes_on(overrides, _short(folder))]
     for line in (*(each + trust for each in use), *next_trainings(overrides, choices)):
         console.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def goes_on(overrides: Sequence[str], run: str) -> str:
+    """The training that goes on from a run of a model that has learned to fill in, and forecasts nothing yet."""
+    left = ("seed=", "ckpt_path=", "train=", "task=", "task.", "init=", "finetune=")
+    return command([*(each for each in overrides if not each.startswith(left)), f"init={run}", "finetune=linear_probe"])
 
 
 def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, str]:

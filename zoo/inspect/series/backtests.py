@@ -55,7 +55,8 @@ def plot_backtest(
     right.set(xlabel="step of the horizon", ylabel="MSE", ylim=(0, None))
     right.xaxis.get_major_locator().set_params(integer=True)
     right.legend(frameon=False, fontsize=8, title="mean MSE", title_fontsize=8)
-    left.legend(frameon=False, fontsize=8, ncols=len(errors) + bool(cuts), loc="upper left")
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1)}  # where no line runs through it
+    left.legend(frameon=False, fontsize=8, ncols=len(errors) + bool(cuts), **above)
     for axes in (left, right):
         clean(axes)
     for text in left.get_xticklabels():
