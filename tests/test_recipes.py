@@ -21,7 +21,13 @@ SMALL = ("model=vit", "model.dim=16", "model.depth=1", "model.num_heads=2", "mod
 CLASSES = ("a", "b", "c")
 IMAGES = ImageSpec(classes=CLASSES, img_size=8, in_chans=1)
 #: what a choice needs beside itself
-WITH = {"kernel=linear": ("score=linear",)}
+WITH = {
+    "kernel=linear": ("score=linear",),
+    "kernel=lsh": ("pattern=lsh",),
+    "kernel=probsparse": ("pattern=probsparse",),
+}
+#: the kernels that know neither a class token in front nor padding, and say so
+PLAIN = {"kernel=lsh", "kernel=probsparse"}
 #: the kernels that a CPU has not, and what they say
 REFUSED = {"kernel=flex": "flex.*CUDA", "kernel=edge_fused": "edge_fused.*CUDA"}
 #: what is for graphs, and needs a model of them
@@ -78,7 +84,8 @@ def one_step(config: dict, inputs: tuple, labels: torch.Tensor) -> None:
 @pytest.mark.parametrize("choice", choices("score", "pattern", "position", "kernel"))
 def test_every_word_of_the_sentence_trains(choice):
     graph = choice in ON_GRAPHS
-    config = plain(compose(*(GRAPH_SMALL if graph else SMALL), choice, *WITH.get(choice, ())))
+    without_token = ("model.class_token=false", "model.pool=mean") if choice in PLAIN else ()
+    config = plain(compose(*(GRAPH_SMALL if graph else SMALL), choice, *WITH.get(choice, ()), *without_token))
     check_config(config)
     model = fit_model(config["model"], GRAPH if graph else IMAGES, 3)
     inputs = ring(choice) if graph else images()
@@ -107,7 +114,7 @@ def test_every_word_of_the_sentence_trains_on_text(name, choice):
     model = fit_model(config["model"], SPECS["text"], 0)
     ids, mask = torch.randint(11, (2, 9)), torch.ones(2, 9, dtype=torch.bool)
     mask[1, 6:] = False
-    given = None if choice == "kernel=linear" else mask  # it knows no padding, and says so
+    given = None if choice in {"kernel=linear", *PLAIN} else mask  # they know no padding, and say so
     if choice.startswith("kernel=edge") or (choice in REFUSED and not torch.cuda.is_available()):
         with pytest.raises(ZooError, match="CUDA" if choice == "kernel=flex" else "no list of edges"):
             zoo.build(model)(ids, mask)
