@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo.files import write_text
-from zoo.series.baselines import baselines, score
 
 FILE = "baselines.csv"
 FIGURES = ("mse", "mae", "mase")
@@ -24,6 +23,8 @@ def beside_forecasts(task: Any, metrics: Mapping[str, float], data: Any) -> dict
     """
     if not task.forecasts or "test/mse" not in metrics:
         return {}
+    from zoo.series.baselines import baselines, score  # which imports torch, and --help must not wait for it
+
     model = {name: metrics[f"test/{name}"] for name in FIGURES if f"test/{name}" in metrics}
     return {**score(baselines(data), data.dataset("test"), data.mase_scale), "model": model}
 
