@@ -51,9 +51,9 @@ class Forecaster(Model):
     """
 
     reads = ("series",)
-    heads = ("proj", "head")
-    of_data = ("proj", "position")
-    of_task = ("head", "masking")
+    heads: ClassVar[tuple[str, ...]] = ("proj", "head")
+    of_data: ClassVar[tuple[str, ...]] = ("proj", "position")
+    of_task: ClassVar[tuple[str, ...]] = ("head", "masking")
     num_classes = 0
     targets = "values"
     covariates: ClassVar[bool] = False
