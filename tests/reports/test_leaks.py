@@ -362,5 +362,6 @@ def test_the_command_prints_a_line_a_guard(capsys, tmp_path, monkeypatch):
 def test_the_command_refuses_other_kinds(capsys):
     assert main(["report", "leaks", "model=vit", "data=digits"]) == 2
     assert "looks at forecasters and series" in capsys.readouterr().err
-    assert main(["report", "leaks", "run=nothing"]) == 2
-    assert "has no config.yaml" in capsys.readouterr().err
+    for words in (["run=nothing"], ["run=nothing", "trust=mypackage"]):
+        assert main(["report", "leaks", *words]) == 2
+        assert "has no config.yaml" in capsys.readouterr().err

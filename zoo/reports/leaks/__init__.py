@@ -66,10 +66,11 @@ def _tried(name: str, guard: Callable[[Any, Any], str], model: Any, data: Any) -
 
 @dataclass(frozen=True)
 class Settings:
-    """run: its folder. data: the table, in place of the one that the run names."""
+    """run: its folder. data: the table, in place of the one that the run names. trust: your packages that it may name."""
 
     run: str
     data: str | None = None
+    trust: tuple[str, ...] = ()
 
 
 GUARDS: dict[str, Callable[[Any, Any], str]] = {
@@ -123,5 +124,5 @@ def _trained(words: Sequence[str]) -> tuple[Any, Any, str]:
     from zoo.reports.settings import read_settings
 
     settings = read_settings(words, Settings)
-    model, data, _ = of_run(settings.run, settings.data)
+    model, data, _ = of_run(settings.run, settings.data, settings.trust)
     return model, data, f"leaks: {settings.run} on {data.describe()}"
