@@ -135,7 +135,8 @@ def window(model: Any, batch: Mapping[str, Tensor], title: str) -> Window:
 def calibration_of(model: Any, data: Any) -> tuple[Tensor, Tensor, Tensor]:
     """(shares of observed values at or below each of LEVELS, shares within .1 to .9 by step [H], observed values [H])."""
     device = next(model.parameters()).device
-    below, inside, count = torch.zeros(len(LEVELS), dtype=torch.float64), 0, 0
+    below = torch.zeros(len(LEVELS), dtype=torch.float64)
+    inside, count = torch.zeros(2, model.horizon, dtype=torch.float64)
     model.eval()
     for batch in batches(data):
         forecast = model.forward(*model.inputs(moved(batch, device)))

@@ -199,7 +199,8 @@ def _train(settings: Mapping[str, Any], data: Any, patience: int | None) -> Any:
     from zoo.training.run import train
 
     watch = [Best(patience or 10**9, settings["task"]["monitor"] or "mse", "min")] if data.val_size else []
-    return train(settings, None, data=data, watch=watch).task.model.eval()
+    task: Any = train(settings, None, data=data, watch=watch).task
+    return task.model.eval()
 
 
 def write_csv(scored: Scored, data: Any, file: Path) -> Path:

@@ -108,12 +108,14 @@ def answers(model: Any, encoded: Any, run: str) -> list[Said]:
 
 def _stamps(encoded: Any, horizon: int) -> list[list[str]]:
     """Of each series the stamps of the steps that are forecast; without a clock the numbers of the rows, from 1."""
-    import numpy as np
 
     if encoded.stamps is not None:
         stamps = encoded.stamps.astype("datetime64[us]")
         unit = next((u for u in ("D", "m", "s") if (stamps.astype(f"datetime64[{u}]") == stamps).all()), "us")
-        return [[text.replace("T", " ") for text in row] for row in np.datetime_as_string(stamps, unit).tolist()]
+        return [
+            [text.replace("T", " ") for text in row]
+            for row in stamps.astype(f"datetime64[{unit}]").astype(str).tolist()
+        ]
     return [[f"row {row + step + 1}" for step in range(horizon)] for row in encoded.rows.tolist()]
 
 

@@ -136,7 +136,7 @@ def columns(model: Any, n: int) -> Axis:
         names = [*known.past, *known.future, *texts, *(name for name in known.static if name not in texts)]
         if n == len(names):
             return Axis("exogenous columns", names)
-        spans = getattr(getattr(model, "exogenous", None), "last_steps", list)()
+        spans: list[tuple[int, Any]] = getattr(getattr(model, "exogenous", None), "last_steps", list)()
         if n == len(spans):
             return Axis("exogenous columns, by last step", [ended(names[column], end) for column, end in spans])
     return Axis("tokens of exogenous columns", list(map(str, range(n))))

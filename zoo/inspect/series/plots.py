@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -153,6 +153,6 @@ def clean(axes: Axes) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _dots(values: Tensor) -> dict[str, object]:
+def _dots(values: Tensor) -> dict[str, Any]:
     """Small dots where gaps leave single points that no line would show."""
     return {"marker": ".", "markersize": 2.5} if bool(values.isnan().any()) else {}

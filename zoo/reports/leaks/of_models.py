@@ -61,7 +61,7 @@ def seeds_move_nothing(model: Any, data: Any) -> str:
     for seed in (0, 1):
         torch.manual_seed(seed)
         found.append(forecast(model, batch))
-    same(*found, "another global seed moved the forecast")
+    same(found[0], found[1], "another global seed moved the forecast")
     return f"{len(found[0])} windows under two global seeds: equal to the bit"
 
 
