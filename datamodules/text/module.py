@@ -153,8 +153,11 @@ class TextData(DataModule):
 
     def texts(self, stage: str) -> Iterator[str]:
         """The raw text of "train", "val" or "test", a piece at a time: for compressors, n-grams and reports."""
-        corpus = self.loaded().corpus if self.source is not None else self.load()
-        return corpus.texts(stage)
+        return self.corpus().texts(stage)
+
+    def corpus(self) -> Corpus:
+        """The texts, loaded if they are not yet."""
+        return self.source.corpus if self.source is not None else self.load()
 
     def dataset(self, stage: str) -> TextRows:
         found, train = self.loaded(), stage == "train"

@@ -51,7 +51,7 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
 def beside(record: Any) -> dict[str, dict[str, float]]:
     """What stands beside a metric of the test: bits a byte of general compressors, that a language model must be held
     against. Empty for other runs, and for conversations, of which a model says the answers alone."""
-    if "test/bits_per_byte" not in record.metrics or record.data.loaded().corpus.turns:
+    if "test/bits_per_byte" not in record.metrics or record.data.corpus().turns:
         return {}
     return {"test/bits_per_byte": compressed(record.data.texts("train"), record.data.texts("test"))}
 
