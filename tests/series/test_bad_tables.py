@@ -5,7 +5,9 @@ import gzip
 import pytest
 
 from datamodules.series import Csv
+from tests.datamodules.series.tables import Frame, hourly
 from zoo.errors import ZooError
+from zoo.series import from_frame
 
 HEAD = "date,station,a,b,u"
 
@@ -111,6 +113,9 @@ def test_a_bad_table_is_one_sentence(tmp_path, name):
         (b"date,a\x1b[2J\n2020-01-01,1\n", "is no name"),
         (b"date;x\n", "no rows"),
         (b'date,a\n2020-01-01,"1\n', "not a table"),
+        (b"\0" * 200_000, "not a table"),
+        (b",".join(b"c%d" % i for i in range(20_001)) + b"\n", "more than 20,000 columns"),
+        (b"a" * (1 << 20) + b"\n1\n", "more than 20,000 columns or 1,048,576 letters"),
     ],
 )
 def test_what_is_no_table(tmp_path, content, says):
@@ -179,3 +184,21 @@ def test_other_forms_of_the_same_table(tmp_path):
         assert arrays.values.equal(want.arrays.values), name
         assert arrays.time.equal(want.arrays.time) != european, name
         assert str(data.windows("train").stamp(24)).startswith("2020-07-01T00" if european else "2020-01-02T00"), name
+
+
+@pytest.mark.parametrize("block", [b"0" * (1 << 20), b"\n" * (1 << 20), b"2020-01-01,1\n" * 80_000])
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path, block):
+    with gzip.open(tmp_path / "my.csv.gz", "wb") as file:
+        file.write(b"date,a\n")
+        for _ in range(70):
+            file.write(block)
+    with pytest.raises(ZooError, match=r"my\.csv\.gz unpacks to more than 100 times its size"):
+        Csv(path=str(tmp_path / "my.csv.gz"), time="date").setup()
+
+
+def test_a_value_beyond_the_scale_of_a_run_is_refused():
+    source = Frame.of(hourly(150, 1), lookback=16, horizon=4, split=[0.6, 0.2, 0.2], targets=["a"])
+    frame = hourly(60, 1)
+    frame.loc[3, "a"] = 1e300
+    with pytest.raises(ZooError, match="column 'a' has a value too large to be scaled"):
+        source.spec.preprocess.encode(from_frame(frame, source.spec.preprocess.roles))

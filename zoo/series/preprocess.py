@@ -139,7 +139,12 @@ class SeriesPreprocess:
                         observed = np.ones((count, len(names)), bool) if observed is None else observed
                         observed[rows, column] = ~empty
                         values[empty] = 0
-                    made[rows, column] = values
+                    with np.errstate(over="ignore"):
+                        made[rows, column] = values
+                    if np.isinf(made[rows, column]).any():
+                        raise ZooError(
+                            f"column {name!r} has a value too large to be scaled; give it in the run's unit."
+                        )
         return torch.from_numpy(made), None if observed is None else torch.from_numpy(observed)
 
     def _static(self, series: Panel) -> tuple[Tensor | None, Tensor | None]:

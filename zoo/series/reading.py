@@ -1,6 +1,7 @@
 """From a CSV file, or a data frame, to a table. What is wrong is named by line, stamp and column."""
 
 import csv
+import gzip
 import logging
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ from zoo.series.table import Table, line_of, opened
 
 log = logging.getLogger(__name__)
 LONGEST = 1000  # letters of a name
+LONGEST_LINE, MOST_COLUMNS = 1 << 20, 20_000  # letters of the line that names the columns, and columns
+UNPACKED = (
+    100  # times its size, and 64 MiB at least, to which a .gz may unpack: tables of stamps and numbers do to 3 to 20
+)
 CHUNK = 200_000  # rows that are read at a time
 #: What an empty cell of numbers may hold; of stamps, ids and static columns: nothing.
 EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "#N/A", "<NA>"]
@@ -38,9 +43,14 @@ def read_csv(path: str | Path, roles: Roles, names: Sequence[str] | None = None,
         what = "is a folder; name a .csv or .tsv file in it" if path.is_dir() else "is not there: there is no such file"
         raise ZooError(f"{called} {what}.")
     try:
+        _check_packed(path, called)
         with opened(path) as file:
-            first = file.readline()
+            first = file.readline(LONGEST_LINE)
         separator = max(",;\t", key=first.count)
+        if len(first) == LONGEST_LINE or first.count(separator) >= MOST_COLUMNS:
+            raise ZooError(
+                f"{called} has a first line of more than {MOST_COLUMNS:,} columns or {LONGEST_LINE:,} letters."
+            )
         header = list(names) if names else [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
         _check_header(header, called)
         reader = _Reader(called, header, roles, path)
@@ -60,7 +70,7 @@ def read_csv(path: str | Path, roles: Roles, names: Sequence[str] | None = None,
         pass
     except UnicodeDecodeError as error:
         raise ZooError(f"{called} is no UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, csv.Error) as error:
         what = one_line(error, 200).removeprefix("Error tokenizing data. C error: ")
         raise ZooError(f"{called} is not a table: {what}.") from None
     except (OSError, EOFError, ValueError) as error:
@@ -76,6 +86,18 @@ def from_frame(frame: pd.DataFrame, roles: Roles, name: str = "the table") -> Ta
     plain = frame.set_axis(range(len(header)), axis=1).reset_index(drop=True)
     reader.add(plain[reader.used])
     return reader.finish()
+
+
+def _check_packed(path: Path, called: str) -> None:
+    """Refuse a small file that unpacks to a huge one, before its lines are held in memory."""
+    if path.suffix != ".gz":
+        return
+    left = max(UNPACKED * path.stat().st_size, 64 << 20)
+    with gzip.open(path) as file:
+        while block := file.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise ZooError(f"{called} unpacks to more than {UNPACKED} times its size, which no table does.")
 
 
 def _check_header(header: list[str], name: str) -> None:
