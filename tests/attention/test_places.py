@@ -15,6 +15,7 @@ from zoo.attention import (
     LinearFeatures,
     Padding,
     Prefix,
+    ProbSparse,
     RoPE,
     SeparateQKV,
     Window,
@@ -34,6 +35,7 @@ OF_A_ROW = {  # what holds a row's own numbers, as the batch of one is given the
     "Documents[B]": lambda b: Documents(torch.tensor([[0] * N, [i % 2 for i in range(N)]])[b : b + 1]),
     "Padding": lambda b: Padding(torch.tensor([[N, N - 3][b]])),
     "Padding(mask)": lambda b: Padding(mask=torch.arange(N)[None] >= [0, 2][b]),
+    "ProbSparse & Padding": lambda b: ProbSparse(1) & Padding(torch.tensor([[N, N - 3][b]])),
     "Causal & Padding": lambda b: Causal() & Padding(torch.tensor([[N, N - 3][b]])),
 }
 
@@ -66,9 +68,10 @@ def of_row(name, b):
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("name, position", pairs(PATTERNS))
+@pytest.mark.parametrize("name, position", [each for each in pairs(PATTERNS) if "LSH" not in each[0]])
 def test_each_padded_row_is_its_batch_of_one(name, position, side):
-    """C5, for every pattern and position; NaN in the padding reaches nobody."""
+    """C5, for every pattern and position; NaN in the padding reaches nobody. Not for LSH, whose buckets and rotations go by the
+    number of keys, padding included, as its docstring says."""
     part = None if position is None else make(position)
     layer, x, (mask, places) = attention(position=part, num_kv_heads=2), tokens(), padded(side)
     got = layer(torch.where(mask[..., None], x, torch.nan), places=places, pattern=PATTERNS[name]())

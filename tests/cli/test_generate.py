@@ -62,7 +62,7 @@ def test_what_is_printed_is_what_generate_gives(zoo, runs, words):
 def test_a_draft_changes_nothing_of_what_is_likeliest(zoo, runs):
     words = ("a text", "--temperature", "0", "--max-new-tokens", "10")
     plain = zoo("generate", runs / "run", *words)
-    assert plain[0] == 0 and zoo("generate", runs / "run", *words, "--draft", runs / "draft") == plain
+    assert plain[0] == 0 and zoo("generate", runs / "run", *words, "--draft", runs / "draft")[:2] == plain[:2]
 
 
 @pytest.mark.parametrize("filled, new", [(4, 64), (100, 29), (128, 1)])

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 import zoo
-from tests.hostile.files import CONFIG
 from tests.pretrained.llama2c_files import pieces, write, write_tokenizer
 from zoo.pretrained import initialise
 from zoo.text import Bytes
 
 D, L, V = 8, 2, 300
+CONFIG = {"_target_": "zoo.models.language.llama.Llama"}  # what the command line says; its sizes are the folder's
 LLAMA = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": V, "hidden_size": D, "intermediate_size": 12,
     "num_hidden_layers": L, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32,

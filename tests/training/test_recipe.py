@@ -33,7 +33,9 @@ def test_a_models_file_decides_the_model(model):
     config = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())
     assert set(config) <= {"defaults", "model"}
     named = [key for entry in config.get("defaults", []) if isinstance(entry, dict) for key in entry]
-    axes = {f"{word}/{axis}" for word in ("", "override ") for axis in ("score", "pattern", "position", "kernel")}
+    axes = {
+        f"{word}/{axis}" for word in ("", "override ") for axis in ("score", "pattern", "position", "kernel", "head")
+    }
     assert set(named) <= axes | {"override /data", "override /recipe"}
 
 

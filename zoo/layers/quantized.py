@@ -40,7 +40,7 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows, half = x.numel() // self.in_features, x.to(torch.bfloat16)
         if rows < MANY_ROWS and x.device.type == "cpu":
-            half = half.view(rows, self.in_features)
+            half = half.reshape(rows, self.in_features).contiguous()
             y = torch._weight_int8pack_mm(half, self.weight, self.scale).view(*x.shape[:-1], self.out_features)
         else:
             y = F.linear(half, self.weight.to(torch.bfloat16)) * self.scale

@@ -28,8 +28,9 @@ class LSH(Pattern):
     (Reformer), section 2; Andoni et al. 2015. Which keys are chosen has no gradient.
 
     The rotations are shared by queries and keys, by heads and by the samples of a batch: in evaluation a function of (seed, K,
-    D), in training drawn anew for each call. A choice is made among the keys that the rest of the pattern allows; a query of
-    another sequence (a context) that shares no bucket with any key sees nothing and gives 0.
+    D), in training drawn anew for each call. K counts padding too, so a padded row is not what it is alone. A choice is made
+    among the keys that the rest of the pattern allows; a query of another sequence (a context) that shares no bucket with any
+    key sees nothing and gives 0.
 
     Departures from Reformer: queries and keys stay two projections; buckets are compared as they are, not sorted and cut into
     chunks of one size, so nobody's neighbours depend on how full a bucket is; itself counts like other keys.
