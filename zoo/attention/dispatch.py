@@ -118,13 +118,17 @@ def attend(
         ZooError: shapes that do not fit, or a kernel that cannot run this call (with every kernel's reasons).
     """
     rest = (pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
-    call = _call(q, k, v, score, *rest, cross=cross)
+    call = _call(q, k, v, score, rest, cross)
     return run(call, kernel)
 
 
-def _call(q: Tensor, k: Tensor, v: Tensor, score: Score | None, *rest: Any, cross: bool) -> AttentionCall:
+def _call(q: Tensor, k: Tensor, v: Tensor, score: Score | None, rest: Any, cross: bool) -> AttentionCall:
     """The call that `attend` computes and `explain` explains."""
-    return AttentionCall(q, k, v, SCALED_DOT if score is None else score, *rest, cross=cross)
+    pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training = rest
+    return AttentionCall(
+        q, k, v, SCALED_DOT if score is None else score, pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos,
+        edge_values, training, cross=cross,
+    )  # fmt: skip
 
 
 def run(call: AttentionCall, kernel: str | None = None) -> AttentionOutput:
@@ -168,7 +172,7 @@ def explain(
     reasons; `.chosen` is the kernel that `attend` takes (None where it would refuse).
     """
     rest = (pattern, bias, dropout, need_weights, need_logits, q_pos, k_pos, edge_values, training)
-    call = _call(q, k, v, score, *rest, cross=cross)
+    call = _call(q, k, v, score, rest, cross)
     check(call)
     if kernel is not None:
         _named(kernel)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention, Full, Pattern
+from zoo.attention import Full, Pattern
 from zoo.layers.block import Block
 
 
@@ -30,10 +30,13 @@ class SeriesBlock(Block):
         norm, order, drop_path, ...: as of a Block.
     """
 
+    attn: Any  # attentions, which nn.Module's attributes do not say
+    exogenous: Any
+
     def __init__(
         self,
         dim: int,
-        attn: Attention,
+        attn: Any,
         mlp: nn.Module,
         *,
         exogenous: nn.Module | None = None,
@@ -43,7 +46,7 @@ class SeriesBlock(Block):
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         **how: Any,
     ):
-        between = {} if exogenous is None else {"exogenous": exogenous}
+        between: dict[str, Any] = {} if exogenous is None else {"exogenous": exogenous}
         super().__init__(dim, attn=attn, **between, mlp=mlp, norm=norm, **how)
         self.norm_channels = norm(dim) if mix_channels else None
         self.residual_scores, self.pattern = residual_scores, pattern
@@ -98,8 +101,9 @@ class SeriesBlock(Block):
         mixed = self.attn(x.flatten(0, 1), pos=place)
         return mixed.view(x.shape).transpose(1, 2).flatten(0, 1)
 
-    def to_columns(self, x: Tensor, channels: int, columns: tuple[Tensor, Tensor]) -> Tensor:
+    def to_columns(self, x: Tensor, channels: int, columns: tuple[Tensor, Tensor] | None) -> Tensor:
         """The attention of all patches of a sample to its exogenous columns."""
+        assert columns is not None, "whoever built this block for columns hands them in"
         tokens, asking = columns
         return self.exogenous((x + asking).view(-1, channels * x.shape[1], x.shape[2]), context=tokens).view(x.shape)
 

@@ -79,8 +79,9 @@ def images(model: "Model", options: argparse.Namespace, source: str) -> Iterator
     path = Path(source)
     if not path.exists():
         raise ZooError(f"{source} does not exist; give an image, a folder of images, or test:<number>.")
+    prepared: Any = model.preprocess  # of images
     for file in _files(path) if path.is_dir() else [path]:
-        yield str(file), to_input(file, model.preprocess)
+        yield str(file), to_input(file, prepared)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -159,4 +160,5 @@ def _draw(inputs: "Tensor", maps: "PatchMaps", model: "ImageModel", png: Path, t
     from zoo.inspect.maps import attention_maps
     from zoo.inspect.preprocess import to_pixels
 
-    return attention_maps(to_pixels(inputs, model.preprocess), maps, png, titles).absolute()
+    prepared: Any = model.preprocess  # of images
+    return attention_maps(to_pixels(inputs, prepared), maps, png, titles).absolute()

@@ -1,6 +1,7 @@
 """A head for counts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ class NegativeBinomial(Head):
         """The least count whose probability of being reached is the level, by scipy."""
         from scipy.stats import nbinom
 
-        own = self.distribution(forecast)
+        own: Any = self.distribution(forecast)
         n, p = own.total_count.detach().cpu().numpy(), own.probs.detach().cpu().numpy()
         found = nbinom.ppf(torch.tensor(levels).numpy(), n[..., None], 1 - p[..., None])
         return torch.from_numpy(found).to(forecast.mean)

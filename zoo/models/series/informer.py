@@ -76,7 +76,7 @@ class Informer(Forecaster):
     usual = MappingProxyType(
         {**Forecaster.usual, "pattern": "zoo.attention.ProbSparse", "position": "zoo.attention.Sinusoidal"}
     )
-    sees: ClassVar[Callable[[], Pattern]] = ProbSparse
+    sees: ClassVar[type[Pattern]] = ProbSparse
     distils: ClassVar[bool] = True
 
     def __init__(
@@ -158,11 +158,11 @@ class Informer(Forecaster):
         def attention_to_others() -> nn.Module:
             return build(across, **shared, pattern=Full(), projection=SeparateQKV, query_places=False)
 
-        def block(**attentions: nn.Module) -> Block:
+        def block(**attentions: Any) -> Block:
             mlp = FeedForward(dim, hidden or 4 * dim, act, dropout, drop=ByteDropout)
             return Block(dim, **attentions, mlp=mlp, norm=norm, order=order)
 
-        others = partial(dict, cross_attn=attention_to_others) if self.exogenous.count else dict
+        others: Any = partial(dict, cross_attn=attention_to_others) if self.exogenous.count else dict
         self.encoder = nn.ModuleList(
             block(attn=self_attention(pattern), **{name: make() for name, make in others().items()})
             for _ in range(depth)

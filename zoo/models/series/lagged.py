@@ -6,7 +6,7 @@ Its encoder and decoder are Zhou et al. 2021's; what goes in and comes out are t
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -137,7 +137,7 @@ class LaggedInformer(Model):
         seen, said = pattern or bound or ProbSparse(), decoder_pattern or pattern or bound or ProbSparse()
         shared = partial(build, attention, dim=dim, dropout=attn_dropout)
 
-        def block(inside: int, **attentions: nn.Module) -> Block:
+        def block(inside: int, **attentions: Any) -> Block:
             mlp = FeedForward(dim, inside, act, dropout, hidden_dropout=hidden_dropout)
             return Block(dim, **attentions, mlp=mlp, order=post_norm)
 

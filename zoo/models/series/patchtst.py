@@ -173,7 +173,7 @@ class PatchTST(Forecaster):
         made = make_pattern(pattern or bound or Full(), length=N, **facts)
         made = on_patches(made, (1, N), **facts)
 
-        def make_attention(rate: float = dropout, **own: Any) -> nn.Module:
+        def make_attention(rate: float = dropout, **own: Any) -> Any:
             return build(
                 attention, dim=dim, num_heads=num_heads, dropout=attn_dropout, drop=byte_dropout,
                 output=partial(OutputProjection, bias=True, dropout=rate, drop=ByteDropout), **own,
@@ -183,7 +183,8 @@ class PatchTST(Forecaster):
             turned = (
                 SkipPrefix(place(), prefix) if start.acts_inside and prefix else place() if start.acts_inside else None
             )
-            attn = make_attention(position=turned, **({} if mix_channels else {"pattern": made}))
+            sees: dict[str, Any] = {} if mix_channels else {"pattern": made}
+            attn = make_attention(position=turned, **sees)
             across = make_attention(0.0, projection=SeparateQKV) if self.exogenous is not None else None
             mlp = FeedForward(dim, hidden, act, dropout, mlp_bias, ByteDropout, hidden_dropout)
             return SeriesBlock(
