@@ -114,7 +114,10 @@ def test_the_kernel_on_a_context(Q, K):
 
 def test_what_the_kernel_refuses():
     q, k, v = tensors(600, 600)
-    said = lambda **how: dict(explain(q, k, v, **how).lines)["lsh"]  # noqa: E731
+
+    def said(**how):
+        return dict(explain(q, k, v, **how).lines)["lsh"]
+
     assert said(pattern=LSH()) == said(pattern=Window(3) & LSH() & Causal()) == "runs"
     assert "alone or with patterns" in said(pattern=LSH() | Global(1)) and "alone" in said(pattern=LSH() & TopK(3))
     assert "whole matrix" in said(pattern=LSH(), bias=torch.zeros(600, 600))

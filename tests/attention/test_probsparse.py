@@ -207,7 +207,10 @@ def test_the_kernel_on_a_context(Q, K):
 
 def test_what_the_kernel_refuses():
     q, k, v = tensors(20, 20)
-    said = lambda **how: dict(explain(q, k, v, **how).lines)["probsparse"]  # noqa: E731
+
+    def said(**how):
+        return dict(explain(q, k, v, **how).lines)["probsparse"]
+
     assert said(pattern=ProbSparse()) == said(pattern=ProbSparse() & Causal()) == "runs"
     assert "alone or with Causal()" in said(pattern=ProbSparse() & Window(3))
     assert "alone or with Causal()" in said(pattern=ProbSparse() | Global(1)) and "alone" in said(pattern=Causal())

@@ -1,7 +1,7 @@
 """What every forecaster says of itself: a window of a series in, a `Forecast` of the steps that follow out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +10,24 @@ from zoo.errors import ZooError
 from zoo.models.base import Model
 from zoo.models.series.heads import LEVELS, Forecast, Head, Point
 
-__all__ = ["Forecast", "Forecaster"]
+__all__ = ["Forecast", "Forecaster", "Window"]
 
-#: What `forward` takes, by the names of a batch; never future_values.
-INPUTS = (
-    "past_values",
-    "past_time_features",
-    "future_time_features",
-    "past_observed_mask",
-    "past_covariates",
-    "future_covariates",
-    "static_categorical_features",
-    "static_real_features",
-)
+
+class Window(NamedTuple):
+    """What a forecaster reads, by the names of a batch and never future_values; None where there is no such thing. Shapes
+    stand at `Forecaster.forward`."""
+
+    past_values: Tensor
+    past_time_features: Tensor | None = None
+    future_time_features: Tensor | None = None
+    past_observed_mask: Tensor | None = None
+    past_covariates: Tensor | None = None
+    future_covariates: Tensor | None = None
+    static_categorical_features: Tensor | None = None
+    static_real_features: Tensor | None = None
+
+
+INPUTS = Window._fields
 #: Those that are exogenous columns.
 EXOGENOUS = INPUTS[4:]
 #: Their sizes (`SeriesSpec.sizes`), and the setting of the data that brings each.
@@ -35,8 +40,8 @@ SIZES = {
 
 
 class Forecaster(Model):
-    """A model of series. A family has a `forward` of these arguments, and maps its features to horizon * head.width numbers
-    a channel by `proj`.
+    """A model of series. A family has a `forward_window`, and maps its features to horizon * head.width numbers a channel by
+    `proj`.
 
     Args:
         channels: C, target columns.
@@ -96,7 +101,16 @@ class Forecaster(Model):
             static_categorical_features: [B, S] long, of the whole series.
             static_real_features: [B, R].
         """
-        raise NotImplementedError(f"{type(self).__name__} has no forward(past_values, ...)")
+        window = Window(
+            past_values, past_time_features, future_time_features, past_observed_mask, past_covariates, future_covariates,
+            static_categorical_features, static_real_features,
+        )  # fmt: skip
+        self.check_inputs(past_values, past_observed_mask, **{name: getattr(window, name) for name in EXOGENOUS})
+        return self.forward_window(window)
+
+    def forward_window(self, window: Window) -> Forecast:
+        """What a family defines: a window that fits -> its forecast."""
+        raise NotImplementedError(f"{type(self).__name__} is a forecaster without `forward_window`: define it.")
 
     def intervals(self, forecast: Forecast, levels: Sequence[float] = LEVELS) -> Tensor | None:
         """[B, H, C, levels], quantiles in the units of the mean, with the conformal offsets that the model has; None where its

@@ -34,7 +34,7 @@ from zoo.layers.calendar import StepEmbedding
 from zoo.layers.distil import Distil
 from zoo.layers.exogenous import ExogenousTokens
 from zoo.layers.revin import RevIN
-from zoo.models.series.base import Forecast, Forecaster
+from zoo.models.series.base import EXOGENOUS, Forecast, Forecaster, Window
 from zoo.models.series.heads import Head
 
 
@@ -177,25 +177,14 @@ class Informer(Forecaster):
         self.decoder_norm = norm(dim)
         self.proj = nn.Linear(dim, channels * self.head.width)
 
-    def forward(
-        self,
-        past_values: Tensor,
-        past_time_features: Tensor | None = None,
-        future_time_features: Tensor | None = None,
-        past_observed_mask: Tensor | None = None,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_categorical_features: Tensor | None = None,
-        static_real_features: Tensor | None = None,
-    ) -> Forecast:
-        self.check_inputs(past_values, past_observed_mask)
-        others = self.exogenous(past_covariates, future_covariates, static_categorical_features, static_real_features)
-        x, loc, scale = past_values, None, None
+    def forward_window(self, window: Window) -> Forecast:
+        others = self.exogenous(*(getattr(window, name) for name in EXOGENOUS))
+        x, observed, loc, scale = window.past_values, window.past_observed_mask, None, None
         if self.revin is not None:
-            x, loc, scale = self.revin(x, past_observed_mask)
-        elif past_observed_mask is not None:
-            x = x.masked_fill(~past_observed_mask, 0)
-        known = self.embed.of_window(past_time_features, future_time_features, future_covariates)
+            x, loc, scale = self.revin(x, observed)
+        elif observed is not None:
+            x = x.masked_fill(~observed, 0)
+        known = self.embed.of_window(window.past_time_features, window.future_time_features, window.future_covariates)
         seen = self.encode(x, None if known is None else known[:, : self.lookback], others)
         steps = self.decode(x, known, seen)
         raw = self.proj(steps).unflatten(-1, (self.channels, self.head.width))

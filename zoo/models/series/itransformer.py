@@ -23,7 +23,7 @@ from zoo.errors import ZooError
 from zoo.layers import Block, ByteDropout, FeedForward, post_norm
 from zoo.layers.revin import RevIN
 from zoo.models.base import in_groups
-from zoo.models.series.base import Forecast, Forecaster
+from zoo.models.series.base import Forecast, Forecaster, Window
 from zoo.models.series.heads import Head
 
 
@@ -101,28 +101,14 @@ class ITransformer(Forecaster):
         self.norm = norm(dim)
         self.proj = nn.Linear(dim, horizon * self.head.width)
 
-    def forward(
-        self,
-        past_values: Tensor,
-        past_time_features: Tensor | None = None,
-        future_time_features: Tensor | None = None,
-        past_observed_mask: Tensor | None = None,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_categorical_features: Tensor | None = None,
-        static_real_features: Tensor | None = None,
-    ) -> Forecast:
-        self.check_inputs(
-            past_values, past_observed_mask, past_covariates=past_covariates, future_covariates=future_covariates,
-            static_categorical_features=static_categorical_features, static_real_features=static_real_features,
-        )  # fmt: skip
-        x, loc, scale = past_values, None, None
+    def forward_window(self, window: Window) -> Forecast:
+        x, observed, loc, scale = window.past_values, window.past_observed_mask, None, None
         if self.revin is not None:
-            x, loc, scale = self.revin(x, past_observed_mask)
-        elif past_observed_mask is not None:
-            x = x.masked_fill(~past_observed_mask, 0)
+            x, loc, scale = self.revin(x, observed)
+        elif observed is not None:
+            x = x.masked_fill(~observed, 0)
         if self.time_features:
-            x = torch.cat([x, self._calendar(past_time_features, x)], -1)
+            x = torch.cat([x, self._calendar(window.past_time_features, x)], -1)
         tokens = self.embed(x.transpose(1, 2))
         tokens = self.position.embed(tokens, torch.arange(tokens.shape[1], device=x.device))
         tokens = tokens if self.drop is None else self.drop(tokens)

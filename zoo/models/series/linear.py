@@ -8,7 +8,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers.gaps import carry_forward
 from zoo.layers.revin import RevIN
-from zoo.models.series.base import Forecast, Forecaster
+from zoo.models.series.base import Forecast, Forecaster, Window
 from zoo.models.series.heads import Head
 
 
@@ -54,24 +54,10 @@ class DLinear(_Linear):
         self.revin = RevIN() if revin else None
         self.proj = nn.ModuleDict({"seasonal": self._map(), "trend": self._map()})
 
-    def forward(
-        self,
-        past_values: Tensor,
-        past_time_features: Tensor | None = None,
-        future_time_features: Tensor | None = None,
-        past_observed_mask: Tensor | None = None,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_categorical_features: Tensor | None = None,
-        static_real_features: Tensor | None = None,
-    ) -> Forecast:
-        self.check_inputs(
-            past_values, past_observed_mask, past_covariates=past_covariates, future_covariates=future_covariates,
-            static_categorical_features=static_categorical_features, static_real_features=static_real_features,
-        )  # fmt: skip
-        x, loc, scale = carry_forward(past_values, past_observed_mask), None, None
+    def forward_window(self, window: Window) -> Forecast:
+        x, loc, scale = carry_forward(window.past_values, window.past_observed_mask), None, None
         if self.revin is not None:
-            _, loc, scale = self.revin(past_values, past_observed_mask)
+            _, loc, scale = self.revin(window.past_values, window.past_observed_mask)
             x = ((x - loc) / scale).to(x.dtype)
         x = x.transpose(1, 2)
         trend = self.trend(x)
@@ -97,22 +83,8 @@ class NLinear(_Linear):
         super().__init__(channels, lookback, horizon, head)
         self.proj = self._map()
 
-    def forward(
-        self,
-        past_values: Tensor,
-        past_time_features: Tensor | None = None,
-        future_time_features: Tensor | None = None,
-        past_observed_mask: Tensor | None = None,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_categorical_features: Tensor | None = None,
-        static_real_features: Tensor | None = None,
-    ) -> Forecast:
-        self.check_inputs(
-            past_values, past_observed_mask, past_covariates=past_covariates, future_covariates=future_covariates,
-            static_categorical_features=static_categorical_features, static_real_features=static_real_features,
-        )  # fmt: skip
-        x = carry_forward(past_values, past_observed_mask)
+    def forward_window(self, window: Window) -> Forecast:
+        x = carry_forward(window.past_values, window.past_observed_mask)
         last = x[:, -1:]
         raw = self._steps(self.proj((x - last).transpose(1, 2)))
         return self.head(raw, last, torch.ones_like(last))
