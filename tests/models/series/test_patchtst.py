@@ -279,3 +279,9 @@ def test_other_columns_and_channels_begin_anew_and_all_else_stays():
         "exogenous.names", "exogenous.places", "patch_embed.proj.weight", "patch_embed.proj.bias", "proj.weight", "proj.bias"
     }  # fmt: skip
     assert all(change.anew for change in changes)
+
+
+@pytest.mark.parametrize("revin", ["x", 5, [True]])
+def test_what_norms_windows_is_a_module_or_yes_or_no(revin):
+    with pytest.raises(ZooError, match=r"model.revin=.* is neither true, false nor a module"):
+        PatchTST(channels=2, lookback=32, horizon=8, revin=revin)

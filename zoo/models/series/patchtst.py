@@ -145,6 +145,8 @@ class PatchTST(Forecaster):
             )
         if pool not in POOLS:
             raise ZooError(f"pool={pool!r} is none of mean, max and null (all tokens side by side).")
+        if not isinstance(revin, bool | nn.Module | None):
+            raise ZooError(f"model.revin={revin!r} is neither true, false nor a module that norms windows.")
         self.dim, self.pool, self.has_class_token = dim, pool, class_token
         self.num_prefix_tokens = prefix = int(class_token)
         self.grad_checkpointing = False
