@@ -41,6 +41,12 @@ def test_what_argparse_refuses_is_a_sentence_too(refused):
     assert "'x'" in refused("predict", "run", "image", "--top", "x")
 
 
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (3, 3)])
+def test_a_verb_says_its_exit_code(zoo, monkeypatch, returned, code):
+    monkeypatch.setattr("zoo.cli.list.run", lambda options: returned)
+    assert zoo("list")[0] == code
+
+
 def test_the_whole_traceback_on_demand(zoo, monkeypatch):
     from zoo.errors import ZooError
 

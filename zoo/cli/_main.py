@@ -17,7 +17,11 @@ from zoo.waiting import wait_passively
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb. Returns the exit code: 0, or 2 for a bad input, told in one `error: ...` line on stderr."""
+    """Run one verb. Returns the exit code: 0, or 2 for a bad input, told in one `error: ...` line on stderr.
+
+    A verb's `run` may return another exit code, which says what came out: 1 where files were read and some were bad, or where
+    figures differ. None is 0.
+    """
     wait_passively()
     try:
         quiet()
@@ -27,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{words[0]!r} is not a command; {nearest(words[0], verbs())} python -m zoo --help explains them."
             )
         options = _parser().parse_args(words)
-        options.do(options)
+        return options.do(options) or 0
     except KeyboardInterrupt:
         return 130
     except SystemExit as done:  # argparse after --help
@@ -38,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {printable(sentence)}", file=sys.stderr)
         return 2
-    return 0
 
 
 def verbs() -> tuple[str, ...]:
