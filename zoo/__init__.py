@@ -16,7 +16,9 @@ _WHERE = {
     "adapt": ("zoo.adapters", "adapt"),
     "build": ("zoo.models", "build_model"),
     "create_model": ("zoo.api", "create_model"),
+    "info": ("zoo.catalog", "info"),
     "list_models": ("zoo.api", "list_models"),
+    "list_pretrained": ("zoo.catalog", "list_pretrained"),
     "load": ("zoo.pretrained", "load"),
     "load_adapter": ("zoo.pretrained", "load_adapter"),
     "merge": ("zoo.adapters", "merge"),
@@ -28,8 +30,8 @@ _WHERE = {
     "ZooError": ("zoo.errors", "ZooError"),
 }
 __all__ = [
-    "ZooError", "adapt", "build", "convert", "create_model", "generate", "list_models", "load", "load_adapter", "merge",
-    "quantize", "save", "save_adapter",
+    "ZooError", "adapt", "build", "convert", "create_model", "generate", "info", "list_models", "list_pretrained", "load",
+    "load_adapter", "merge", "quantize", "save", "save_adapter",
 ]  # fmt: skip
 
 

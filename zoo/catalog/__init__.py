@@ -1,0 +1,13 @@
+"""The catalog: names of trained models, their cards, and where they lie. Nothing in here imports torch.
+
+    local("gat.cora")             the folder of a model, fetched first where it lies elsewhere
+    list_pretrained("gat*")       names
+    info("gat.cora")              its card, without its weights
+
+A zoo is a folder with index.json beside model folders, here or behind a static file server (docs/zoo.md).
+"""
+
+from zoo.catalog.index import Entry, FolderZoo, Zoo
+from zoo.catalog.names import find, info, is_address, list_pretrained, local, zoos
+
+__all__ = ["Entry", "FolderZoo", "Zoo", "find", "info", "is_address", "list_pretrained", "local", "zoos"]

@@ -1,0 +1,99 @@
+"""index.json of a zoo: for each name its card in short, and the hashes of its files. Hostile input: no word of it is a path.
+
+    {"format": 1, "models": {name: {"card": sha256 of card.json, "summary": {...}, "files": {file: {"bytes", "sha256"}}}}}
+
+The model lies at <zoo>/<name>/.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from zoo.catalog.files import HASH, KNOWN, Listed, check_listed
+from zoo.checked.texts import read_json
+from zoo.errors import ZooError, one_line
+
+INDEX, FORMAT = "index.json", 1
+#: <model>.<tag>
+NAME = re.compile(r"[a-z0-9_-]{1,100}\.[a-z0-9_-]{1,100}")
+#: What an index says of a model in short; `zoo.list_pretrained` chooses by it.
+SUMMARY: dict[str, tuple[type, ...]] = {
+    "task": (str,), "modality": (str,), "licence": (str,), "parameters": (int,), "metric": (str,), "value": (int, float),
+    "data": (str,), "bytes": (int,),
+}  # fmt: skip
+
+
+class Zoo(Protocol):
+    """Where models lie."""
+
+    where: str
+
+    def index(self) -> "dict[str, Entry]":
+        """Its models by name. Raises: ZooError for an index that is broken, hostile, or not to be had."""
+
+    def folder(self, name: str) -> Path:
+        """The folder of a model of its index, here and whole. Raises: ZooError where that cannot be."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of a zoo: its summary and files as the index says, and the SHA-256 of its card.json."""
+
+    name: str
+    zoo: Zoo = field(repr=False)
+    card: str
+    summary: dict[str, Any]
+    files: Listed
+
+
+@dataclass(frozen=True)
+class FolderZoo:
+    """A zoo that is a folder here."""
+
+    where: str
+
+    def index(self) -> dict[str, Entry]:
+        """As `Zoo.index`; a folder without index.json holds nothing yet."""
+        path = Path(self.where) / INDEX
+        return read(path, self) if path.exists() or path.is_symlink() else {}
+
+    def folder(self, name: str) -> Path:
+        """As `Zoo.folder`. Raises: ZooError also for a folder or file that is a link to outside the zoo."""
+        found, top = Path(self.where) / name, Path(self.where).resolve()
+        if not found.is_dir():
+            raise ZooError(f"{str(Path(self.where) / INDEX)!r} names {name}, and there is no folder {str(found)!r}.")
+        for path in (found, *found.iterdir()):
+            if not path.resolve().is_relative_to(top):
+                raise ZooError(f"{str(path)!r} is a link to outside its zoo, which is not followed.")
+        return found
+
+
+def read(path: Path, zoo: Zoo) -> dict[str, Entry]:
+    """The entries of an index.json, which belong to `zoo`. Raises: ZooError that names the file and what is wrong with it."""
+    content, where = read_json(path), repr(str(path))
+    if not isinstance(content, dict) or type(content.get("format")) is not int:
+        raise ZooError(f"{where} is not the index of a zoo: it holds no mapping with a format.")
+    if content["format"] > FORMAT:
+        raise ZooError(
+            f"{where} has format {content['format']}, this version reads up to {FORMAT}: update attention-zoo."
+        )
+    if not isinstance(models := content.get("models"), dict):
+        raise ZooError(f"{where} is not the index of a zoo: its models are not a mapping.")
+    return {name: _entry(name, given, zoo, where) for name, given in models.items()}
+
+
+def _entry(name: str, given: Any, zoo: Zoo, where: str) -> Entry:
+    if not NAME.fullmatch(name):
+        raise ZooError(f"{where} names {one_line(name, 80)!r}, which is no name of a model (<model>.<tag>).")
+    inside = f"{where}, {name}"
+    if not isinstance(given, dict) or not isinstance(given.get("summary"), dict):
+        raise ZooError(f"{inside}: it is not a mapping with a summary.")
+    if not isinstance(digest := given.get("card"), str) or not HASH.fullmatch(digest):
+        raise ZooError(f"{inside}: card={one_line(digest, 80)!r} is not the sha256 of a file.")
+    for key, kinds in SUMMARY.items():
+        value = given["summary"].get(key)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise ZooError(f"{inside}: summary.{key} is a {type(value).__name__}, not a {kinds[0].__name__}.")
+    summary = {key: given["summary"].get(key) for key in SUMMARY}
+    return Entry(name, zoo, digest, summary, check_listed(given.get("files"), inside, KNOWN))
