@@ -8,18 +8,20 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, last: str = "") -> Iterator[Path]:
     """A path beside `target` that takes its place when the block ends well: nobody ever sees half of it.
 
     The block makes a file there, or a folder. Where the folder is there already it is replaced file by file, and others
-    in it stay.
+    in it stay; `last` is the name of a file that tells about the others: the old one goes first, the new one comes last.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         yield beside
         if beside.is_dir() and target.is_dir():
-            for path in beside.iterdir():
+            if last:
+                (target / last).unlink(missing_ok=True)
+            for path in sorted(beside.iterdir(), key=lambda path: path.name == last):
                 os.replace(path, target / path.name)
         else:
             os.replace(beside, target)

@@ -49,7 +49,7 @@ def test_a_folder_knows_its_base(name, tmp_path):
     model = stirred(zoo.adapt(zoo.load(tmp_path / "a" / "base"), "lora", targets=["q"]))
     zoo.save_adapter(model, tmp_path / "a" / "adapter")
     assert {p.name for p in (tmp_path / "a" / "adapter").iterdir()} == {
-        "README.md", "adapter_config.json", "adapter_model.safetensors", "config.json",
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "card.json", "config.json",
     }  # fmt: skip
     (tmp_path / "a").rename(tmp_path / "b")
     back = zoo.load(tmp_path / "b" / "adapter")

@@ -28,6 +28,7 @@ def made(tmp_path_factory):
     model.preprocess, model.targets = data.spec.preprocess, "values"
     folder = tmp_path_factory.mktemp("series")
     zoo.save(model, folder / "model")
+    (folder / "model" / "card.json").unlink()
     return folder, data.spec.preprocess
 
 

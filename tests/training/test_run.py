@@ -22,6 +22,7 @@ def test_the_folder_holds_everything(finished):
         "config.yaml",
         "metrics.csv",
         "model/README.md",
+        "model/card.json",
         "model/config.json",
         "model/model.safetensors",
         "summary.json",

@@ -10,9 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zoo.catalog.files import CARD, LOADED, check_listed, listed, sha256
+from zoo.catalog import readme
+from zoo.catalog.files import CARD, LOADED, README, check_listed, listed, sha256
+from zoo.catalog.index import NAME
 from zoo.checked.texts import check_plain, read_json
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.files import write_text
 
 FORMAT = 1
@@ -65,6 +67,8 @@ def check(content: Any, where: str) -> Card:
         _check_kind(content.get(key), kinds, key, where)
         for inner, inner_kinds in INSIDE.get(key, {}).items():
             _check_kind((content.get(key) or {}).get(inner), inner_kinds, f"{key}.{inner}", where)
+    if (name := content.get("name")) is not None and not NAME.fullmatch(name):
+        raise ZooError(f"{where}: name={one_line(name, 80)!r} is not <model>.<tag> in small letters, digits, - and _.")
     if (direction := (content.get("metric") or {}).get("direction")) not in (None, "max", "min"):
         raise ZooError(f"{where}: metric.direction={direction[:40]!r} is neither max nor min.")
     return {**dict.fromkeys(KEYS), **content, "files": check_listed(content.get("files"), where, LOADED)}
@@ -77,7 +81,7 @@ def _check_kind(value: Any, kinds: tuple[type, ...], key: str, where: str) -> No
 
 
 def write(folder: Path, content: Card, beside: Path | None = None) -> Card:
-    """Write card.json, the last file of a folder, with the hashes of what lies there. Returns the card.
+    """Write README.md, and then card.json, the last file of a folder, with the hashes of what lies there. Returns the card.
 
     Args:
         content: the card; its own `files` are not believed.
@@ -86,6 +90,7 @@ def write(folder: Path, content: Card, beside: Path | None = None) -> Card:
     known = {**dict.fromkeys(KEYS), **content, "format": FORMAT}
     known["files"] = {**(listed(beside) if beside and beside.is_dir() else {}), **listed(folder)}
     check(check_plain(json.loads(json.dumps(known)), "The card"), "The card")
+    write_text(folder / README, readme.text(known))
     write_text(folder / CARD, json.dumps(known, indent=2) + "\n")
     return known
 

@@ -1,5 +1,7 @@
-"""The README.md of a model folder: what the model is, what it was trained on, how to load it."""
+"""What the card of a model folder says of the model itself; what it was trained on and came to, its user or its run says."""
 
+import math
+import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,41 +10,34 @@ import torch
 from zoo import __version__
 from zoo.models import Model
 from zoo.pretrained.facts import strangers_in
-
-HEAD = """\
----
-library_name: attention-zoo
-{licence}---
-
-# {name}
-
-{parameters:,} parameters, {classes}. Made with attention-zoo {version}, torch {torch}.
-
-    import zoo
-    model = zoo.load("this folder"{trust})        # in eval mode, no pickle; model.preprocess, model.classes
-
-`model.safetensors` holds the weights, `config.json` what the model is built from.
-"""
+from zoo.pretrained.weights import State
 
 
-def write(model: Any, facts: Mapping[str, Any]) -> str:
-    """Markdown: the head, then a section for each fact (task, data, metrics, command, licence, versions, ...).
+def of_model(model: Any, state: State, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The card (`zoo.catalog.card`), without its files.
 
-    A mapping becomes a table, a command a code block, None is left out.
+    Args:
+        state: the tensors that are saved.
+        about: keys of the card, which go before what is found here; `data` may be a name alone. Others become sections of the
+            README.md. What is not plain is told by its text, what is not finite as unknown.
     """
-    licence = facts.get("licence")
-    own, told = strangers_in(model), getattr(model, "preprocess", None)
-    facts = {"columns": (told.describe() if told is not None else None) or None, **facts}
-    text = HEAD.format(
-        name=type(model).__name__,
-        licence=f"license: {licence}\n" if licence else "",
-        parameters=sum(p.numel() for p in model.parameters()),
-        classes=_gives(model),
-        trust=f", trust={own}" if own else "",
-        version=__version__,
-        torch=torch.__version__,
-    )
-    return text + "".join(_section(name, fact) for name, fact in facts.items() if fact is not None)
+    told = getattr(model, "preprocess", None)
+    floats = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if tensor.is_floating_point()}
+    given = _plain(about)
+    if isinstance(given.get("data"), str):
+        given["data"] = {"name": given["data"]}
+    found = {
+        "modality": model.reads[0] if isinstance(model, Model) and len(model.reads) == 1 else None,
+        "architecture": model.config.get("_target_"),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dtype": ", ".join(sorted(floats)) or None,
+        "outputs": _gives(model),
+        "columns": (told.describe() if told is not None else None) or None,
+        "trust": strangers_in(model) or None,
+    }
+    versions = {"python": platform.python_version(), "attention-zoo": __version__, "torch": torch.__version__}
+    given_versions = given.pop("versions", None) or {}
+    return {**found, **given, "versions": {**versions, **given_versions}}
 
 
 def _gives(model: Any) -> str:
@@ -52,14 +47,13 @@ def _gives(model: Any) -> str:
     return f"{model.num_classes} classes" if isinstance(model, Model) and model.num_classes else "no classifier"
 
 
-def _section(name: str, fact: Any) -> str:
-    if isinstance(fact, Mapping):
-        rows = "".join(f"| {key} | {_number(value)} |\n" for key, value in fact.items())
-        body = f"| | |\n|---|---|\n{rows}"
-    else:
-        body = f"    {fact}\n" if name == "command" else f"{_number(fact)}\n"
-    return f"\n## {name.replace('_', ' ').capitalize()}\n\n{body}"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # of numpy or torch
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)

@@ -1,4 +1,4 @@
-"""A model as a folder: model.safetensors, config.json, README.md. Nothing in it is pickle or code.
+"""A model as a folder: model.safetensors, config.json, card.json, README.md. Nothing in it is pickle or code.
 
 config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
 "class" | "labels" | "numbers", "tokenizer": {"kind": ..., "bos": id | null, ...}, if there is a tokenizer.json,
@@ -6,6 +6,7 @@ config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} 
 With an adapter {"format": 2, ..., "adapter": {...}}: its tensors lie in adapter_model.safetensors (zoo.pretrained.adapters),
 the base in model.safetensors, or elsewhere.
 `format` grows when a reader of today could not understand the file; folders of every older format keep loading.
+card.json (zoo.catalog.card): what is known of the model, with the hashes of the files; README.md says the same to people.
 """
 
 import json
@@ -18,6 +19,8 @@ from typing import Any
 from torch import nn
 
 from zoo.adapters.record import Record, from_plain
+from zoo.catalog import card as cards
+from zoo.catalog.files import CARD
 from zoo.checked.texts import check_config, read_json
 from zoo.errors import ZooError, nearest, one_line, printable
 from zoo.files import replacing
@@ -29,7 +32,7 @@ from zoo.text.base import ROLES
 
 log = logging.getLogger(__name__)
 FORMAT, WITH_ADAPTER = 1, 2
-WEIGHTS, CONFIG, README, TOKENIZER = "model.safetensors", "config.json", "README.md", "tokenizer.json"
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
 
 def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
@@ -40,7 +43,8 @@ def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
     Args:
         model: one with a `config` (from `zoo.create_model`, `zoo.build`, `zoo.convert` or a run).
         folder: where to; a model folder that is there already is replaced file by file, other files in it stay.
-        about: sections of the card: task, data, metrics (a dict), command, licence, versions, ...
+        about: keys of card.json (`zoo.catalog.card`): task, data, metric, licence, command, ...; all others, as metrics (a
+            dict), become sections of README.md, which is written from the card.
 
     Returns: the folder.
     Raises: ZooError for a model without a config, or one that does not describe it in plain values.
@@ -86,9 +90,10 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
     if own := facts.strangers_in(model):
         log.info(f"the model is of {', '.join(own)}: it loads with zoo.load(folder, trust={own})")
     folder = Path(folder)
-    with replacing(folder) as stage:
+    with replacing(folder, last=CARD) as stage:
         stage.mkdir()
         state = weights.tensors(model)
+        said = card.of_model(model, state, about)
         if adapter is not None:
             content["adapter"], mine = adapter_files.write(model, state, stage, None if base else folder)
             text = json.dumps(content, indent=2)
@@ -98,7 +103,7 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
         if tokenizer is not None:
             tokenizer.save(stage / TOKENIZER)
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
-        (stage / README).write_text(card.write(model, about), encoding="utf-8")
+        cards.write(stage, said, beside=folder)
         for file in stage.glob("*.safetensors"):
             shutil.copymode(stage / CONFIG, file)  # safetensors writes for the owner alone, whatever the umask
     return folder
