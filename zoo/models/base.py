@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from zoo.errors import ZooError
+from zoo.models import examples
+from zoo.models.examples import Draw
 from zoo.preprocess import Preprocess
 from zoo.series import SeriesPreprocess
 
@@ -84,6 +86,15 @@ class Model(nn.Module):
         """What `forward` takes of a batch; by default the first part of (inputs, targets)."""
         return (batch[0],)
 
+    def example(self, draw: Draw) -> Any:
+        """A small batch of its kind, for probes and exports (zoo.pretrained.probe): `inputs` takes it. Define it in a family of
+        a kind of your own.
+
+        Args:
+            draw: what its numbers are drawn from, so that a seed means one batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no example(draw)")
+
     @property
     def linear_head(self) -> nn.Linear | None:
         """The linear map at the end, which `finetune=linear_probe` trains; None where the end is something else."""
@@ -114,6 +125,9 @@ class ImageModel(Model):
 
     reads = ("image",)
 
+    def example(self, draw: Draw) -> Any:
+        return examples.images(self, draw)
+
     def describe(self) -> dict[str, str]:
         if self.grid is None:
             return {}
@@ -140,6 +154,9 @@ class GraphModel(Model):
     num_relations: int | None = None
     pools: bool = False
     wants: Mapping[str, int] = MappingProxyType({})
+
+    def example(self, draw: Draw) -> Any:
+        return examples.graph(self, draw)
 
 
 def in_groups(model: nn.Module, depth: int, first: Collection[str]) -> list[list[str]]:

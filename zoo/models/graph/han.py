@@ -15,6 +15,7 @@ from zoo.errors import ZooError
 from zoo.layers import GraphLayer, xavier
 from zoo.layers.graph import graph_of, make_edges, thinned
 from zoo.layers.semantic import SemanticAttention
+from zoo.models import examples
 from zoo.models.base import GraphModel
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
@@ -97,6 +98,9 @@ class HAN(GraphModel):
 
     def describe(self) -> dict[str, str]:
         return {"meta-paths": ", ".join("-".join(path) for path in self.metapaths)}
+
+    def example(self, draw: examples.Draw) -> Any:
+        return examples.heterogeneous_graph(self, draw)
 
     def inputs(self, data: Any) -> tuple:
         """What forward takes of a PyTorch Geometric `HeteroData`: (x, one edge_index a meta-path)."""

@@ -12,6 +12,7 @@ from zoo.attention import Full, Pattern, Position
 from zoo.attention.caches import ModelCache, Policy
 from zoo.errors import ZooError
 from zoo.layers import trunc_normal
+from zoo.models import examples
 from zoo.models.base import Model, in_groups
 
 
@@ -55,6 +56,9 @@ class LanguageModel(Model):
     def inputs(self, batch: Any) -> tuple[Any, ...]:
         """ids and mask of a batch."""
         return batch.ids, batch.mask
+
+    def example(self, draw: examples.Draw) -> Any:
+        return examples.text(self, draw)
 
     @property
     def end_tokens(self) -> tuple[int, ...] | None:

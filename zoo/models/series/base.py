@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.models import examples
 from zoo.models.base import Model
 from zoo.models.series.heads import LEVELS, Forecast, Head, Point
 
@@ -125,6 +126,9 @@ class Forecaster(Model):
     def inputs(self, batch: Mapping[str, Any]) -> tuple[Any, ...]:
         """What `forward` takes of a batch, in its order, None where the data have no such thing; never future_values."""
         return tuple(batch.get(name) for name in INPUTS)
+
+    def example(self, draw: examples.Draw) -> Any:
+        return examples.series(self, draw)
 
     def check_inputs(self, past_values: Tensor, observed: Tensor | None = None, **exogenous: Tensor | None) -> None:
         """Refuse other windows than it was made for, and exogenous columns where it reads none (E7)."""
