@@ -158,7 +158,7 @@ BROKEN = {
     "pickle": (pickled, "cannot be read"),
     "no json": (lambda f: (f / "config.json").write_text("{"), "config.json' cannot be read"),
     "of another tool": (lambda f: (f / "config.json").write_text('{"a": 1}'), "describes no model of attention-zoo"),
-    "of timm": (lambda f: change(f, architecture="vit_x"), r"is a timm model; take timm://vit_x@"),
+    "of timm": (lambda f: (f / "config.json").write_text('{"architecture": "vit_x"}'), r"timm has no model 'vit_x'; "),
     "newer": (lambda f: change(f, format=2), "has format 2, this version reads up to 1"),
     "other shape": (
         lambda f: change(f, model={**CONFIG, "dim": 32}),

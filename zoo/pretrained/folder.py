@@ -116,8 +116,7 @@ def find(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        there = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-        raise ZooError(f"There is no folder {str(folder)!r}; {nearest(folder.name, there)}")
+        raise ZooError(absent(folder))
     for candidate in (folder / "model", folder):
         if (candidate / CONFIG).is_file():
             return candidate
@@ -127,6 +126,15 @@ def find(folder: str | Path) -> Path:
     raise ZooError(
         f"{str(folder)!r} is neither a run (with model/) nor a model folder (with {CONFIG}); it holds {inside}."
     )
+
+
+def absent(path: Path) -> str:
+    """The sentence for a path where nothing lies, with what is called nearly so."""
+    kind, wanted = (
+        ("file", Path.is_file) if path.suffix in (".safetensors", ".ckpt", ".bin") else ("folder", Path.is_dir)
+    )
+    there = [each.name for each in path.parent.iterdir() if wanted(each)] if path.parent.is_dir() else []
+    return f"There is no {kind} {str(path)!r}; {nearest(path.name, there)}"
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -139,8 +147,6 @@ def describe(folder: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it holds a {type(content).__name__}.")
-    if isinstance(name := content.get("architecture"), str):  # a folder of timm's hub
-        raise ZooError(f"{str(folder)!r} is a timm model; take timm://{name}@{folder / WEIGHTS}.")
     if not isinstance(content.get("model"), dict) or type(content.get("format")) is not int:
         keys = ", ".join(content)[:300] or "no keys"
         raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it has {keys}.")

@@ -76,11 +76,16 @@ def read(folder: Path, file: Path | None = None) -> dict[str, Any]:
 
 def read_weights(folder: Path) -> tuple[weights.State, str]:
     """(tensors by their own names, mapped; what errors call the file)."""
+    file = weights_file(folder)
+    return _shards(file) if file.suffix == ".json" else _tensors(file), str(file)
+
+
+def weights_file(folder: Path) -> Path:
+    """The file of a folder's weights, or of their index. Raises: ZooError where there is none."""
     for name in WEIGHTS:
-        if (file := folder / name).is_file():
-            return _tensors(file), str(file)
-        if (index := folder / f"{name}.index.json").is_file():
-            return _shards(index), str(index)
+        for file in (folder / name, folder / f"{name}.index.json"):
+            if file.is_file():
+                return file
     inside = ", ".join(sorted(path.name for path in folder.iterdir()))[:500]
     wanted = " nor ".join(WEIGHTS)
     raise ZooError(

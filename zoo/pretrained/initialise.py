@@ -18,8 +18,9 @@ from zoo.models.fit import words
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
 from zoo.pretrained.facts import give_tokenizer
+from zoo.pretrained.kinds.base import Source
 from zoo.pretrained.loading import load
-from zoo.pretrained.sources import Source, open_source, preprocess_of
+from zoo.pretrained.sources import open_source, preprocess_of
 from zoo.series import SeriesPreprocess
 
 __all__ = ["Change", "initialise", "peek"]

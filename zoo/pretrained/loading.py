@@ -12,7 +12,8 @@ from zoo.checked import model as checked
 from zoo.errors import ZooError
 from zoo.models.base import Origin
 from zoo.models.factory import with_config
-from zoo.pretrained import facts, folder, sources, weights
+from zoo.pretrained import facts, sources, weights
+from zoo.pretrained.kinds.base import Joined, Source
 from zoo.text import Tokenizer
 
 
@@ -41,13 +42,10 @@ def load(
     Raises: ZooError for what holds no model, a truncated file, tensors that do not fit, NaN among them, a config that
         names what may not be instantiated.
     """
-    path = Path(source)
-    if not path.exists():
-        folder.find(path)  # says what there is instead
     own = packages.checked(trust)
-    found = sources.open_source(str(path), tokenizer, None if base is None else str(base), own)
+    found = sources.open_source(source, tokenizer, base, own)
     if found.config is None:
-        raise ZooError(f"{str(path)!r} holds weights, and no config to build a model from; take it as init={path}.")
+        raise ZooError(f"{str(source)!r} holds weights, and no config to build a model from; take it as init={source}.")
     state = found.state if found.adapter is None else _joined(found, found.adapter, own)
     model: Any = with_config(checked.build_for(found.config, state, found.described, own, drawn=False), found.config)
     floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
@@ -57,8 +55,8 @@ def load(
     facts.check_agree(model, found.preprocess, found.classes, found.described)
     model.preprocess, model.classes, model.targets = found.preprocess, found.classes, found.targets
     model.converted_from = found.converted_from
-    facts.give_tokenizer(model, found.tokenizer, str(path))
-    model.origin = Origin(str(path))
+    facts.give_tokenizer(model, found.tokenizer, str(source))
+    model.origin = Origin(str(source))
     if (adapter := found.adapter) is not None:
         record = adapter.record
         shapes(model, record.adapter, adapter.where)
@@ -67,7 +65,7 @@ def load(
     return model.eval()
 
 
-def _joined(found: sources.Source, adapter: sources.Joined, trust: tuple[str, ...]) -> weights.State:
+def _joined(found: Source, adapter: Joined, trust: tuple[str, ...]) -> weights.State:
     """Of the base's tensors those that the adapter's model has too, and in place of some the adapter's own."""
     every = {**found.state, **adapter.own}
     most = checked.Most.of(every)

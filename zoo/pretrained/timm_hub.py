@@ -1,7 +1,9 @@
 """timm's models by name, with weights from its hub or a file, and what timm knows about them."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import timm
@@ -9,46 +11,64 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from zoo.checked.model import Most, Weightless
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 from zoo.models import Preprocess
 from zoo.pretrained import weights
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def create(name: str, file: Path | None = None) -> nn.Module:
     """timm's model of that name with its pretrained weights, from timm's hub or from a file that timm could load.
 
-    A file decides the number of classes and channels; a position grid of another size is resampled by timm.
-
     Raises: ZooError for an unknown name or tag, weights that cannot be had, a file of another architecture.
     """
-    overlay = card(name)
-    sizes: dict[str, Any] = {}
     if file is not None:
-        state = _state(file)
-        if (head := state.get("head.weight")) is not None and head.ndim == 2:
-            sizes["num_classes"] = overlay["num_classes"] = len(head)
-        if (stem := state.get("patch_embed.proj.weight")) is not None and stem.ndim == 4:
-            sizes["in_chans"] = stem.shape[1]
-            overlay["input_size"] = (stem.shape[1], *overlay.get("input_size", (3, 224, 224))[1:])
-        overlay |= {"state_dict": state, "custom_load": False, "source": ""}
+        return fitted(name, file, card(name))
+    card(name)  # refuses what is no name of timm's list
     try:
-        if (
-            file is not None
-        ):  # which decides classes and channels, so first without memory: does it hold weights for them?
-            stored = sum(tensor.numel() for tensor in state.values())
-            with Weightless(Most(numbers=4 * stored + 10**6, tensors=0)):
-                timm.create_model(name.partition(".")[0], **sizes)
-        model: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **sizes)
+        return timm.create_model(name, pretrained=True)
     except Exception as error:  # the network's, the hub's and torch's errors have no base in common
-        reason = " ".join(str(error).split())[:300]
-        if file is not None:
-            raise ZooError(f"{str(file)!r} does not fit timm's {name} ({reason}); name the model it is of.") from error
         raise ZooError(
-            f"timm has no weights for {name}, or there is no network ({reason}). Choose a name of "
+            f"timm has no weights for {name}, or there is no network ({_reason(error)}). Choose a name of "
             f"timm.list_pretrained(), or give a file: timm://{name}@<path>."
+        ) from error
+
+
+def fitted(name: str, file: Path, cfg: dict[str, Any], options: Mapping[str, Any] = NO_OPTIONS) -> nn.Module:
+    """timm's model of that name with the weights of a file, and of no other place, whatever `cfg` says.
+
+    The file decides the number of classes and channels; a position grid of another size is resampled by timm.
+
+    Args:
+        name: of timm's list, with or without a tag.
+        cfg: timm's pretrained_cfg of these weights.
+        options: as timm.create_model takes them.
+    Raises: ZooError for a file of another architecture.
+    """
+    state, overlay, sizes = _state(file), dict(cfg), dict(options)
+    if (head := state.get("head.weight")) is not None and head.ndim == 2:
+        sizes["num_classes"] = overlay["num_classes"] = len(head)
+    if (stem := state.get("patch_embed.proj.weight")) is not None and stem.ndim == 4:
+        sizes["in_chans"] = stem.shape[1]
+        overlay["input_size"] = (stem.shape[1], *overlay.get("input_size", (3, 224, 224))[1:])
+    overlay |= {"state_dict": state, "custom_load": False, "source": ""}
+    stored = sum(tensor.numel() for tensor in state.values())
+    try:
+        # Classes and channels are the file's word, so first without memory: does it hold weights for them?
+        with Weightless(Most(numbers=4 * stored + 10**6, tensors=0)):
+            timm.create_model(name.partition(".")[0], **sizes)
+        model: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **sizes)
+    except Exception as error:  # as above
+        raise ZooError(
+            f"{str(file)!r} does not fit timm's {name} ({_reason(error)}); name the model it is of."
         ) from error
     model.pretrained_cfg.pop("state_dict", None)  # as large as the model
     return model
+
+
+def _reason(error: Exception) -> str:
+    return one_line(error, 300)
 
 
 def card(name: str) -> dict[str, Any]:
@@ -76,7 +96,15 @@ def preprocess_of(model: Any) -> Preprocess | None:
     return preprocess(cfg, height, model.patch_embed.proj.in_channels)
 
 
-def preprocess(cfg: dict[str, Any], size: int, in_chans: int) -> Preprocess:
+def preprocess_in(cfg: Mapping[str, Any]) -> Preprocess | None:
+    """From a pretrained_cfg alone, at its own size; None for none, or for no square."""
+    if not cfg or "mean" not in cfg:
+        return None
+    channels, height, width = cfg.get("input_size", (3, 224, 224))
+    return preprocess(cfg, height, channels) if height == width else None
+
+
+def preprocess(cfg: Mapping[str, Any], size: int, in_chans: int) -> Preprocess:
     """timm's pretrained_cfg as a Preprocess; over other channels than its own, mean and std are averaged."""
     mean, std = (tuple(map(float, cfg[key])) for key in ("mean", "std"))
     own = Preprocess(size, len(mean), mean, std, cfg.get("interpolation", "bicubic"), cfg.get("crop_pct", 1.0))

@@ -1,0 +1,158 @@
+"""What this project writes: model folders, checkpoints of runs, and a safetensors file alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.adapters.model import INSIDE
+from zoo.adapters.record import from_plain
+from zoo.errors import ZooError, one_line
+from zoo.preprocess import Preprocess
+from zoo.pretrained import adapter_files, facts, folder, weights
+from zoo.pretrained.kinds.base import Joined, Source
+from zoo.series import SeriesPreprocess
+from zoo.text import Tokenizer, from_text
+from zoo.text.base import ROLES
+
+TOLD = ("preprocess", "classes", "targets", "converted_from")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder with our config.json; file: of the weights, where its usual one is not meant."""
+
+    where: Path
+    file: Path | None = None
+
+    def read(self, trust: tuple[str, ...]) -> Source:
+        content, file = folder.describe(self.where), self.file or self.where / folder.WEIGHTS
+        known = {key: content[key] for key in TOLD}
+        known |= {"config": content["model"], "described": repr(str(self.where / folder.CONFIG))}
+        known["tokenizer"] = folder.read_tokenizer(self.where, content["tokenizer"], trust)
+        record = folder.record(self.where, content, trust)
+        if record is None:
+            return Source(weights.clean(weights.read(file)), str(file), **known)
+        held, own = adapter_files.read(record, self.where)
+        called = repr(str(self.where / adapter_files.TENSORS))
+        joined = Joined(
+            record,
+            own,
+            lambda model: adapter_files.parts(model, record, held, called),
+            lambda: weights.clean(weights.read(self.where / folder.WEIGHTS)),
+            self.where,
+            called,
+        )
+        return Source({}, called, **known, adapter=joined)
+
+    def described(self) -> tuple[Any, Path]:
+        return folder.describe(self.where)["model"], self.where / folder.CONFIG
+
+    def preprocess(self) -> Preprocess | SeriesPreprocess | None:
+        return folder.describe(self.where)["preprocess"]
+
+    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
+        return folder.read_tokenizer(self.where, folder.describe(self.where)["tokenizer"], trust)
+
+
+@dataclass(frozen=True)
+class BareFile:
+    """A .safetensors without a config.json: tensors, and nothing about them."""
+
+    file: Path
+
+    def read(self, trust: tuple[str, ...]) -> Source:
+        state = weights.clean(weights.read(self.file))
+        if "blocks.0.attn.qkv.weight" in state:
+            raise ZooError(
+                f"{str(self.file)!r} holds tensors under timm's names; take timm://<name of the model>@{self.file}."
+            )
+        return Source(state, str(self.file))
+
+    def described(self) -> tuple[Any, Path]:
+        raise ZooError(
+            f"{str(self.file)!r} holds weights, and no config to build a model from; take it as init={self.file}."
+        )
+
+    def preprocess(self) -> None:
+        return None
+
+    def tokenizer(self, trust: tuple[str, ...]) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class RunCheckpoint:
+    """Lightning's checkpoint of one of our runs: the task's `model` is the part that is wanted.
+
+    How inputs were prepared and what classes are called stands in the run's model/, where that is there.
+    """
+
+    file: Path
+
+    def read(self, trust: tuple[str, ...]) -> Source:
+        content, prefix = weights.read(self.file), "model."
+        state, given = content.get("state_dict"), content.get("hyper_parameters", {})
+        if not isinstance(state, dict):
+            raise ZooError(
+                f"{str(self.file)!r} is not a checkpoint of a run: it holds "
+                f"{', '.join(map(str, content))[:300] or 'nothing'}."
+            )
+        if not isinstance(given, dict):
+            raise ZooError(
+                f"{str(self.file)!r}: its hyper-parameters are a {type(given).__name__}, not those of a run."
+            )
+        held = {n.removeprefix(prefix): t for n, t in weights.clean(state).items() if n.startswith(prefix)}
+        known = folder.describe(self._beside) if self._finished else {}
+        called = f"the model of {str(self.file)!r}"
+        told: dict[str, Any] = {key: known[key] for key in TOLD if key in known}
+        told |= {"config": given.get("model"), "described": called}
+        told["tokenizer"] = self._read_tokenizer(known, content, trust)
+        if content.get("adapter") is None:
+            return Source(held, str(self.file), **told)
+        record = from_plain(content["adapter"], called, trust)
+        parts = {name: tensor for name, tensor in held.items() if INSIDE in name}
+        joined = Joined(
+            record,
+            {name: tensor for name, tensor in held.items() if name in record.tensors},
+            lambda model: parts,
+            lambda: {name: tensor for name, tensor in held.items() if name not in parts},
+            self.file.absolute().parent,
+            called,
+        )
+        return Source({}, str(self.file), **told, adapter=joined)
+
+    def described(self) -> tuple[Any, Path]:
+        given = weights.read(self.file).get("hyper_parameters")
+        return given.get("model") if isinstance(given, dict) else None, self.file
+
+    def preprocess(self) -> Preprocess | SeriesPreprocess | None:
+        return folder.describe(self._beside)["preprocess"] if self._finished else None
+
+    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
+        if self._finished:
+            return self._read_tokenizer(folder.describe(self._beside), {}, trust)
+        return self._read_tokenizer({}, weights.read(self.file), trust)
+
+    @property
+    def _beside(self) -> Path:
+        return self.file.absolute().parent.parent / "model"
+
+    @property
+    def _finished(self) -> bool:
+        return (self._beside / folder.CONFIG).is_file()
+
+    def _read_tokenizer(
+        self, known: Mapping[str, Any], content: Mapping[str, Any], trust: tuple[str, ...]
+    ) -> Tokenizer | None:
+        """Of the run's model/, or the one that the file holds: of a run that did not finish, or a file copied alone."""
+        if known:
+            return folder.read_tokenizer(self._beside, known["tokenizer"], trust)
+        kept, called = content.get("tokenizer"), f"the tokenizer of {str(self.file)!r}"
+        if kept is None:
+            return None
+        if not isinstance(kept, dict) or not isinstance(kept.get("json"), str) or kept.get("roles") is None:
+            raise ZooError(f"{called} is {one_line(kept, 80)}, no text and roles.")
+        roles: Any = facts.roles(kept["roles"], called)
+        found = from_text(kept["json"], called, trust, **{role: roles.get(role) for role in ROLES})
+        return facts.with_kind(found, roles)
