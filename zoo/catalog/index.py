@@ -71,7 +71,11 @@ class FolderZoo:
 
 def read(path: Path, zoo: Zoo) -> dict[str, Entry]:
     """The entries of an index.json, which belong to `zoo`. Raises: ZooError that names the file and what is wrong with it."""
-    content, where = read_json(path), repr(str(path))
+    return entries(read_json(path), repr(str(path)), zoo)
+
+
+def entries(content: Any, where: str, zoo: Zoo) -> dict[str, Entry]:
+    """As `read`, of the content of an index that came from `where`."""
     if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise ZooError(f"{where} is not the index of a zoo: it holds no mapping with a format.")
     if content["format"] > FORMAT:

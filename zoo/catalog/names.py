@@ -65,8 +65,9 @@ def _fetched(address: str) -> Path:
     if address.startswith("hf://"):
         owner, _, revision = address.removeprefix("hf://").partition("@")
         return import_module("zoo.catalog.hub").folder(owner, revision or None)
-    url, _, pin = address.partition("#sha256=")
-    return import_module("zoo.catalog.fetch").folder(url, pin or None)
+    from zoo.catalog import fetch
+
+    return fetch.local(address)
 
 
 def find(name: str) -> Entry:

@@ -19,11 +19,16 @@ def read_json(path: Path, bits: int = 63) -> Any:
     """The content of a JSON file, which may be any plain value with whole numbers of so many bits. Raises: ZooError where it is
     none."""
     text = _text(path, BYTES["json"])
+    return parse_json(text, str(path), bits)
+
+
+def parse_json(text: str | bytes, where: str, bits: int = 63) -> Any:
+    """As `read_json`, of a text that came from `where`."""
     try:
         content = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise ZooError(f"{str(path)!r} cannot be read ({_why(error)}); copy it again.") from error
-    return check_plain(content, str(path), bits)
+        raise ZooError(f"{where!r} cannot be read ({_why(error)}); copy it again.") from error
+    return check_plain(content, where, bits)
 
 
 def read_yaml(path: Path) -> Any:
