@@ -15,6 +15,7 @@ from zoo.attention import (
     AxialRoPE,
     Causal,
     LinearFeatures,
+    OutputProjection,
     RelativeBias,
     RoPE,
     SinCos2D,
@@ -23,6 +24,8 @@ from zoo.attention import (
 )  # fmt: skip
 from zoo.config import plain
 from zoo.errors import ZooError
+from zoo.inspect.maps import patch_maps
+from zoo.layers import AttentionPool, FeedForward, GatedFeedForward, JoinPrefix, parallel, res_post_norm
 from zoo.models.fit import fit
 from zoo.models.vision.vit import ViT, fitting_patch
 from zoo.spec import ImageSpec
@@ -52,6 +55,11 @@ def test_sizes_are_timms(name):
     dict(layer_scale=1e-4, drop_path=0.2), dict(prefix_position=False), dict(pre_block_norm=True), dict(num_classes=0),
     dict(position=RoPE), dict(position=AxialRoPE), dict(position=RelativeBias), dict(position=SinCos2D),
     dict(attention=partial(Attention, score=Additive)), dict(attention=partial(Attention, score=LinearFeatures)),
+    dict(pool=AttentionPool), dict(pool=partial(AttentionPool, only_patches=True), reg_tokens=1), dict(final_norm=False),
+    dict(pool=JoinPrefix, reg_tokens=1), dict(feed_forward=GatedFeedForward), dict(patch_norm=nn.LayerNorm, pool="mean"),
+    dict(order=parallel, shared_norm=True), dict(order=res_post_norm), dict(pool=partial(JoinPrefix), pooled_norm=True),
+    dict(attention=partial(Attention, output=partial(OutputProjection, norm=nn.LayerNorm)), dropout=0.1),
+    dict(feed_forward=partial(FeedForward, norm=nn.LayerNorm, bias=False)),
     dict(dropout=0.1, attn_dropout=0.1, head_dropout=0.1), dict(patch_size=4), dict(img_size=(8, 16)),
 ], ids=str)  # fmt: skip
 def test_variants_learn(how):
@@ -103,6 +111,36 @@ def test_reset_classifier():
     assert model(images()).shape == (3, 3) and model.config["num_classes"] == 3
     model.reset_classifier(0)
     assert model(images()).shape == (3, 64)
+
+
+def test_a_pool_of_ones_own_decides_the_width_of_the_head():
+    """Two tokens side by side, before and after another number of classes; places and latents are named for no decay."""
+    model = ViT(**SMALL, pool=JoinPrefix, reg_tokens=1)
+    tokens = model.forward_features(images())
+    assert torch.equal(model.forward_head(tokens, pre_logits=True), tokens[:, :2].flatten(1))
+    model.reset_classifier(3)
+    assert model.head.in_features == model.num_features == 64 and model(images()).shape == (3, 3)
+    assert "pool.latent" in ViT(**SMALL, pool=AttentionPool).no_weight_decay()
+
+
+def test_attention_pooling_by_hand():
+    """Zhai et al. 2022, section 3.3: softmax(q K^T / sqrt D) V of one latent, then a feed-forward on a residual."""
+    pool = AttentionPool(32, 4, hidden=48, prefix=2, only_patches=True).double()
+    x = torch.randn(3, 9, 32, dtype=torch.double)
+    q = pool.attn.projection.q(pool.latent[0]).view(1, 4, 8).transpose(0, 1)
+    k, v = (each.unflatten(-1, (4, 8)).transpose(1, 2) for each in pool.attn.projection.kv(x[:, 2:]).chunk(2, -1))
+    y = pool.attn.output.proj(((q @ k.mT / 8**0.5).softmax(-1) @ v).transpose(1, 2).flatten(1))
+    torch.testing.assert_close(pool(x), y + pool.mlp(pool.norm(y)))
+    assert torch.equal(pool(torch.cat([torch.randn(3, 2, 32).double(), x[:, 2:]], 1)), pool(x))
+
+
+def test_where_attention_pools_maps_show_what_the_latent_reads():
+    model = ViT(**SMALL, pool=AttentionPool)
+    with record_attention(model) as maps:
+        model(images())
+    assert list(maps) == ["blocks.0.attn", "blocks.1.attn", "pool.attn"]
+    found = patch_maps(list(maps.values()), model.grid, 1, True)
+    assert found.layers.shape == (3, 3, 4, 4) and found.rollout is None
 
 
 def test_checkpointing_gives_the_same_gradients():
@@ -159,6 +197,11 @@ def test_models_by_name():
         (dict(dim=30), "dim=30 is not divisible by num_heads=4"),
         (dict(patch_size=3), "not divisible by patch_size=3"),
         (dict(pool="tokens"), "pool='tokens'"),
+        (dict(pool=["token"]), "pool="),
+        (
+            dict(pool=JoinPrefix, class_token=False),
+            "JoinPrefix joins the tokens before the patches, and there are none",
+        ),
         (dict(class_token=False), "class_token=False"),
     ],
 )

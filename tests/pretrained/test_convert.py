@@ -5,8 +5,15 @@ from functools import partial
 import pytest
 import timm
 import torch
-from timm.layers import RmsNorm, SwiGLU
-from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
+from timm.layers import GluMlp, RmsNorm, SwiGLU, SwiGLUPacked
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.vision_transformer import (
+    DiffParallelScalingBlock,
+    ParallelScalingBlock,
+    ParallelThingsBlock,
+    ResPostBlock,
+    VisionTransformer,
+)
 from torch import nn
 
 import zoo
@@ -45,13 +52,56 @@ SAME = {
     "no positions": {"pos_embed": "none"},
     "mlp ratio that divides badly": {"mlp_ratio": 3.7362},
     "dynamic size": {"dynamic_img_size": True},
+    "attention pooling": {"global_pool": "map", "class_token": False, "mlp_ratio": 2.5, "act_layer": "gelu_tanh"},
+    "attention pooling of the patches": {"global_pool": "map", "reg_tokens": 2, "fc_norm": True},
+    "attention pooling of all tokens": {"global_pool": "map", "pool_include_prefix": True},
+    "attention pooling, no norm before it": {"global_pool": "map", "final_norm": False, "num_classes": 0},
+    "swiglu": {"mlp_layer": SwiGLU, "act_layer": "silu", "mlp_ratio": 2.6667},
+    "swiglu, aimv2": {
+        "mlp_layer": SwiGLU,
+        "act_layer": "silu",
+        "proj_bias": False,
+        "qkv_bias": False,
+        "norm_layer": partial(RmsNorm, eps=0.1),
+        "embed_norm_layer": partial(RmsNorm, eps=0.3),
+        "class_token": False,
+        "global_pool": "avg",
+        "fc_norm": False,
+    },
+    "packed swiglu": {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU, "mlp_ratio": 2.66667 * 2},
+    "packed, gate behind": {"mlp_layer": GluMlp},
+    "gated, norm within": {"mlp_layer": SwiGLU, "scale_mlp_norm": True},
+    "norms within both sublayers": {"scale_attn_norm": True, "scale_mlp_norm": True, "norm_layer": ROUGH},
+    "no final norm": {"final_norm": False},
+    "no final norm, mean pool": {"final_norm": False, "global_pool": "avg"},
+    "norm of the patches": {"embed_norm_layer": nn.LayerNorm},
+    "no bias behind": {"proj_bias": False},
+    "norms behind the sublayers": {"block_fn": ResPostBlock, "init_values": 0.1},
+    "parallel": {"block_fn": ParallelScalingBlock, "init_values": 0.1, "qk_norm": True},
+    "parallel without qkv bias": {"block_fn": ParallelScalingBlock, "qkv_bias": False, "mlp_ratio": 3.1},
+    "rates in a gated one": {"mlp_layer": SwiGLU, "proj_drop_rate": 0.2},
     "rates": {"drop_rate": 0.1, "proj_drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.4, "depth": 3},
 }
 
 
 @pytest.mark.parametrize("options", SAME.values(), ids=SAME)
 def test_same_logits(options, tmp_path):
-    theirs = randomise(VisionTransformer(**{**TINY, **options}))
+    same_logits(VisionTransformer(**{**TINY, **options}), tmp_path)
+
+
+def test_same_logits_distilled(tmp_path):
+    """DeiT's two classifiers, averaged, are one map of both tokens."""
+    same_logits(VisionTransformerDistilled(**TINY), tmp_path)
+
+
+def test_a_distilled_model_without_classes_is_refused():
+    with pytest.raises(zoo.ZooError, match="num_classes=0 of a distilled model"):
+        zoo.convert(VisionTransformerDistilled(**{**TINY, "num_classes": 0}))
+
+
+def same_logits(theirs, tmp_path):
+    """Random weights; what was converted is the same again from its folder."""
+    randomise(theirs)
     ours = zoo.convert(theirs)
     shape = (2, ours.patch_embed.in_chans, *ours.patch_embed.img_size)
     assert difference(theirs, ours, shape) <= TOLERANCE
@@ -62,25 +112,23 @@ def test_same_logits(options, tmp_path):
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        ({"global_pool": "map"}, "global_pool='map'"),
+        ({"global_pool": "prr"}, "global_pool='prr'; attn_pool=AttentionPoolPrr"),
         ({"global_pool": "avgmax"}, "global_pool='avgmax'"),
         ({"global_pool": ""}, "global_pool=''"),
         ({"global_pool": "avg", "pool_include_prefix": True}, "pool_include_prefix=True"),
-        ({"block_fn": ParallelScalingBlock}, "block_fn=ParallelScalingBlock"),
-        ({"block_fn": ResPostBlock}, "block_fn=ResPostBlock"),
-        ({"mlp_layer": SwiGLU}, "mlp_layer=SwiGLU"),
+        ({"block_fn": ParallelThingsBlock}, "block_fn=ParallelThingsBlock"),
+        ({"block_fn": DiffParallelScalingBlock, "num_heads": 2}, "block_fn=DiffParallelScalingBlock"),
+        ({"block_fn": partial(ParallelScalingBlock, fuse_out_proj=True)}, "blocks.*.out_proj=Linear"),
+        ({"block_fn": ParallelScalingBlock, "drop_path_rate": 0.1}, "drop_path_rate=0.1 in a ParallelScalingBlock"),
+        ({"block_fn": ParallelScalingBlock, "proj_drop_rate": 0.1}, "proj_drop_rate=0.1 in a ParallelScalingBlock"),
+        ({"block_fn": ParallelScalingBlock, "proj_bias": False}, "proj_bias=False in a ParallelScalingBlock"),
         ({"attn_layer": "diff", "num_heads": 2}, "attn_layer=DiffAttention"),
         ({"act_layer": nn.Tanh}, "act_layer=Tanh"),
         ({"norm_layer": nn.BatchNorm1d}, "norm_layer=BatchNorm1d"),
         ({"norm_layer": partial(nn.LayerNorm, elementwise_affine=False)}, "norm_layer without weight"),
         ({"norm_layer": partial(nn.LayerNorm, bias=False)}, "norm_layer without weight or bias"),
-        ({"embed_norm_layer": nn.LayerNorm}, "embed_norm_layer=LayerNorm"),
-        ({"scale_attn_norm": True}, "scale_attn_norm=LayerNorm"),
-        ({"scale_mlp_norm": True}, "scale_mlp_norm=LayerNorm"),
         ({"patch_drop_rate": 0.5}, "patch_drop=PatchDropout"),
         ({"pos_drop_rate": 0.5}, "pos_drop_rate=0.5"),
-        ({"proj_bias": False}, "proj_bias=False"),
-        ({"final_norm": False}, "final_norm=False"),
         ({"img_size": 36}, "img_size=(36, 36), which patch_size=8 does not divide"),
         ({"img_size": 32, "patch_size": (8, 4)}, "patch_size=(8, 4)"),
     ],
@@ -95,7 +143,6 @@ def test_what_ours_has_not_is_refused_by_name(options, name):
 @pytest.mark.parametrize(
     ("name", "word"),
     [
-        ("deit_tiny_distilled_patch16_224", "class=VisionTransformerDistilled"),
         ("vit_tiny_r_s16_p8_224", "embed_layer=HybridEmbed"),
         ("eva02_tiny_patch14_224", "timm.models.eva.Eva is another architecture"),
         ("vit_relpos_small_patch16_224", "VisionTransformerRelPos is another architecture"),

@@ -22,7 +22,7 @@ from zoo.attention.graph_scores import (
 )
 from zoo.attention.kernels import KERNELS
 from zoo.attention.module import Attention
-from zoo.attention.parts import build, make_pattern, unbind
+from zoo.attention.parts import bind, build, make_pattern, unbind
 from zoo.attention.patterns import (
     LSH,
     And,
@@ -156,6 +156,7 @@ __all__ = [
     "Window2D",
     "attend",
     "attention_weights",
+    "bind",
     "build",
     "byte_dropout",
     "explain",

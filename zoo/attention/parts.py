@@ -21,11 +21,16 @@ def build(part: nn.Module | Callable[..., Any] | None, **facts: Any) -> Any:
         build(RoPE, head_dim=64, num_heads=8)              -> RoPE(head_dim=64)
         build(partial(RoPE, base=500.), head_dim=64)       -> RoPE(head_dim=64, base=500.)
     """
+    return part if part is None or isinstance(part, nn.Module) else bind(part, **facts)()
+
+
+def bind(part: Any, **facts: Any) -> Any:
+    """As `build`, but the part is not made yet: the factory, with those `facts` bound to it."""
     if part is None or isinstance(part, nn.Module):
         return part
     bound = getattr(part, "keywords", {})
     named = inspect.signature(part).parameters
-    return part(**{name: value for name, value in facts.items() if name in named and name not in bound})
+    return partial(part, **{name: value for name, value in facts.items() if name in named and name not in bound})
 
 
 def unbind(part: Any, name: str) -> tuple[Any, Any]:

@@ -185,7 +185,10 @@ def in_heads(x: Tensor, head_dim: int) -> Tensor:
 
 @declared
 class OutputProjection(nn.Module):
-    """Heads side by side, then a linear map: [B, H, N, D] -> [B, N, dim]. Vaswani et al. 2017, section 3.2.2."""
+    """Heads side by side, then a linear map: [B, H, N, D] -> [B, N, dim]. Vaswani et al. 2017, section 3.2.2.
+
+    `norm` is a factory of one on the joined heads, before the map: Wang et al. 2022 (Magneto), figure 2, "Sub-LN".
+    """
 
     def __init__(
         self,
@@ -195,8 +198,10 @@ class OutputProjection(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         drop: Callable[[float], nn.Module] = nn.Dropout,
+        norm: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
+        self.norm = norm(num_heads * head_dim) if norm else None
         self.proj = nn.Linear(num_heads * head_dim, dim, bias=bias)
         self.drop = drop(dropout) if dropout else None
 
@@ -206,7 +211,8 @@ class OutputProjection(nn.Module):
         return {"o": Map("proj")}
 
     def forward(self, heads: Tensor) -> Tensor:
-        out = self.proj(heads.transpose(1, 2).flatten(2))
+        joined = heads.transpose(1, 2).flatten(2)
+        out = self.proj(joined if self.norm is None else self.norm(joined))
         return out if self.drop is None else self.drop(out)
 
 

@@ -2,6 +2,7 @@
 
 pre-norm     Y = X + MHA(LN X);    Z = Y + FFN(LN Y)                      Xiong et al. 2020, figure 1b
 parallel     Y = X + MHA(LN X);    Z = Y + FFN(LN X)                      Wang and Komatsuzaki 2021 (GPT-J); GPT-NeoX, Phi
+res-post     Y = X + LN(MHA(X));    Z = Y + LN(FFN(Y))                      Liu et al. 2022 (Swin v2), section 3.2
 post-norm    T2 = X + MHA(X);      T3 = LN T2
              T5 = T3 + FFN(T3);    H = LN T5                              Vaswani et al. 2017, section 3.1
 """
@@ -33,6 +34,12 @@ def post_norm(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch) -> T
 
 
 @declared
+def res_post_norm(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch) -> Tensor:
+    """x + branch(norm(sublayer(x))): what is added is normalised, so that the stream grows with depth alone."""
+    return x + branch(norm(sublayer(x)))
+
+
+@declared
 def parallel(x: Tensor, norm: nn.Module, sublayer: Branch, branch: Branch, start: Tensor) -> Tensor:
     """x + branch(sublayer(norm(start))): every sublayer reads the block's input, so that none waits for another."""
     return x + branch(sublayer(norm(start)))
@@ -60,8 +67,8 @@ class Block(nn.Module):
         dim: width of the stream.
         attn_mlp: the two sublayers of an encoder, under the names `attn` and `mlp`.
         norm: factory, called with dim for each sublayer.
-        order: `pre_norm`, `post_norm` or `parallel`, or another function of (x, norm, sublayer, branch); one that takes
-            `start` too is given the block's input.
+        order: `pre_norm`, `post_norm`, `res_post_norm` or `parallel`, or another function of (x, norm, sublayer, branch); one
+            that takes `start` too is given the block's input.
         shared_norm: one norm, `norm1`, before every sublayer (Phi), in place of one each.
         layer_scale: start of a learned gain on each branch; None for none.
         drop_path: probability of leaving a branch out for a sample, in training (Huang et al. 2016).

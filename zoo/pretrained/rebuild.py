@@ -45,6 +45,10 @@ def prove_equal(theirs: nn.Module, ours: nn.Module, show: Show, name: str, toler
         return
     with torch.backends.cudnn.flags(allow_tf32=False):  # by default cuDNN rounds a convolution's inputs to 10 bits
         a, b = (_eval(model, like, show) for model in (theirs, ours))
+    if a.shape != b.shape:
+        raise ZooError(
+            f"The converted model gives {list(b.shape)} where this {name} gives {list(a.shape)}; please report it."
+        )
     difference, largest = (a - b).abs().max().item(), a.abs().max().item()
     if not difference <= tolerance * max(1.0, largest):
         raise ZooError(

@@ -4,69 +4,102 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from timm.layers import DropPath, LayerNorm, LayerNormFp32, RmsNorm
-from timm.layers.activations import GELU, GELUTanh, QuickGELU
-from timm.models.vision_transformer import Attention, Block, LayerScale, Mlp, PatchEmbed, VisionTransformer
+from timm.layers import AttentionPoolLatent, DropPath, GluMlp, SwiGLU
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.vision_transformer import (
+    Attention,
+    Block,
+    LayerScale,
+    Mlp,
+    ParallelScalingBlock,
+    PatchEmbed,
+    ResPostBlock,
+    VisionTransformer,
+)
 from torch import nn
 
-NORMS: dict[type, str] = {
-    LayerNorm: "torch.nn.LayerNorm",
-    LayerNormFp32: "torch.nn.LayerNorm",  # which computes in float32 too
-    nn.LayerNorm: "torch.nn.LayerNorm",
-    RmsNorm: "torch.nn.RMSNorm",
-    nn.RMSNorm: "torch.nn.RMSNorm",
-}
-ACTS: dict[type, dict[str, Any]] = {
-    nn.GELU: {"_target_": "torch.nn.GELU"},
-    GELU: {"_target_": "torch.nn.GELU"},
-    GELUTanh: {"_target_": "torch.nn.GELU", "approximate": "tanh"},
-    QuickGELU: {"_target_": "zoo.layers.QuickGELU"},
-    nn.ReLU: {"_target_": "torch.nn.ReLU"},
-    nn.SiLU: {"_target_": "torch.nn.SiLU"},
-}
+from zoo.pretrained import timm_blocks
+from zoo.pretrained.timm_blocks import ACTS, NORMS
+
 NONE = (nn.Identity,)
+ANY_NORM = (*NORMS, *NONE)
+LINEAR, DROPOUT = (nn.Linear,), (nn.Dropout,)
+
+
+def _mlp(place: str, kinds: tuple[type, ...] = (Mlp,), norms: tuple[type, ...] = NONE) -> dict:
+    return {
+        place: ("mlp_layer", kinds),
+        f"{place}.fc1": ("mlp_layer.fc1", LINEAR),
+        f"{place}.fc1_g": ("mlp_layer.fc1_g", LINEAR),
+        f"{place}.fc1_x": ("mlp_layer.fc1_x", LINEAR),
+        f"{place}.act": ("act_layer", tuple(ACTS)),
+        f"{place}.drop1": ("proj_drop", DROPOUT),
+        f"{place}.norm": ("scale_mlp_norm", norms),
+        f"{place}.fc2": ("mlp_layer.fc2", LINEAR),
+        f"{place}.drop2": ("proj_drop", DROPOUT),
+    }
+
+
+def _attention(place: str, norms: tuple[type, ...] = ANY_NORM) -> dict:
+    return {
+        f"{place}q_norm": ("qk_norm", norms),
+        f"{place}k_norm": ("qk_norm", norms),
+        f"{place}attn_drop": ("attn_drop", DROPOUT),
+    }
+
 
 #: Place of a module -> timm's option that decides it, and the classes that ours has a counterpart of.
 PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "patch_embed": ("embed_layer", (PatchEmbed,)),
     "patch_embed.proj": ("embed_layer.proj", (nn.Conv2d,)),
-    "patch_embed.norm": ("embed_norm_layer", NONE),
-    "pos_drop": ("pos_drop", (nn.Dropout,)),
+    "patch_embed.norm": ("embed_norm_layer", ANY_NORM),
+    "pos_drop": ("pos_drop", DROPOUT),
     "patch_drop": ("patch_drop", NONE),
-    "norm_pre": ("norm_layer", (*NORMS, *NONE)),
+    "norm_pre": ("norm_layer", ANY_NORM),
     "blocks": ("blocks", (nn.Sequential,)),
-    "blocks.*": ("block_fn", (Block,)),
+    "blocks.*": ("block_fn", (Block, ResPostBlock, ParallelScalingBlock)),
     "blocks.*.norm1": ("norm_layer", tuple(NORMS)),
     "blocks.*.norm2": ("norm_layer", tuple(NORMS)),
     "blocks.*.attn": ("attn_layer", (Attention,)),
-    "blocks.*.attn.qkv": ("attn_layer.qkv", (nn.Linear,)),
-    "blocks.*.attn.q_norm": ("qk_norm", (*NORMS, *NONE)),
-    "blocks.*.attn.k_norm": ("qk_norm", (*NORMS, *NONE)),
-    "blocks.*.attn.attn_drop": ("attn_drop", (nn.Dropout,)),
-    "blocks.*.attn.norm": ("scale_attn_norm", NONE),
-    "blocks.*.attn.proj": ("attn_layer.proj", (nn.Linear,)),
-    "blocks.*.attn.proj_drop": ("proj_drop", (nn.Dropout,)),
+    "blocks.*.attn.qkv": ("attn_layer.qkv", LINEAR),
+    **_attention("blocks.*.attn."),
+    "blocks.*.attn.norm": ("scale_attn_norm", ANY_NORM),
+    "blocks.*.attn.proj": ("attn_layer.proj", LINEAR),
+    "blocks.*.attn.proj_drop": ("proj_drop", DROPOUT),
     "blocks.*.ls1": ("init_values", (LayerScale, *NONE)),
     "blocks.*.ls2": ("init_values", (LayerScale, *NONE)),
     "blocks.*.drop_path1": ("drop_path", (DropPath, *NONE)),
     "blocks.*.drop_path2": ("drop_path", (DropPath, *NONE)),
-    "blocks.*.mlp": ("mlp_layer", (Mlp,)),
-    "blocks.*.mlp.fc1": ("mlp_layer.fc1", (nn.Linear,)),
-    "blocks.*.mlp.act": ("act_layer", tuple(ACTS)),
-    "blocks.*.mlp.drop1": ("proj_drop", (nn.Dropout,)),
-    "blocks.*.mlp.norm": ("scale_mlp_norm", NONE),
-    "blocks.*.mlp.fc2": ("mlp_layer.fc2", (nn.Linear,)),
-    "blocks.*.mlp.drop2": ("proj_drop", (nn.Dropout,)),
-    "norm": ("norm_layer", (*NORMS, *NONE)),
-    "fc_norm": ("fc_norm", (*NORMS, *NONE)),
-    "head_drop": ("head_drop", (nn.Dropout,)),
+    **_mlp("blocks.*.mlp", (Mlp, SwiGLU, GluMlp), ANY_NORM),
+    # of ParallelScalingBlock
+    "blocks.*.in_norm": ("norm_layer", tuple(NORMS)),
+    "blocks.*.in_proj": ("block_fn.in_proj", LINEAR),
+    **_attention("blocks.*."),
+    "blocks.*.mlp_drop": ("proj_drop", DROPOUT),
+    "blocks.*.mlp_act": ("act_layer", tuple(ACTS)),
+    "blocks.*.attn_out_proj": ("block_fn.attn_out_proj", LINEAR),
+    "blocks.*.mlp_out_proj": ("block_fn.mlp_out_proj", LINEAR),
+    "blocks.*.ls": ("init_values", (LayerScale, *NONE)),
+    "blocks.*.drop_path": ("drop_path", (DropPath, *NONE)),
+    "norm": ("norm_layer", ANY_NORM),
+    "attn_pool": ("attn_pool", (AttentionPoolLatent,)),
+    "attn_pool.q": ("attn_pool.q", LINEAR),
+    "attn_pool.kv": ("attn_pool.kv", LINEAR),
+    **_attention("attn_pool.", NONE),
+    "attn_pool.proj": ("attn_pool.proj", LINEAR),
+    "attn_pool.proj_drop": ("attn_pool.drop", DROPOUT),
+    "attn_pool.norm": ("attn_pool.norm", tuple(NORMS)),
+    **_mlp("attn_pool.mlp"),
+    "fc_norm": ("fc_norm", ANY_NORM),
+    "head_drop": ("head_drop", DROPOUT),
     "head": ("head", (nn.Linear, *NONE)),
+    "head_dist": ("head_dist", (nn.Linear, *NONE)),
 }
 
 
 def unsupported(model: VisionTransformer) -> list[str]:
     """The options, as `name=value`, that keep the model from being converted; empty if it can be."""
-    if type(model) is not VisionTransformer:
+    if type(model) not in (VisionTransformer, VisionTransformerDistilled):
         return [f"class={type(model).__name__}"]
     # Options that are not modules are read only where every module is known.
     found = [*_pools(model), *_modules(model)] or list(_values(model))
@@ -74,10 +107,12 @@ def unsupported(model: VisionTransformer) -> list[str]:
 
 
 def _pools(model: VisionTransformer) -> Iterator[str]:
-    if model.global_pool not in ("token", "avg"):
+    if model.global_pool not in ("token", "avg", "map"):
         yield f"global_pool={model.global_pool!r}"
     elif model.global_pool == "avg" and getattr(model, "pool_include_prefix", False) and model.num_prefix_tokens:
         yield "pool_include_prefix=True"
+    elif (model.global_pool == "map") != (getattr(model, "attn_pool", None) is not None):
+        yield f"global_pool={model.global_pool!r} with attn_pool={type(model.attn_pool).__name__}"
 
 
 def _modules(model: VisionTransformer) -> Iterator[str]:
@@ -99,67 +134,63 @@ def _values(model: VisionTransformer) -> Iterator[str]:
         yield f"img_size={size} with patch_size={patch}"
     elif size[0] % patch[0] or size[1] % patch[1]:
         yield f"img_size={size}, which patch_size={patch[0]} does not divide"
-    normed = sum(not isinstance(norm, nn.Identity) for norm in (model.norm, model.fc_norm))
-    if normed != 1:
-        yield "final_norm=False" if normed == 0 else "both norm and fc_norm"
+    distilled = isinstance(model, VisionTransformerDistilled)
+    after = not isinstance(model.fc_norm, nn.Identity)
+    if after and not isinstance(model.norm, nn.Identity):
+        yield "both norm and fc_norm"
+    if distilled and after:
+        yield "fc_norm of a class that passes it over"
+    if distilled and not (isinstance(model.head, nn.Linear) and isinstance(model.head_dist, nn.Linear)):
+        yield "num_classes=0 of a distilled model, which averages its tokens then"
+    if distilled and model.reg_token is not None:
+        yield "reg_tokens of a class that passes them over"
     if model.pos_drop.p:
         yield f"pos_drop_rate={model.pos_drop.p}"
+    if getattr(model, "attn_pool", None) is not None:
+        yield from _attention_pool(model.attn_pool, model.embed_dim)
     if not blocks:
         yield "depth=0"
-    norms = [module for module in model.modules() if type(module) in NORMS]
-    if any(parameter is None for norm in norms for parameter in norm._parameters.values()):
+    yield from _norms(model)
+    for block in blocks:
+        yield from timm_blocks.refused(block, model.embed_dim)
+    if len({str(timm_blocks.options(block)) for block in blocks}) > 1:
+        yield "blocks that differ in their options"
+    rate = timm_blocks.drop_path(blocks[-1]) if blocks else 0.0
+    for i, block in enumerate(blocks):
+        if abs((own := timm_blocks.drop_path(block)) - rate * i / max(len(blocks) - 1, 1)) > 1e-6:
+            yield f"drop_path_rate that does not grow linearly with depth ({own} in block {i})"
+
+
+def _norms(model: VisionTransformer) -> Iterator[str]:
+    """Each group of norms must be of one class with one eps; those of a part of its own may be of others."""
+    norms = {name: module for name, module in model.named_modules() if type(module) in NORMS}
+    if any(parameter is None for norm in norms.values() for parameter in norm._parameters.values()):
         yield "norm_layer without weight or bias"
-    heads = {norm for block in blocks for norm in (block.attn.q_norm, block.attn.k_norm)}
-    for option, group in (("norm_layer", set(norms) - heads), ("qk_norm", heads)):
-        kinds = {f"{type(norm).__name__}(eps={getattr(norm, 'eps', None)})" for norm in group}
+    own = re.compile(r"patch_embed\.norm|.*\.(attn|mlp)\.norm")  # which are compared block by block
+    heads = re.compile(r".*[qk]_norm")
+    groups: dict[str, set[str]] = {"norm_layer": set(), "qk_norm": set()}
+    for name, norm in norms.items():
+        if not own.fullmatch(name):
+            kind = f"{type(norm).__name__}(eps={getattr(norm, 'eps', None)})"
+            groups["qk_norm" if heads.fullmatch(name) else "norm_layer"].add(kind)
+    for option, kinds in groups.items():
         if len(kinds) > 1:
             yield f"{option} of several kinds ({', '.join(sorted(kinds))})"
-    for block in blocks:
-        attn, mlp = block.attn, block.mlp
-        if attn.num_heads * attn.head_dim != model.embed_dim:
-            yield f"attn_head_dim={attn.head_dim}"
-        if attn.scale != attn.head_dim**-0.5:
-            yield f"attn.scale={attn.scale}"
-        if any(linear.bias is None for linear in (attn.proj, mlp.fc1, mlp.fc2)):
-            yield "proj_bias=False"
-        rates = [drop.p for drop in (attn.proj_drop, mlp.drop1, mlp.drop2)]
-        if len(set(rates)) > 1:
-            yield f"proj_drop_rate of several values {rates}"
-    if len({str(block_options(block)) for block in blocks}) > 1:
-        yield "blocks that differ in their options"
-    rate = drop_path(blocks[-1]) if blocks else 0.0
-    for i, block in enumerate(blocks):
-        if abs(drop_path(block) - rate * i / max(len(blocks) - 1, 1)) > 1e-6:
-            yield f"drop_path_rate that does not grow linearly with depth ({drop_path(block)} in block {i})"
 
 
-def block_options(block: Any) -> dict[str, Any]:
-    """What all blocks (timm's Block) must have in common."""
-    scale = block.ls1.init_values if isinstance(block.ls1, LayerScale) else None
-    return {
-        "num_heads": block.attn.num_heads,
-        "hidden": block.mlp.fc1.out_features,
-        "norm": norm_node(block.norm1),
-        "act": act_node(block.mlp.act),
-        "qk_norm": norm_node(block.attn.q_norm),
-        "qkv_bias": block.attn.qkv.bias is not None,
-        "layer_scale": scale,
-        "dropout": block.attn.proj_drop.p,
-        "attn_dropout": block.attn.attn_drop.p,
-    }
-
-
-def norm_node(norm: nn.Module) -> dict[str, Any] | None:
-    """A norm as the node of a config; None for none."""
-    return None if type(norm) is nn.Identity else {"_target_": NORMS[type(norm)], "_partial_": True, "eps": norm.eps}
-
-
-def act_node(act: nn.Module) -> dict[str, Any]:
-    """An activation as the node of a config."""
-    tanh = {"approximate": "tanh"} if getattr(act, "approximate", "none") == "tanh" else {}
-    return {**ACTS[type(act)], **tanh, "_partial_": True}
-
-
-def drop_path(block: Any) -> float:
-    """A block's rate of stochastic depth."""
-    return round(getattr(block.drop_path1, "drop_prob", None) or 0.0, 6)  # timm's come from a float32 linspace
+def _attention_pool(pool: Any, dim: int) -> Iterator[str]:
+    for option, value, usual in (
+        ("latent_len", pool.latent_len, 1),
+        ("latent_dim", pool.latent_dim, dim),
+        ("embed_dim", pool.num_heads * pool.head_dim, dim),
+        ("out_features", pool.out_features, dim),
+        ("pos_embed", pool.pos_embed is not None, False),
+        ("pool_type", pool.pool, "token"),
+        ("drop", pool.proj_drop.p, 0.0),
+        ("mlp.drop", max(pool.mlp.drop1.p, pool.mlp.drop2.p) if pool.mlp else 0.0, 0.0),
+        ("scale", pool.scale, pool.head_dim**-0.5),
+        ("mlp", pool.mlp is not None, True),
+        ("qkv_bias", pool.q.bias is not None and pool.kv.bias is not None, True),
+    ):
+        if value != usual:
+            yield f"attn_pool.{option}={value}"

@@ -23,17 +23,19 @@ from zoo.attention import (
     Pattern,
     Position,
     SkipPrefix,
+    bind,
     build,
     make_pattern,
     unbind,
 )
 from zoo.declared import declared
 from zoo.errors import ZooError
-from zoo.layers import Block, FeedForward, PatchEmbed, pre_norm, trunc_normal
+from zoo.layers import Block, ClassToken, FeedForward, PatchEmbed, PatchMean, pre_norm, trunc_normal
 from zoo.layers.prefix import on_patches
 from zoo.models.base import ImageModel, in_groups
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
+POOLS = {"token": ClassToken, "mean": PatchMean}
 
 
 def fitting_patch(img_size: int | tuple[int, int], most: int = 256) -> int:
@@ -73,16 +75,22 @@ class ViT(ImageModel):
         in_chans: C.
         num_classes: 0 for features alone.
         dim, depth, num_heads, mlp_ratio: the usual sizes.
-        attention: factory of the attention of each block; takes score, pattern, kernel bound to it.
+        attention: factory of the attention of each block; takes score, pattern, kernel, output bound to it.
         pattern: which patches a patch sees, default what is bound to `attention`, else all; or a factory, given grid, prefix
             (the number of tokens before the patches) and num_heads. The class and register tokens see all and are seen by all:
             every block has `pattern | Global(prefix)`; a choice by content is among the patches.
         position: factory. `embed` acts on the tokens, `rotate` and `bias` in every layer, on the patches alone.
         prefix_position: whether a learned position has entries for the class and register tokens (timm: not no_embed_class).
         class_token, reg_tokens: the tokens before the patches.
-        pool: "token" (the class token) or "mean" (of the patches).
-        pooled_norm: normalise after pooling rather than before (default: where the pool is a mean).
+        pool: "token" (the class token), "mean" (of the patches), or a factory of a module [B, N, dim] -> [B, dim] (or to its
+            `out_dim`), given what it names of dim, num_heads, hidden, norm, act, prefix: `zoo.layers.AttentionPool`.
+        final_norm: whether there is a norm after the last block.
+        pooled_norm: whether it stands after pooling rather than before (default: where the pool is a mean).
+        feed_forward: factory, default `zoo.layers.FeedForward`; takes what it names of dim, hidden, act, bias, dropout; act is
+            its own default where none is given here, so that `zoo.layers.GatedFeedForward` is SwiGLU.
         norm, act, order: LayerNorm, GELU, pre_norm; factories and a function (see `zoo.layers.Block`).
+        shared_norm: one norm for both sublayers of a block; with order=parallel the block of Dehghani et al. 2023 (ViT-22B).
+        patch_norm: factory of a norm on the patches, before positions are added.
         pre_block_norm: a norm before the first block, as CLIP's.
         qk_norm: factory of a norm on queries and keys.
         layer_scale, drop_path: see Block; drop_path grows linearly with depth.
@@ -112,11 +120,15 @@ class ViT(ImageModel):
         prefix_position: bool = True,
         class_token: bool = True,
         reg_tokens: int = 0,
-        pool: str = "token",
+        pool: str | Callable[..., nn.Module] = "token",
+        final_norm: bool = True,
         pooled_norm: bool | None = None,
+        feed_forward: Callable[..., nn.Module] | None = None,
         norm: Callable[[int], nn.Module] | None = None,
         act: Callable[[], nn.Module] | None = None,
         order: Callable[..., Tensor] = pre_norm,
+        shared_norm: bool = False,
+        patch_norm: Callable[[int], nn.Module] | None = None,
         pre_block_norm: bool = False,
         qk_norm: Callable[[int], nn.Module] | None = None,
         qkv_bias: bool = True,
@@ -128,15 +140,19 @@ class ViT(ImageModel):
         init: Callable[[nn.Module], None] = trunc_normal,
     ):
         super().__init__()
-        if pool not in ("token", "mean") or (pool == "token" and not class_token):
-            raise ZooError(f"pool={pool!r} with class_token={class_token}: pool is 'token' (needs one) or 'mean'.")
+        known = callable(pool) or (isinstance(pool, str) and pool in POOLS)
+        if not known or (pool == "token" and not class_token):
+            raise ZooError(
+                f"pool={pool!r} with class_token={class_token}: pool is 'token' (needs one), 'mean', or a part such as "
+                "zoo.layers.AttentionPool."
+            )
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-        norm, act = norm or LAYER_NORM, act or nn.GELU
-        self.dim, self.num_classes, self.pool = dim, num_classes, pool
+        norm, hidden = norm or LAYER_NORM, int(dim * mlp_ratio)
+        self.dim, self.num_classes = dim, num_classes
         self.num_prefix_tokens = n_prefix = int(class_token) + reg_tokens
         self.grad_checkpointing = False
 
-        self.patch_embed = PatchEmbed((height, width), patch_size, in_chans, dim, bias=not pre_block_norm)
+        self.patch_embed = PatchEmbed((height, width), patch_size, in_chans, dim, not pre_block_norm, patch_norm)
         self.grid, self.has_class_token = self.patch_embed.grid, class_token
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.empty(1, reg_tokens, dim)) if reg_tokens else None
@@ -149,6 +165,7 @@ class ViT(ImageModel):
         self.norm_pre = norm(dim) if pre_block_norm else None
 
         bound, attention = unbind(attention or Attention, "pattern")
+        output, attention = unbind(attention, "output")
         facts: dict[str, Any] = dict(grid=self.grid, prefix=n_prefix, num_heads=num_heads)
         pattern = on_patches(make_pattern(pattern or bound or Full(), **facts), **facts)
 
@@ -156,21 +173,26 @@ class ViT(ImageModel):
             return build(
                 attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
                 position=SkipPrefix(place(), n_prefix) if start.acts_inside else None,
-                output=partial(OutputProjection, bias=True, dropout=dropout), pattern=pattern,
+                output=bind(output or partial(OutputProjection, bias=True), dropout=dropout), pattern=pattern,
             )  # fmt: skip
 
+        own = dict(dim=dim, hidden=hidden, **({"act": act} if act else {}))
         self.blocks = nn.ModuleList(
             Block(
-                dim, make_attention(), FeedForward(dim, int(dim * mlp_ratio), act, dropout), norm=norm, order=order,
-                layer_scale=layer_scale, drop_path=drop_path * i / max(depth - 1, 1),
+                dim, make_attention(), build(feed_forward or FeedForward, **own, bias=True, dropout=dropout), norm=norm,
+                order=order, shared_norm=shared_norm, layer_scale=layer_scale, drop_path=drop_path * i / max(depth - 1, 1),
             )
             for i in range(depth)
         )  # fmt: skip
         pooled_norm = pool == "mean" if pooled_norm is None else pooled_norm
-        self.norm = None if pooled_norm else norm(dim)
-        self.fc_norm = norm(dim) if pooled_norm else None
+        self.norm = norm(dim) if final_norm and not pooled_norm else None
+        self.pool = build(
+            POOLS[pool] if isinstance(pool, str) else pool, **own, num_heads=num_heads, norm=norm, prefix=n_prefix
+        )
+        self.num_features = getattr(self.pool, "out_dim", dim)
+        self.fc_norm = norm(self.num_features) if final_norm and pooled_norm else None
         self.head_drop = nn.Dropout(head_dropout) if head_dropout else None
-        self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
+        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self._start(init)
 
     @classmethod
@@ -198,7 +220,7 @@ class ViT(ImageModel):
         return torch.cat([*prefix, patches], 1) if prefix else patches
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Images -> tokens [B, N, dim] after the last block, normalised unless the norm comes after pooling."""
+        """Images -> tokens [B, N, dim] after the last block, normalised unless there is no norm or it comes after pooling."""
         x = self.embed(x)
         if self.norm_pre is not None:
             x = self.norm_pre(x)
@@ -207,8 +229,8 @@ class ViT(ImageModel):
         return x if self.norm is None else self.norm(x)
 
     def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
-        """Tokens [B, N, dim] -> logits [B, num_classes], or the pooled features [B, dim] before the head."""
-        x = tokens[:, 0] if self.pool == "token" else tokens[:, self.num_prefix_tokens :].mean(1)
+        """Tokens [B, N, dim] -> logits [B, num_classes], or the pooled features [B, num_features] before the head."""
+        x = self.pool(tokens)
         x = x if self.fc_norm is None else self.fc_norm(x)
         x = x if self.head_drop is None else self.head_drop(x)
         return x if pre_logits else self.head(x)
@@ -220,7 +242,7 @@ class ViT(ImageModel):
         """A new head for `num_classes` classes (0: none), on the device and in the dtype of the model."""
         like = self.patch_embed.proj.weight
         self.num_classes, self.classes = num_classes, None
-        self.head = nn.Linear(self.dim, num_classes) if num_classes else nn.Identity()
+        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         if num_classes:
             trunc_normal(self.head)
         self.head.to(device=like.device, dtype=like.dtype)
@@ -231,7 +253,8 @@ class ViT(ImageModel):
         """Parameters that are places or tokens, not maps."""
         places = {f"position.{name}" for name, _ in self.position.named_parameters()}
         inside = {name for name, _ in self.named_parameters() if ".attn.position." in name}
-        return places | inside | ({"cls_token", "reg_token"} & dict(self.named_parameters()).keys())
+        latents = {f"pool.{name}" for name, _ in self.pool.named_parameters(recurse=False)}
+        return places | inside | latents | ({"cls_token", "reg_token"} & dict(self.named_parameters()).keys())
 
     def layer_groups(self) -> list[list[str]]:
         """Names of all parameters, input to output: embedding, each block, then what follows (for layer-wise decay)."""
