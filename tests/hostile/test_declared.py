@@ -73,8 +73,8 @@ def test_declared_functions_are_these():
     assert functions == {
         "zoo.attention.dropout.byte_dropout",
         "zoo.attention.scores.elu_features", "zoo.layers.block.parallel", "zoo.layers.block.post_norm",
-        "zoo.layers.block.pre_norm", "zoo.layers.init.normal", "zoo.layers.init.trunc_normal", "zoo.layers.init.xavier",
-        "zoo.layers.pairnorm.pair_norm",
+        "zoo.layers.block.pre_norm", "zoo.layers.block.res_post_norm", "zoo.layers.init.normal", "zoo.layers.init.trunc_normal",
+        "zoo.layers.init.xavier", "zoo.layers.pairnorm.pair_norm",
     }  # fmt: skip
 
 

@@ -52,6 +52,40 @@ def test_from_a_folder_of_the_same_sizes_nothing_changes(source, folder):
     assert peek(str(folder.parent)) == vars(source.preprocess)
 
 
+PART = {"_partial_": True}
+NORM = {"_target_": "torch.nn.LayerNorm", **PART}
+OTHER_PARTS = {
+    "attention pooling": {"pool": {"_target_": "zoo.layers.AttentionPool", **PART, "only_patches": True}},
+    "a distilled head": {"pool": {"_target_": "zoo.layers.JoinPrefix", **PART}, "reg_tokens": 1},
+    "a gated feed-forward": {"feed_forward": {"_target_": "zoo.layers.GatedFeedForward", **PART}, "final_norm": False},
+    "norms within": {
+        "attention": {
+            "_target_": "zoo.attention.Attention", **PART,
+            "output": {"_target_": "zoo.attention.OutputProjection", **PART, "norm": NORM},
+        },
+        "feed_forward": {"_target_": "zoo.layers.FeedForward", **PART, "norm": NORM},
+        "patch_norm": {"_target_": "torch.nn.RMSNorm", **PART},
+    },
+    "parallel": {"order": {"_target_": "zoo.layers.parallel", **PART}, "shared_norm": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", OTHER_PARTS.values(), ids=OTHER_PARTS)
+def test_b1_other_parts_of_a_vit_are_kept_on_other_data(parts, tmp_path):
+    """Pools, feed-forwards and norms are the source's, whatever the command line's model has; head, grid and stem adapt."""
+    source = randomise(zoo.build({**CONFIG, **parts}))
+    folder = zoo.save(source, tmp_path / "model")
+    model, changes = initialise(COMMAND_LINE, str(folder), {"num_classes": 2, "img_size": [12, 16], "in_chans": 1})
+    assert set(told(changes)) == {"patch_embed.proj.weight", "position.table", "head.weight", "head.bias"}
+    assert {name: model.config[name] for name in parts if name != "attention"} == {
+        name: part for name, part in parts.items() if name != "attention"
+    }
+    kept = source.state_dict().keys() - told(changes)
+    assert all(torch.equal(model.state_dict()[name], source.state_dict()[name]) for name in kept)
+    assert model(torch.randn(2, 1, 12, 16)).shape == (2, 2)
+    assert [type(module) for module in model.modules()] == [type(module) for module in source.modules()]
+
+
 def test_b1_every_tensor_changed_is_told(source, folder):
     model, changes = initialise(COMMAND_LINE, str(folder), {"num_classes": 2, "img_size": [12, 16], "in_chans": 1})
     assert told(changes) == {

@@ -46,7 +46,8 @@ class Convert:
 
     timm's VisionTransformer and VisionTransformerDistilled; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv,
     RGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM,
-    BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction, PatchTSTForPretraining and InformerForPrediction.
+    BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction, PatchTSTForPretraining and
+    InformerForPrediction.
     Outputs differ by rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of the largest;
     tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and preprocessing,
     class names and ids that end a text where the other library tells them. It has the device, dtype and mode of `model`,
