@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ZooError(
                 f"{words[0]!r} is not a command; {nearest(words[0], verbs())} python -m zoo --help explains them."
             )
-        options = _parser().parse_args(words)
+        options = _read(words)
         return options.do(options) or 0
     except KeyboardInterrupt:
         return 130
@@ -42,6 +42,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {printable(sentence)}", file=sys.stderr)
         return 2
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    """The command line. Words may stand on both sides of options where a verb says which argument they belong to
+    (`rest="words"`); argparse alone takes those of one side.
+
+    Raises: ZooError for words that no argument takes.
+    """
+    options, rest = _parser().parse_known_args(words)
+    if rest and (not hasattr(options, "rest") or any(word.startswith("-") for word in rest)):
+        raise ZooError(f"unrecognized arguments: {' '.join(rest)} (python -m zoo {words[0]} --help explains.)")
+    if rest:
+        setattr(options, options.rest, [*getattr(options, options.rest), *rest])
+    return options
 
 
 def verbs() -> tuple[str, ...]:
