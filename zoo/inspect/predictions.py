@@ -44,6 +44,12 @@ def predict(model: ImageModel, inputs: Tensor) -> Prediction:
     return Prediction(logits.float().cpu(), maps)
 
 
+@torch.no_grad()
+def outputs_of(model: ImageModel, inputs: Tensor) -> Tensor:
+    """What a model gives for inputs [B, C, H, W], on the CPU; nothing is recorded."""
+    return model.eval().forward(inputs.to(next(model.parameters()))).float().cpu()
+
+
 def told(outputs: Tensor, model: Model, top: int, targets: str | None = None) -> list[list[tuple[str, str]]]:
     """For each row of outputs [B, n] (name, figure) pairs: the `top` classes in per cent, or, of numbers, each of them.
 

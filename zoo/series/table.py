@@ -2,7 +2,7 @@
 
 import csv
 import gzip
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +26,7 @@ class Table:
         texts: static columns, (int64 [N] which, the different texts).
         path: of the file, for its lines.
         columns: of the whole file.
+        rows: int64 [N], the file's row of each, of a part of a table; None: all in order.
     """
 
     name: str
@@ -37,16 +38,29 @@ class Table:
     texts: dict[str, tuple[np.ndarray, tuple[str, ...]]] = field(default_factory=dict)
     path: Path | None = None
     columns: int = 0
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.numbers.values())))
 
     def where(self, row: int) -> str:
         """A row, as a sentence names it: its file, line and stamp."""
-        line = line_of(self.path, row) if self.path else row + 2
+        whole = row if self.rows is None else int(self.rows[row])
+        line = line_of(self.path, whole) if self.path else whole + 2
         stamp = f" ({shown(self.stamps[row])})" if self.stamps is not None else ""
         id = f", {self.roles.id}={self.ids[self.series[row]]}" if self.series is not None else ""
         return f"{self.name}, line {line}{stamp}{id}"
+
+    def of(self, series: int) -> "Table":
+        """The rows of one series."""
+        assert self.series is not None
+        rows = np.flatnonzero(self.series == series)
+        return replace(
+            self, numbers={name: values[rows] for name, values in self.numbers.items()},
+            stamps=None if self.stamps is None else self.stamps[rows], series=np.zeros(len(rows), np.int64),
+            ids=(self.ids[series],), texts={name: (codes[rows], known) for name, (codes, known) in self.texts.items()},
+            rows=rows,
+        )  # fmt: skip
 
 
 def opened(path: Path) -> TextIO:

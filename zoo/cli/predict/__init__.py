@@ -9,6 +9,8 @@
     python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it
     python -m zoo predict runs/<a run> "a [MASK]" --layer 0 --head mean
     python -m zoo predict runs/<a run> my.csv              what follows the last row of a table in which a target was observed
+    python -m zoo predict runs/<a run> photos --to said.csv    many inputs as a table (or .jsonl), no figure: images, graphs or
+                                                           tables in folders, and texts that are lines of .txt or .jsonl files
 
 The figure shows each image, and how much of each patch the last layer's heads, every layer and the rollout read; of a
 graph a node, and how every head of the first layer weighs its edges; of a sentence how much each of its tokens reads of
@@ -23,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from zoo.cli.predict import many
 from zoo.errors import ZooError, answering
 
 #: What a model reads -> the file here that knows what to do with it. Such a file has
@@ -44,6 +47,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="PNG", help="the attention figure, or a folder (default attention-<input>.png)"
     )
     parser.add_argument(
+        "--to",
+        metavar="FILE",
+        help="a .csv or .jsonl: answers to any number of inputs as a table; exit code 1 where some failed",
+    )
+    parser.add_argument(
         "--trust",
         metavar="PACKAGE",
         action="append",
@@ -54,14 +62,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         _module(reader).options(parser)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Print the answers, write the figures."""
+def run(options: argparse.Namespace) -> int:
+    """Print the answers and write the figures, or write a table. Returns the exit code."""
     import zoo
 
     if options.top is not None and options.top < 1:
         raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
     _check_out(options.inputs, options.out)
+    if options.to is not None:
+        many.check_options(options)
     model = zoo.load(options.run, trust=options.trust)
+    if options.to is not None:
+        return many.predict_many(model, reader_of(model), options)
     reader = _module(reader_of(model))
     _refuse_options_of_others(reader, options)
     for source in options.inputs:  # all, before any is told
@@ -69,6 +81,7 @@ def run(options: argparse.Namespace) -> None:
     for source, png in zip(options.inputs, _figures(options.inputs, reader, options.out), strict=True):
         with answering(f"{source} in the model of {options.run}"):
             reader.predict(model, source, options, png)
+    return 0
 
 
 def reader_of(model: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,24 +89,32 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
 def answers(model: Any, encoded: Any, run: str) -> list[Said]:
     """What a model says of each series (`zoo.series.preprocess.Encoded`)."""
     from zoo.cli._model import check_answer
-    from zoo.inspect.series.looks import forecast_of
 
-    decode, found, stamps = model.preprocess.decode, list[Said](), _stamps(encoded, model.horizon)
+    found, stamps = list[Said](), stamps_of(encoded, model.horizon)
     for first in range(0, len(encoded.ids), BATCH):
-        batch = {key: value[first : first + BATCH] for key, value in encoded.inputs.items()}
-        forecast = forecast_of(model, batch)
-        check_answer(forecast.mean, model, run)
-        quantiles = model.intervals(forecast, LEVELS)
-        histories = decode(batch["past_values"]).where(batch["past_observed_mask"], float("nan"))
-        means = decode(forecast.mean)
-        bands = None if quantiles is None else decode(quantiles.movedim(-1, 1)).movedim(1, -1)
-        for i, (history, mean) in enumerate(zip(histories, means, strict=True)):
-            band = None if bands is None else bands[i]
-            found.append(Said(encoded.ids[first + i], stamps[first + i], history, mean, band))
+        part = slice(first, first + BATCH)
+        batch = {key: value[part] for key, value in encoded.inputs.items()}
+        for said in forecasts(model, batch, encoded.ids[part], stamps[part]):
+            check_answer(said.mean, model, run)
+            found.append(said)
     return found
 
 
-def _stamps(encoded: Any, horizon: int) -> list[list[str]]:
+def forecasts(
+    model: Any, batch: Mapping[str, Tensor], ids: Sequence[str | None], stamps: Sequence[list[str]]
+) -> Iterator[Said]:
+    """What a model says of a batch of windows, series by series."""
+    from zoo.inspect.series.looks import forecast_of
+
+    decode, forecast = model.preprocess.decode, forecast_of(model, batch)
+    quantiles = model.intervals(forecast, LEVELS)
+    histories = decode(batch["past_values"]).where(batch["past_observed_mask"], float("nan"))
+    bands = None if quantiles is None else decode(quantiles.movedim(-1, 1)).movedim(1, -1)
+    for i, (history, mean) in enumerate(zip(histories, decode(forecast.mean), strict=True)):
+        yield Said(ids[i], stamps[i], history, mean, None if bands is None else bands[i])
+
+
+def stamps_of(encoded: Any, horizon: int) -> list[list[str]]:
     """Of each series the stamps of the steps that are forecast; without a clock the numbers of the rows, from 1."""
 
     if encoded.stamps is not None:
@@ -130,9 +138,9 @@ def rows_of(said: Said) -> Iterator[list[float]]:
         yield row
 
 
-def header(said: Said, names: Sequence[str]) -> list[str]:
+def columns(names: Sequence[str], quantiles: bool) -> list[str]:
     """The names of `rows_of`: temp, temp_q0.1, temp_q0.2, ..."""
-    own = [""] if said.quantiles is None else ["", *(f"_q{level:g}" for level in LEVELS)]
+    own = ["", *(f"_q{level:g}" for level in LEVELS)] if quantiles else [""]
     return [f"{name}{end}" for name in names for end in own]
 
 
@@ -157,7 +165,7 @@ def _write(said: Sequence[Said], names: Sequence[str], file: Path) -> Path:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     several = said[0].series is not None
-    writer.writerow([*["series"] * several, "stamp", *header(said[0], names)])
+    writer.writerow([*["series"] * several, "stamp", *columns(names, said[0].quantiles is not None)])
     for each in said:
         for stamp, values in zip(each.stamps, rows_of(each), strict=True):
             writer.writerow([each.series] * several + [stamp, *(f"{value:.7g}" for value in values)])
