@@ -1,5 +1,6 @@
 """What all data modules share, whatever their modality: folders, splits, batches. A room adds what its samples are."""
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,10 @@ class DataModule(LightningDataModule):
     places: ClassVar[
         tuple[str, ...]
     ] = ()  # settings that say where files of the user's own lie: no run's config decides them
+    #: Where a set comes from, and under which licence it may be used; None: nobody has told, as of data of the user's own.
+    reference: ClassVar[str | None] = None
+    licence: ClassVar[str | None] = None
+    called: ClassVar[str] = ""  # what `data=` calls it, where that is not the class's name in small letters
 
     def __post_init__(self):
         super().__init__()
@@ -80,6 +85,29 @@ class DataModule(LightningDataModule):
     def modalities(self) -> tuple[str, ...]:
         """What the data can be read as; known before anything is loaded."""
         return (self.modality,)
+
+    # -- what a card says of them ------------------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """What the set is called, as `data=` has it."""
+        return self.called or type(self).__name__.lower()
+
+    @property
+    def vintage(self) -> str | None:
+        """What the data depend on beside their config, such as the Python that they are read from; None: nothing."""
+        return None
+
+    def digest(self, stage: str) -> str:
+        """A sha256 of which samples "train", "val" or "test" has, and of what is asked of them: another split has another."""
+        found = hashlib.sha256()
+        for part in self.identity(stage):
+            found.update(part if isinstance(part, bytes) else part.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def identity(self, stage: str) -> Sequence[Tensor | bytes]:
+        """What tells the samples of a part from others, in whole numbers, which no rounding changes; a modality adds labels."""
+        return [self.rows(stage)]
 
     # -- splits ------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from zoo.errors import ZooError
+from zoo.errors import NotAtHand, ZooError
 from zoo.files import replacing
 
 
@@ -46,11 +47,33 @@ def unpack(archive: Path, folder: str, cache: Path) -> None:
         os.replace(Path(everything, folder), beside)
 
 
+def check_online(name: str, places: str) -> None:
+    """Refuse to download where that was switched off. Raises: NotAtHand."""
+    if os.environ.get("ZOO_OFFLINE", "0") not in ("", "0"):
+        raise NotAtHand(f"{name} is not here, and ZOO_OFFLINE forbids to download it; put it at {places}.")
+
+
+@contextmanager
+def patience(seconds: float = 20) -> Iterator[None]:
+    """Within the block a server that says nothing for so long is an error, where Python would wait for minutes or for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def download(name: str, urls: Iterable[str], folders: Iterable[Path], digest: str | None = None) -> Path:
-    """Fetch `name` into the last of `folders`, the cache, from the first of `urls` that has it, and check its md5 or sha256."""
+    """Fetch `name` into the last of `folders`, the cache, from the first of `urls` that has it, and check its md5 or sha256.
+
+    Raises: NotAtHand where none can be reached, ZooError for another file.
+    """
     folders = list(folders)
     target, failures = folders[-1] / name, []
-    with caching(target) as temporary:
+    places = " or ".join(dict.fromkeys(str(folder / name) for folder in folders))
+    check_online(name, places)
+    with caching(target) as temporary, patience():
         for url in urls:
             try:
                 torch.hub.download_url_to_file(url, str(temporary))
@@ -58,8 +81,7 @@ def download(name: str, urls: Iterable[str], folders: Iterable[Path], digest: st
             except OSError as error:  # URLError is one
                 failures.append(f"{url}: {error}")
         else:
-            places = " or ".join(dict.fromkeys(str(folder / name) for folder in folders))
-            raise ZooError(
+            raise NotAtHand(
                 f"{name} is not in {' or '.join(dict.fromkeys(map(str, folders)))} and cannot be downloaded "
                 f"({'; '.join(failures)}); put it at {places}, or set ZOO_DATA (paths.data) to a folder that has it."
             )

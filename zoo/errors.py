@@ -15,6 +15,10 @@ class ZooError(ValueError):
     """A bad input. Its text is a sentence; the command line prints it without a traceback."""
 
 
+class NotAtHand(ZooError):
+    """Data, or a file, that is not here and cannot be had now: nothing is wrong with what was asked."""
+
+
 def one_line(text: object, most: int = 600) -> str:
     """Text of any length and origin as a part of a sentence: one line of at most `most` letters."""
     line = " ".join(str(text).split())

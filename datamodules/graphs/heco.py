@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.graphs.collection import GraphCollection
 from datamodules.splits import STAGES
-from zoo.errors import ZooError
+from zoo.errors import NotAtHand, ZooError
 
 ACM = "HeCo-ACM"
 
@@ -53,7 +53,7 @@ def _folder(files: Sequence[str], folders: Sequence[Path]) -> Path:
         if not missing:
             return folder / ACM
     search_paths = " or ".join(dict.fromkeys(str(folder / ACM) for folder in folders))
-    raise ZooError(
+    raise NotAtHand(
         f"{search_paths} lacks {', '.join(missing)}; take the files of data/acm in github.com/liun-online/HeCo, or set "
         "ZOO_DATA (paths.data) to a folder that has them."
     )

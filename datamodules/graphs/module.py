@@ -219,6 +219,15 @@ class GraphData(DataModule):
 
         return copy(batch).apply(converted)  # of a copy: the full graph is the same object in every step
 
+    def identity(self, stage: str) -> list[Tensor]:
+        source, rows = self.loaded(), self.rows(stage)
+        if source.targets == "numbers":
+            return [rows]
+        asked = (
+            [source.graphs[row].labels for row in rows.tolist()] if source.multi_graph else [source.first.labels[rows]]
+        )
+        return [rows, *(labels.long() for labels in asked)]
+
     def example(self, stage: str = "test") -> Any:
         """What figures are drawn from: the full graph, or the first batch of the stage."""
         one_of(stage, "example", STAGES)

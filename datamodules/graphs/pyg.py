@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from datamodules.files import caching
+from datamodules.files import caching, check_online, patience
 from datamodules.graphs.collection import GraphCollection
 from datamodules.graphs.rdf import environment, label_names
 from datamodules.splits import STAGES, Splits, masks, per_class
-from zoo.errors import ZooError
+from zoo.errors import NotAtHand, ZooError
 
 log = logging.getLogger(__name__)
 SearchPaths = tuple[Path, Path]
@@ -79,7 +79,7 @@ def ppi(search_paths: SearchPaths) -> GraphCollection:
     from torch_geometric.datasets import PPI
 
     if importlib.util.find_spec("networkx") is None:
-        raise ZooError("data=ppi needs networkx, with which PyG reads its files; pip install networkx")
+        raise NotAtHand("data=ppi needs networkx, with which PyG reads its files; pip install networkx")
     kinds = ("feats.npy", "graph_id.npy", "graph.json", "labels.npy")
     files = [f"{split}_{kind}" for split in ("train", "valid", "test") for kind in kinds]
     sets = opened("PPI", "raw", files, lambda root: [PPI(root, split=stage) for stage in STAGES], search_paths)
@@ -102,7 +102,7 @@ def aifb(search_paths: SearchPaths) -> GraphCollection:
 
     missing = [name for name in ("rdflib", "pandas") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ZooError(f'data=aifb needs {" and ".join(missing)} to read RDF; pip install -e ".[graph-rdf]"')
+        raise NotAtHand(f'data=aifb needs {" and ".join(missing)} to read RDF; pip install -e ".[graph-rdf]"')
 
     def make(root: str) -> Entities:
         if not Path(root, "aifb", "processed", "data.pt").is_file():
@@ -130,7 +130,7 @@ def aifb(search_paths: SearchPaths) -> GraphCollection:
 def ogbn_arxiv(search_paths: SearchPaths) -> GraphCollection:
     """169,343 papers of arXiv's computer science, split by year; read by ogb."""
     if importlib.util.find_spec("ogb") is None:
-        raise ZooError("data=ogbn_arxiv is read by ogb, which is not installed; pip install ogb")
+        raise NotAtHand("data=ogbn_arxiv is read by ogb, which is not installed; pip install ogb")
     from ogb.nodeproppred import PygNodePropPredDataset
     from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage
@@ -206,14 +206,15 @@ def opened(home: str, below: str, files: Sequence[str], make: Callable[[str], An
 
 def _process(make: Callable[[str], Any], root: Path, source: Path | None, place: Path, files: Sequence[str]) -> None:
     if not source:
+        check_online(", ".join(files), str(place))
         log.info(f"{place} does not have all of {', '.join(files)}: downloading them from the original source")
     try:
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # "Processing... Done!"
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), patience():  # "Processing... Done!"
             make(str(root))
     except Exception as error:  # of parsers, pickles, archives, the network
         if source:
             raise ZooError(f"{source} cannot be read ({error}); replace the files that are damaged.") from error
-        raise ZooError(
+        raise NotAtHand(
             f"{', '.join(files)} cannot be downloaded ({type(error).__name__}: {error}); put them in {place}, or set "
             "ZOO_DATA (paths.data) to a folder that has them."
         ) from error

@@ -120,6 +120,10 @@ class ImageData(DataModule):
         data = ImageDataset(source.images, source.labels, self.rows(stage), Preprocess(**self.preprocess))
         return data.augmented(self.augment, self.seed) if stage == "train" else data
 
+    def identity(self, stage: str) -> list[torch.Tensor]:
+        rows, labels = self.rows(stage), self.loaded().labels
+        return [rows, *([labels[rows]] if self.loaded().targets == "class" else [])]
+
     def test_images(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Some test images as the model reads them, and their labels: always the same, and of mixed classes."""
         data = self.dataset("test")

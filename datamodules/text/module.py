@@ -159,6 +159,12 @@ class TextData(DataModule):
         """The texts, loaded if they are not yet."""
         return self.source.corpus if self.source is not None else self.load()
 
+    def identity(self, stage: str) -> list[Tensor | bytes]:
+        found = self.loaded().corpus
+        labels = found.labels if self.pack is None else None
+        asked = [] if labels is None else [labels[found.splits[stage]].long()]
+        return [*super().identity(stage), found.digest(stage).encode(), *asked]
+
     def dataset(self, stage: str) -> TextRows:
         found, train = self.loaded(), stage == "train"
         labels = None

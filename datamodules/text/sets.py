@@ -1,5 +1,6 @@
 """Texts to learn language from: `data=python_docs`, `tinyshakespeare`, `textfile`."""
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,14 @@ class PythonDocs(TextData):
 
     split: Sequence[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
 
+    reference = "the CPython that runs this: its topics of help() and its docstrings"
+    licence = "PSF-2.0"
+    called = "python_docs"
+
+    @property
+    def vintage(self) -> str:
+        return f"CPython {platform.python_version()}"
+
     def load(self) -> Corpus:
         found = python_docs.documents(self.search_paths[-1])
         splits = at_random(len(found), self.split, self.split_seed)
@@ -51,6 +60,7 @@ class TextFile(TextData):
     split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
     begin: float = 0.0
     pattern: str = "*.txt"
+    places = ("path",)
 
     def load(self) -> Corpus:
         if not self.path:
@@ -90,6 +100,9 @@ class TinyShakespeare(TextData):
 
     split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
     begin: float = 0.0
+
+    reference = "Karpathy 2015, github.com/karpathy/char-rnn"
+    licence = "public domain"
 
     def load(self) -> Corpus:
         path = obtain("tinyshakespeare/input.txt", [SHAKESPEARE_URL], self.search_paths, SHAKESPEARE)

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo import packages
 from zoo.files import write_text
+from zoo.training import card
 from zoo.training.baselines import baselines_table, beside_forecasts, write_baselines
 from zoo.training.compressors import bits_per_byte as compressed
 from zoo.training.folders import summary, write_config
@@ -36,11 +37,11 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
         choices: the option that was chosen of each group.
     """
     write_config(folder, record.config, record.fingerprint)
-    save_model(folder, record.task.model, record.metrics, overrides)
     seed, model = record.config["seed"], record.task.model
     if forecasts := beside_forecasts(record.task, record.metrics, record.data):
         write_baselines(folder, forecasts)
     others = by_metric(forecasts) or beside(record)
+    save_model(folder, model, record.metrics, overrides, card.of_run(record, choices, others))
     content = write_summary(
         folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, others
     )
@@ -65,14 +66,24 @@ def by_metric(forecasts: Mapping[str, Mapping[str, float]]) -> dict[str, dict[st
     return found
 
 
-def save_model(folder: Path, model: Any, metrics: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """The model folder, which `zoo.load` reads back without pickle."""
+def save_model(
+    folder: Path,
+    model: Any,
+    metrics: Mapping[str, Any],
+    overrides: Sequence[str],
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """The model folder, which `zoo.load` reads back without pickle.
+
+    Args:
+        about: what its card says besides (`zoo.training.card.of_run`).
+    """
     import zoo
 
     said = command(without_paths(overrides))
     # Of an adapter the run keeps name and hash of the base that it began with, not the base.
     save = zoo.save_adapter if model.adapter is not None and model.origin is not None else zoo.save
-    save(model, folder / "model", metrics=_plain(metrics), command=said, versions=_versions())
+    save(model, folder / "model", **(about or {}), metrics=_plain(metrics), command=said, versions=_versions())
 
 
 def without_paths(overrides: Sequence[str]) -> list[str]:
