@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def refuse(self, code, **headers):
         self.send_response(code)
-        for name, value in {"Content-Length": "0", **headers}.items():
+        for name, value in {"Content_Length": "0", **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 

@@ -53,7 +53,7 @@ def parse(text: str) -> Address:
     shown = one_line(text, 200)
     try:
         parts = urlsplit(text.strip())
-        host, port = parts.hostname, parts.port
+        host = _host(parts)
     except ValueError as error:
         raise ZooError(f"{shown} is no address ({error}).") from None
     if parts.scheme not in ("https", "http") or not host or not text.isprintable():
@@ -63,7 +63,7 @@ def parse(text: str) -> Address:
     pin = PIN.fullmatch(parts.fragment)
     if parts.fragment and not pin:
         raise ZooError(f"{shown} ends in #{one_line(parts.fragment, 80)}; a pin is #sha256= and 64 hexadecimal digits.")
-    found = Address(parts.scheme, _host(parts, host, port), quote(parts.path, safe="/%:@!$&'()*+,;=~-._"), parts.query)
+    found = Address(parts.scheme, host, quote(parts.path, safe="/%:@!$&'()*+,;=~-._"), parts.query)
     found = replace(found, pin=pin[1].lower() if pin else None)
     if not trusted(found.url, found.pin is not None):
         raise ZooError(plain(found))
@@ -92,8 +92,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _host(parts: SplitResult, host: str, port: int | None) -> str:
-    name = f"[{host}]" if ":" in host else host
-    if not re.fullmatch(r"[\w.:\[\]-]+", name, re.ASCII):
-        name = name.encode("idna").decode()
-    return name if port is None or port == {"https": 443, "http": 80}[parts.scheme] else f"{name}:{port}"
+def _host(parts: SplitResult) -> str:
+    """The host and a port that is not the usual one; "" for none. Raises: ValueError for what is none."""
+    name = parts.hostname or ""
+    name = f"[{name}]" if ":" in name else name and name.encode("idna").decode()
+    return name if parts.port in (None, {"https": 443, "http": 80}.get(parts.scheme)) else f"{name}:{parts.port}"

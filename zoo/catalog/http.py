@@ -102,8 +102,8 @@ def asked(address: Address, headers: Mapping[str, str], pinned: bool) -> Iterato
                 )
             yield Answer(found.status, found.headers, _pieces(found, patience))
     except HTTPError as error:
-        with error:
-            raise _refused(address, error, patience) from None
+        error.close()
+        raise _refused(address, error, patience) from None
     except URLError as error:
         raise _failed(address, error.reason) from error
     except (OSError, HTTPException) as error:
@@ -151,12 +151,12 @@ def _opener(address: Address, pinned: bool, patience: Patience) -> OpenerDirecto
         def redirect_request(
             self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
         ) -> Request | None:
+            fp.close()  # or all of its body would be read, and a body need not end
             old, new = req.full_url, urljoin(req.full_url, newurl)
             if not trusted(new, pinned) or (urlsplit(old).scheme == "https" and urlsplit(new).scheme != "https"):
                 raise ZooError(
                     f"{address} leads on to {one_line(new.partition('?')[0], 200)}, which is not https; it is not followed."
                 )
-            fp.close()  # or all of its body would be read, and a body need not end
             return super().redirect_request(req, fp, code, msg, headers, new)
 
     here = is_loopback(urlsplit(address.url).hostname or "")  # a proxy's loopback is the proxy

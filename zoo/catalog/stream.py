@@ -28,13 +28,12 @@ def stream(
 
     Raises: Missing, Unreachable after all tries, ZooError for a file of another size, or larger than it may be.
     """
-    at, tag, tries = start, "", Tries(address)
+    at, tag, tries, furthest = start, "", Tries(address), start
     while True:
-        begun = at
         wanted = {"Range": f"bytes={at}-", **({"If-Range": tag} if tag else {})} if at else {}
         try:
             with asked(address, wanted, pinned) as answer:
-                begun = at = _begins(answer, at, size)
+                at = _begins(answer, at, size)
                 whole, tag = _whole(answer, at, size, most, address), version(answer)
                 for piece in answer.pieces:
                     if at + len(piece) > whole:
@@ -47,7 +46,8 @@ def stream(
                     raise Cut(f"the answer ended after {at:,} of {whole:,} bytes")
                 return
         except Cut as cut:
-            tries.again(cut, at - begun)
+            tries.again(cut, at - furthest)
+            furthest = max(at, furthest)
             if cut.over:
                 at, tag = 0, ""
 
