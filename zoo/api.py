@@ -1,7 +1,7 @@
 """Models by name: one name space for `zoo.create_model`, `python train.py model=` and `python -m zoo list`.
 
-A name is a file of conf/model, whose sizes the data decides (vit, gat), or one of zoo/models/registry.py, whose sizes are known
-(vit_tiny_patch16_224).
+A name is a file of conf/model, whose sizes the data decides (vit, gat), one of zoo/models/registry.py, whose sizes are known
+(vit_tiny_patch16_224), or one of a zoo, which comes with weights (gat.cora; zoo.list_pretrained).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from zoo import conf
+from zoo import catalog, conf
 from zoo.errors import ZooError, nearest
 
 
@@ -18,15 +18,17 @@ def create_model(name: str, *, pretrained: bool | str = False, trust: Sequence[s
     """A model by name: `create_model("vit_tiny_patch16_224", num_classes=10, img_size=32, in_chans=1)`.
 
     Args:
-        name: one of `list_models()`.
-        pretrained: True for timm's weights of that name (from timm's hub), or what `init=` takes: a
-            "timm://name.tag", a run folder, a safetensors file. Tensors are adapted to the sizes asked for.
+        name: one of `list_models()`, or of `list_pretrained()`: that one is built untrained.
+        pretrained: True for the weights of that name (of a zoo's its own, else timm's from timm's hub), or what `init=` takes:
+            a name of a zoo, an address, a run or model folder, a file. Tensors are adapted to the sizes asked for.
         trust: packages of your own that the config in `pretrained` may name, see `zoo.load`.
         changes: arguments of the model that differ from the name's; the sizes, where it leaves them to the data.
 
     Raises:
         ZooError: unknown name or argument (the nearest is named), or a size that is not known.
     """
+    if catalog.is_name(name):
+        return _of_zoo(name, name if pretrained is True else pretrained, trust, changes)
     from zoo.models import build_model
     from zoo.models.fit import complete
 
@@ -36,10 +38,26 @@ def create_model(name: str, *, pretrained: bool | str = False, trust: Sequence[s
 
         check(config)
         return build_model(config)
-    from zoo.pretrained import initialise
+    return _started(config, f"timm://{name}" if pretrained is True else pretrained, trust, changes)
 
-    source = f"timm://{name}" if pretrained is True else pretrained
-    facts = {key: value for key, value in changes.items() if key in ("num_classes", "img_size", "in_chans")}
+
+def _of_zoo(name: str, pretrained: bool | str, trust: Sequence[str], changes: dict[str, Any]) -> nn.Module:
+    """As `create_model`, of a name of a zoo."""
+    from zoo.pretrained import described, untrained
+
+    if not catalog.list_pretrained(name):
+        raise ZooError(f"{name!r} is not a model; {nearest(name, [*list_models(), *catalog.list_pretrained()])}")
+    if not pretrained:
+        return untrained(name, changes, trust)
+    config, _ = described(name)
+    return _started({**config, **changes}, str(pretrained), trust, changes)
+
+
+def _started(config: dict[str, Any], source: str, trust: Sequence[str], changes: dict[str, Any]) -> nn.Module:
+    """The model with the weights of a source, adapted to the sizes among the changes; others must be the source's own."""
+    from zoo.pretrained.initialise import FACTS, OF_SERIES, initialise
+
+    facts = {key: value for key, value in changes.items() if key in (*FACTS, *OF_SERIES)}
     model, _ = initialise(config, source, facts, trust)
     made: Any = model.config
     stuck = {key: value for key, value in changes.items() if made.get(key, value) != value}
@@ -68,5 +86,5 @@ def config_of(name: str) -> dict[str, Any]:
     if name in CONFIGS:
         return dict(CONFIGS[name])
     if name not in conf.options("model"):
-        raise ZooError(f"{name!r} is not a model; {nearest(name, list_models())}")
+        raise ZooError(f"{name!r} is not a model; {nearest(name, [*list_models(), *catalog.list_pretrained()])}")
     return plain(conf.compose_train([f"model={name}"]).model)

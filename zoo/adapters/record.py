@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo import catalog
 from zoo.adapters.model import Adapter, Piece, base_hash, hash_of, put
 from zoo.adapters.parts import KINDS, kind_of, part_of
 from zoo.attention.maps import NAMES
@@ -49,10 +50,11 @@ def base_of(model: Any) -> Base:
 
 
 def split(source: str) -> tuple[str, str, str]:
-    """timm://name@file -> ("timm://name", "@", "file"); a path -> ("", "", path)."""
-    if not source.startswith("timm://"):
-        return "", "", source
-    return source.partition("@")
+    """timm://name@file -> ("timm://name", "@", "file"); a name of a zoo or an address -> (itself, "", ""); a path -> ("", "",
+    path)."""
+    if source.startswith("timm://"):
+        return source.partition("@")
+    return (source, "", "") if catalog.is_address(source) or catalog.is_name(source) else ("", "", source)
 
 
 def to_plain(record: Record) -> dict[str, Any]:

@@ -8,6 +8,6 @@ A zoo is a folder with index.json beside model folders, here or behind a static 
 """
 
 from zoo.catalog.index import Entry, FolderZoo, Zoo
-from zoo.catalog.names import find, info, is_address, list_pretrained, local, zoos
+from zoo.catalog.names import find, info, is_address, is_name, list_pretrained, local, zoos
 
-__all__ = ["Entry", "FolderZoo", "Zoo", "find", "info", "is_address", "list_pretrained", "local", "zoos"]
+__all__ = ["Entry", "FolderZoo", "Zoo", "find", "info", "is_address", "is_name", "list_pretrained", "local", "zoos"]

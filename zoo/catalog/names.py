@@ -35,6 +35,11 @@ def is_address(source: str | Path) -> bool:
     return isinstance(source, str) and source.startswith(ADDRESSES)
 
 
+def is_name(source: str | Path) -> bool:
+    """Whether it is of the form of a name of a zoo, <model>.<tag>, in one or not."""
+    return isinstance(source, str) and NAME.fullmatch(source) is not None and not source.endswith(FILES)
+
+
 def local(source: str | Path) -> Path:
     """Where a model, or a file of it, lies on this machine; what is elsewhere is fetched into the cache, and verified.
 
@@ -49,7 +54,7 @@ def local(source: str | Path) -> Path:
         return source
     if is_address(source):
         return _fetched(source)
-    if not NAME.fullmatch(source) or source.endswith(FILES):
+    if not is_name(source):
         return Path(source)
     found = _look(source)
     if found is not None:

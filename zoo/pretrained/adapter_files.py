@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from zoo import catalog
 from zoo.adapters import adapter_of, own_names
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import Base, Record, base_of, split, to_plain
@@ -59,11 +60,14 @@ def told_from(base: Base, folder: Path) -> Base:
 
 
 def places(base: Base, folder: Path) -> list[str]:
-    """Where a base may lie: where it lay from the folder of its adapter, from here, and beside the run of the adapter."""
+    """Where a base may lie: where it lay from the folder of its adapter, from here, and beside the run of the adapter.
+
+    A name is looked up in the reader's own zoos; no address is fetched because a file says so.
+    """
     if base.source is None:
         return []
     head, at, path = split(base.source)
-    if head and not TIMM.fullmatch(head):
+    if head and not (TIMM.fullmatch(head) or (catalog.is_name(head) and catalog.list_pretrained(head))):
         return []
     if not path:
         return [head]

@@ -68,12 +68,7 @@ def initialise(
         _check_reads(locate(config["_target_"]), known[theirs["_target_"]], source)
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
     wanted |= {key: told[key] for key in OF_SERIES if key in told and key in {**theirs, **config}}
-    # What the source's config names was looked up once; what the command line adds goes by the wider list.
-    tree = construct.resolve(wanted, lambda name, path: known.get(name) or locate(name, path))
-    construct.check(tree)
-    if theirs and not found.ours and not trust and all(call.name in known for call in construct.calls(tree)):
-        checked.sketch(tree, found.described, checked.Most.of(found.state, times=50))  # at the data's sizes
-    model: Any = with_config(construct.make(tree), wanted)
+    model: Any = _made(wanted, found, known, trust)
     # For the grids of its positions.
     resized = theirs and any(theirs.get(key) != wanted.get(key) for key in FACTS)
     twin = checked.build(construct.resolve(theirs, lambda name, path: known[name]), source) if resized else None
@@ -86,8 +81,36 @@ def initialise(
     model.converted_from = found.converted_from
     anew = frozenset(change.name for change in changes if change.anew)
     # What was merged here lies nowhere.
-    model.origin = None if merged else Origin(source, frozenset(change.name for change in changes), anew)
+    model.origin = None if merged else Origin(found.origin, frozenset(change.name for change in changes), anew)
     return model, changes
+
+
+def untrained(source: str, changes: Mapping[str, Any], trust: Sequence[str] = ()) -> nn.Module:
+    """The model of a source's config, with weights drawn anew.
+
+    Args:
+        changes: arguments of the model that differ from the source's.
+    Raises: as `initialise`; ZooError for arguments that the model does not take.
+    """
+    found = open_source(source, trust=packages.checked(trust))
+    theirs, known = _described(found, packages.checked(trust))
+    if not theirs:
+        raise ZooError(f"{source} holds weights, and no config to build a model from.")
+    return _made({**theirs, **changes}, found, known, trust)
+
+
+def _made(
+    config: dict[str, Any], found: Source, known: Mapping[str, Callable[..., Any]], trust: Sequence[str]
+) -> nn.Module:
+    """The model of a source's config and what the command line adds to it.
+
+    What the source's config names was looked up once (`known`); what the command line adds goes by the wider list.
+    """
+    tree = construct.resolve(config, lambda name, path: known.get(name) or locate(name, path))
+    construct.check(tree)
+    if known and not found.ours and not trust and all(call.name in known for call in construct.calls(tree)):
+        checked.sketch(tree, found.described, checked.Most.of(found.state, times=50))  # at the data's sizes
+    return with_config(construct.make(tree), config)
 
 
 def _check_reads(ours: Any, theirs: Any, source: str) -> None:

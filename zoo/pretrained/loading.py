@@ -56,7 +56,7 @@ def load(
     model.preprocess, model.classes, model.targets = found.preprocess, found.classes, found.targets
     model.converted_from = found.converted_from
     facts.give_tokenizer(model, found.tokenizer, str(source))
-    model.origin = Origin(str(source))
+    model.origin = Origin(found.origin)
     if (adapter := found.adapter) is not None:
         record = adapter.record
         shapes(model, record.adapter, adapter.where)

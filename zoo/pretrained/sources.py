@@ -6,10 +6,14 @@ timm://name[.tag][@file]         of timm's list
 a folder of another library      of transformers' or timm's form, llama2c's
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zoo import catalog
+from zoo.catalog import card
+from zoo.catalog.files import CARD
 from zoo.errors import ZooError
 from zoo.preprocess import Preprocess
 from zoo.pretrained import adapter_files, folder, llama2c, llama2c_tokenizer
@@ -19,6 +23,7 @@ from zoo.pretrained.kinds.ours import BareFile, ModelFolder, RunCheckpoint
 from zoo.series import SeriesPreprocess
 from zoo.text import Tokenizer
 
+log = logging.getLogger(__name__)
 KINDS = (
     "a name of a zoo, a run folder, a model folder, a folder of the Hugging Face hub's or of timm's form, a .safetensors or "
     ".ckpt file, a .bin of llama2.c's, timm://<name> or timm://<name>@<file>"
@@ -26,13 +31,22 @@ KINDS = (
 
 
 def find(source: str | Path) -> Kind:
-    """What a source is. Nothing but the head of a config.json is read.
+    """What a source is. What lies elsewhere is fetched first; here nothing but the head of a config.json is read.
 
     Raises: ZooError for a source that is not there, or of no kind that is known.
     """
+    return _located(source)[0]
+
+
+def _located(source: str | Path) -> tuple[Kind, str]:
+    """(what a source is, how it is called from anywhere)."""
     if str(source).startswith(theirs.TIMM):
-        return theirs.TimmName.of(str(source))
-    path = Path(source)
+        return theirs.TimmName.of(str(source)), str(source)
+    path = catalog.local(source)
+    return _of_path(path), str(path.absolute() if path == Path(source) else source)
+
+
+def _of_path(path: Path) -> Kind:
     if not path.exists():
         raise ZooError(folder.absent(path))
     if path.is_dir():
@@ -49,7 +63,7 @@ def find(source: str | Path) -> Kind:
         return ModelFolder(path.parent, path) if (path.parent / folder.CONFIG).is_file() else BareFile(path)
     if path.suffix == ".ckpt":
         return RunCheckpoint(path)
-    raise ZooError(f"{str(source)!r} is a file of another kind than can be read here; give {KINDS}.")
+    raise ZooError(f"{str(path)!r} is a file of another kind than can be read here; give {KINDS}.")
 
 
 def open_source(
@@ -68,7 +82,9 @@ def open_source(
     Raises: ZooError for a source that is not there or cannot be read.
     """
     given = None if tokenizer is None else _tokenizer(tokenizer, trust)
-    found = _on_base(find(source).read(trust), base, trust)
+    kind, called = _located(source)
+    _verify(kind.where)
+    found = replace(_on_base(kind.read(trust), base, trust), origin=called)
     found = found if given is None else replace(found, tokenizer=given)
     if found.whole_vocabulary and found.tokenizer and found.tokenizer.vocab_size != found.config["vocab_size"]:
         raise ZooError(
@@ -96,6 +112,15 @@ def described(source: str | Path) -> tuple[Any, Path]:
     return find(source).described()
 
 
+def _verify(where: Path | None) -> None:
+    """Compare the files of a model folder with its card, where it has one."""
+    if where is None:
+        return
+    if (known := card.read(where)) is None:
+        return log.info(f"{str(where)!r} has no {CARD}: its files are not verified")
+    card.verify(where, known)
+
+
 def _on_base(found: Source, given: str | Path | None, trust: tuple[str, ...]) -> Source:
     """With the tensors of the base, where it is an adapter: those beside it, or where its file or the reader says."""
     if (adapter := found.adapter) is None:
@@ -109,7 +134,9 @@ def _on_base(found: Source, given: str | Path | None, trust: tuple[str, ...]) ->
             f"{adapter.where} is an adapter of {base.name} (sha256 {base.hash[:12]}), which is not where it was "
             f"({base.source}); say where it is: zoo.load(..., base=<its folder>)."
         )
-    inner = find(places[0]).read(trust)
+    kind = find(places[0])
+    _verify(kind.where)
+    inner = kind.read(trust)
     if inner.adapter is not None:  # a file that says what its base is cannot lead in a circle
         raise ZooError(
             f"{str(places[0])!r} is the base of an adapter, and an adapter itself: merge that one first (zoo.merge)."

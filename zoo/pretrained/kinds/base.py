@@ -49,6 +49,7 @@ class Source:
         ours: whether the config was made here, by a conversion.
         whole_vocabulary: whether its tokenizer has as many tokens as it, not fewer.
         adapter: what belongs on a model of these tensors, which are then its base's.
+        origin: the source, as `zoo.load` takes it from any folder.
     """
 
     state: weights.State
@@ -63,10 +64,15 @@ class Source:
     ours: bool = False
     whole_vocabulary: bool = False
     adapter: Joined | None = None
+    origin: str = ""
 
 
 class Kind(Protocol):
     """A place of one kind. Only `read` opens the weights. Each raises ZooError for what is broken, or not there."""
+
+    @property
+    def where(self) -> Path | None:
+        """The folder whose files a card.json may tell the hashes of; None for none."""
 
     def read(self, trust: tuple[str, ...]) -> Source:
         """Its tensors and all that is told beside them; trust: packages whose tokenizers and adapters it may name."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import from_plain
@@ -60,6 +60,7 @@ class BareFile:
     """A .safetensors without a config.json: tensors, and nothing about them."""
 
     file: Path
+    where: ClassVar[None] = None
 
     def read(self, trust: tuple[str, ...]) -> Source:
         state = weights.clean(weights.read(self.file))
@@ -89,6 +90,7 @@ class RunCheckpoint:
     """
 
     file: Path
+    where: ClassVar[None] = None
 
     def read(self, trust: tuple[str, ...]) -> Source:
         content, prefix = weights.read(self.file), "model."

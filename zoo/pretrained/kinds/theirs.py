@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from zoo.checked.texts import read_json
 from zoo.errors import ZooError
@@ -80,6 +80,7 @@ class TimmName(_Timm):
 
     name: str
     file: Path | None = None
+    where: ClassVar[None] = None
 
     @classmethod
     def of(cls, source: str) -> "TimmName":
@@ -132,6 +133,7 @@ class Llama2cFile:
 
     file: Path
     beside: Path | None = None
+    where: ClassVar[None] = None
 
     def read(self, trust: tuple[str, ...]) -> Source:
         config, state = llama2c.read(self.file)
