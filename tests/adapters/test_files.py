@@ -161,6 +161,7 @@ def folder(tmp_path):
 
 
 def change_record(folder, change):
+    (folder / "card.json").unlink(missing_ok=True)  # else its hashes are what is found first
     path = folder / "config.json"
     content = json.loads(path.read_text())
     change(content["adapter"])
@@ -168,6 +169,7 @@ def change_record(folder, change):
 
 
 def change_tensors(folder, change):
+    (folder / "card.json").unlink(missing_ok=True)
     path = folder / "adapter_model.safetensors"
     tensors = dict(load_file(path))
     change(tensors)
