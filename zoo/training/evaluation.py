@@ -28,6 +28,7 @@ from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.masked_patches import MaskedPatches
 from zoo.tasks.task import Task
+from zoo.training.quiet import quiet
 from zoo.training.threads import computing, threads
 
 _OURS = (Classification, LanguageModelling, Forecasting, MaskedPatches)
@@ -70,7 +71,7 @@ def test(
     stage: str = "test",
     vintage: str | None = None,
     limits: int | None = None,
-    places: Mapping[str, str] | None = None,
+    at: str | None = None,
     trust: Sequence[str] = (),
     where: str = "the card",
 ) -> Tested:
@@ -83,7 +84,7 @@ def test(
         stage: "test", or "val".
         vintage: what the data must depend on (`DataModule.vintage`); None: whatever is there.
         limits: so many batches at most; None: all.
-        places: where data of the user's own lie: {"path": "my.csv"}.
+        at: where data of the user's own lie, a file or a folder.
         trust: packages whose data modules and tasks the configs may name.
         where: what errors call the file of the configs.
 
@@ -92,7 +93,7 @@ def test(
         ZooError: for configs that name what may not be built, or do not fit the model.
     """
     own = packages.checked(trust)
-    data = data_of(model, data_config, vintage=vintage, places=places, trust=own, where=where)
+    data = data_of(model, data_config, vintage=vintage, at=at, trust=own, where=where)
     shown: Any = deepcopy(model)
     if next(shown.parameters()).dtype in (torch.float16, torch.bfloat16):
         shown = shown.float()
@@ -108,7 +109,7 @@ def data_of(
     config: Mapping[str, Any],
     *,
     vintage: str | None = None,
-    places: Mapping[str, str] | None = None,
+    at: str | None = None,
     trust: Sequence[str] = (),
     where: str = "the card",
 ) -> Any:
@@ -119,7 +120,7 @@ def data_of(
     if not isinstance(kind, type) or not getattr(kind, "modality", None) or not hasattr(kind, "batches"):
         raise ZooError(f"{where}: {tree.name} is no data module; give the card of a run.")
     _check_sizes(tree.given, where)
-    mine: dict[str, Any] = {**conf.places(), "num_workers": 0, **_places(tree, places or {}, where)}
+    mine: dict[str, Any] = {**conf.places(), "num_workers": 0, **_place(tree, at, where)}
     mine |= {"augment": None} if "augment" in tree.given else {}
     if "tokenizer" in tree.given or model.tokenizer is not None:
         if model.tokenizer is None:
@@ -158,6 +159,7 @@ def task_of(
 def _run(task: Task, data: Any, stage: str, limits: int | None) -> dict[str, float]:
     from lightning.pytorch import Trainer
 
+    quiet()  # lightning has just set its own level of messages
     trainer = Trainer(
         accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
@@ -189,14 +191,14 @@ def _kind(name: Any, trust: tuple[str, ...]) -> type[Task]:
     raise ZooError(f"_target_={str(name)[:80]!r} is no task that a file may name; {nearest(str(name)[:80], TASKS)}")
 
 
-def _places(tree: construct.Call, places: Mapping[str, str], where: str) -> dict[str, Any]:
+def _place(tree: construct.Call, at: str | None, where: str) -> dict[str, Any]:
     """Where data of the user's own lie, which only the reader knows. Raises: NotAtHand where that was not said."""
     wanted = tuple(getattr(tree.target, "places", ()))
-    if strange := [key for key in places if key not in wanted]:
-        raise ZooError(f"{where} are {tree.name}, which lie in no place of their own; leave out {', '.join(strange)}.")
-    if missing := [key for key in wanted if key not in places]:
-        raise NotAtHand(f"{where} are of somebody's own ({tree.name}); say where they lie: data.{missing[0]}.")
-    return dict(places)
+    if at is not None and not wanted:
+        raise ZooError(f"{where} are {tree.name}, which lie in the data folder (ZOO_DATA); leave out --data {at}.")
+    if wanted and at is None:
+        raise NotAtHand(f"{where} are somebody's own ({tree.name}); say where they lie: --data PATH.")
+    return dict.fromkeys(wanted, at)
 
 
 def _check_sizes(given: Mapping[str, Any], where: str) -> None:

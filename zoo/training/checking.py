@@ -1,0 +1,153 @@
+"""What a model's card says, measured again: its files' hashes, its probe, and its figure on the data.
+
+    for row in check("gat.cora"): print(row.what, row.stated, row.measured, row.verdict)
+
+Each row is equal, different or skipped; what was skipped was not looked at, and never counts as passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.catalog import card as cards
+from zoo.catalog import local
+from zoo.checked.texts import read_json, read_yaml
+from zoo.errors import NotAtHand, ZooError, one_line
+from zoo.training.figures import equal
+
+EQUAL, DIFFERENT, SKIPPED = "equal", "different", "skipped"
+Figure = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was compared.
+
+    what: "files", "probe, float32" (the largest difference over the largest output), "test part", or a metric's name.
+    verdict: EQUAL, DIFFERENT or SKIPPED. why: of the last two.
+    """
+
+    what: str
+    stated: Figure
+    measured: Figure
+    difference: float | None
+    verdict: str
+    seconds: float = 0.0
+    why: str = ""
+
+
+def check(
+    source: str | Path, *, at: str | None = None, metric: bool = True, trust: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Compare a model with its card, row by row; what comes after a file that differs is not loaded.
+
+    Args:
+        source: a name of a zoo, an address, a model folder or a run's.
+        at: where data of the user's own lie.
+        metric: whether the figure is measured, which takes the data.
+        trust: packages that its configs may name.
+
+    Raises: ZooError for what is no model folder, a card that is none, and configs that may not be built.
+    """
+    import zoo
+    from zoo.pretrained import folder as folders
+
+    run = local(source)
+    folder = folders.find(run)
+    card = cards.read(folder)
+    told = card if card is not None else of_old_run(run)
+    row = files(folder, card)
+    yield row
+    if row.verdict == DIFFERENT:
+        return
+    began = time.perf_counter()
+    model: Any = zoo.load(folder, trust=trust)
+    yield from probe_rows(model, told.get("probe"), began)
+    if metric:
+        yield from metric_rows(model, told, at, trust, repr(str(source)))
+
+
+def files(folder: Path, card: Mapping[str, Any] | None) -> Row:
+    """The hashes."""
+    began = time.perf_counter()
+    if card is None:
+        return Row("files", None, None, None, SKIPPED, 0.0, "there is no card.json, which holds their hashes")
+    try:
+        cards.verify(folder, dict(card))
+    except ZooError as error:
+        return Row("files", None, None, None, DIFFERENT, time.perf_counter() - began, str(error))
+    count = len(card["files"])
+    return Row("files", count, count, 0, EQUAL, time.perf_counter() - began)
+
+
+def probe_rows(model: Any, probe: Any, began: float) -> Iterator[Row]:
+    """The outputs on the probe's input, in each precision that it states."""
+    from zoo.pretrained import probe as probes
+
+    if not probe:
+        yield Row("probe", None, None, None, SKIPPED, 0.0, "the card has none")
+        return
+    try:
+        found = probes.differences(model, probe)
+    except ZooError as error:
+        yield Row("probe", None, None, None, DIFFERENT, time.perf_counter() - began, str(error))
+        return
+    seconds = (time.perf_counter() - began) / len(found)
+    for name, difference in found.items():
+        most = probes.TOLERANCE[name]
+        good = difference <= most
+        why = "" if good else f"the outputs differ by {difference:.2g} of the largest, and {most:g} is rounding"
+        yield Row(f"probe, {name}", 0.0, difference, difference, EQUAL if good else DIFFERENT, seconds, why)
+
+
+def metric_rows(model: Any, card: Mapping[str, Any], at: str | None, trust: Sequence[str], where: str) -> Iterator[Row]:
+    """Which samples the part has, where the card says so, and the figure on them."""
+    from zoo.training import evaluation
+
+    data, metric = card.get("data") or {}, card.get("metric") or {}
+    name, stated, began = metric.get("name"), metric.get("value"), time.perf_counter()
+    if name is None or stated is None or not data.get("config") or not card.get("task_config"):
+        yield Row(name or "metric", stated, None, None, SKIPPED, 0.0, "the card does not say the figure, data and task")
+        return
+    stage = "val" if name.startswith("val/") else "test"
+    try:
+        tested = evaluation.test(
+            model, data["config"], card["task_config"], stage=stage, vintage=data.get("vintage"), at=at, trust=trust,
+            where=f"the card of {where}",
+        )  # fmt: skip
+    except NotAtHand as error:
+        yield Row(name, stated, None, None, SKIPPED, time.perf_counter() - began, str(error))
+        return
+    part, seconds = data.get("part") or {}, time.perf_counter() - began
+    if part.get("sha256"):
+        same = part["sha256"] == tested.digest
+        why = "" if same else "the samples, or what is asked of them, are not those that the card was measured on"
+        row = f"{part['sha256'][:12]}", f"{tested.digest[:12]}", None, EQUAL if same else DIFFERENT
+        yield Row(f"{stage} part", *row, why=why)
+    measured = tested.metrics.get(name)
+    if measured is None:
+        yield Row(name, stated, None, None, DIFFERENT, seconds, f"the test gives {', '.join(tested.metrics)}")
+        return
+    good = equal(name, stated, measured, metric.get("samples") or tested.samples)
+    why = "" if good else f"measured on {tested.samples:,} samples"
+    yield Row(name, stated, measured, measured - stated, EQUAL if good else DIFFERENT, seconds, why)
+
+
+def of_old_run(run: Path) -> dict[str, Any]:
+    """What config.yaml and summary.json tell of a run that has no card yet; {} of what is no run."""
+    config, summary = run / "config.yaml", run / "summary.json"
+    if not (config.is_file() and summary.is_file()):
+        return {}
+    content, came_out = read_yaml(config), read_json(summary)
+    if not isinstance(content, dict) or not isinstance(came_out, dict):
+        raise ZooError(f"{str(run)!r} has a config.yaml or summary.json that is none of a run.")
+    task, metrics = content.get("task"), came_out.get("metrics")
+    if not isinstance(task, dict) or not isinstance(metrics, dict):
+        return {}
+    name = f"test/{one_line(task.get('monitor') or 'loss', 80)}"
+    metric = {"name": name, "value": metrics.get(name), "samples": None}
+    return {"data": {"config": content.get("data")}, "task_config": task, "metric": metric}
