@@ -148,7 +148,8 @@ def naive(q, k, v, score, pattern, bias=None):
                     w = (x - x.max()).exp()
                     w = w / w.sum()
                 else:
-                    w = score.normalize(x.view(1, 1, 1, -1), call)[0, 0, 0]
+                    one = replace(call, q=q[b : b + 1, h : h + 1, i : i + 1], k=k[b : b + 1, h // (heads // kv)][None])
+                    w = score.normalize(rows[b, h, 0].view(1, 1, 1, -1), one)[0, 0, 0, seen]
                 weights[b, h, i, seen] = w
                 out[b, h, i] = (w[:, None] * v[b, h // (heads // kv), seen]).sum(0)
     return out, weights

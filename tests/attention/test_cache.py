@@ -10,6 +10,7 @@ from zoo.attention import (
     Causal,
     Documents,
     FusedQKV,
+    IdentityQKV,
     KVCache,
     Padding,
     RoPE,
@@ -21,7 +22,7 @@ from zoo.attention import (
 from zoo.errors import ZooError
 
 DIM = H * D
-OF_A_CONTEXT = [SeparateQKV, SharedQKV, SharedKV]
+OF_A_CONTEXT = [SeparateQKV, SharedQKV, SharedKV, IdentityQKV]
 INSIDE = [None, *(kind for kind in POSITIONS if make(kind).acts_inside)]
 
 

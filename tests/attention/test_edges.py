@@ -28,7 +28,7 @@ from zoo.attention import (
 )
 from zoo.errors import ZooError
 
-ALL = [*SCORES, AdditiveEdgeScore, MultiplicativeEdgeScore]
+ALL = [*(kind for kind in SCORES if not kind.uses_places), AdditiveEdgeScore, MultiplicativeEdgeScore]
 KERNELS = ["edge_list", "reference"]
 #: those that say how a target's edges become weights; the others are for the reference alone
 LISTED = [kind for kind in ALL if build(kind, **facts(), edge_dim=0).normalizes_edges]

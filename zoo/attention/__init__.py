@@ -21,6 +21,7 @@ from zoo.attention.graph_scores import (
     MultiplicativeEdgeScore,
 )
 from zoo.attention.kernels import KERNELS
+from zoo.attention.local_score import LocalP
 from zoo.attention.module import Attention
 from zoo.attention.parts import bind, build, make_pattern, unbind
 from zoo.attention.patterns import (
@@ -62,6 +63,7 @@ from zoo.attention.projections import (
     ConcatHeads,
     EdgeProjection,
     FusedQKV,
+    IdentityQKV,
     JoinHeads,
     MeanHeads,
     OutputProjection,
@@ -115,12 +117,14 @@ __all__ = [
     "Global",
     "GraphEdges",
     "HeavyHitterCache",
+    "IdentityQKV",
     "JoinHeads",
     "KVCache",
     "Laplacian",
     "Learned",
     "Learned2D",
     "LinearFeatures",
+    "LocalP",
     "MeanHeads",
     "ModelCache",
     "MultiplicativeEdgeScore",

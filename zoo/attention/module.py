@@ -111,6 +111,7 @@ class Attention(nn.Module):
         pattern: Pattern | None = None,
         pos: Tensor | None = None,
         places: Tensor | None = None,
+        q_pos: Tensor | None = None,
         cache: KVCache | None = None,
         bias: Tensor | None = None,
         need_logits: bool = False,
@@ -124,8 +125,11 @@ class Attention(nn.Module):
             places: [N] or [B, N], places of the tokens for patterns, and for biases where they are given or there is a
                 cache: where rows are padded, a row's own tokens counted from 0 and -1 for what is no token, which nobody
                 sees. Default: the order in the sequence, 0..N-1, or what follows the cache.
+            q_pos: [N] or [B, N], places of the queries in a context, for patterns and for the position part (there default of
+                `pos`): a decoder's token t stands at t. Default: the queries are the last of the context, i + M - N.
             cache: a KVCache: the new keys are appended and all are attended to. With a context it is filled once, and
-                from the second call on a position needs `pos`: how many queries there will be is not known.
+                from the second call on what looks at the query's place needs `q_pos`: how many queries there will be is not
+                known.
             bias: finite numbers, broadcastable to [B, H, N, K], added to the logits beside the position's; what hides keys
                 is a pattern.
             need_logits: return the logits too, bias included, before the softmax, -inf where the pattern forbids. With
@@ -135,18 +139,23 @@ class Attention(nn.Module):
                     out, logits = layer1(x, need_logits=True);  out, logits = layer2(out, bias=logits, need_logits=True)
 
         Raises:
-            ZooError: a bias that does not fit; places of a context, whose padding is a pattern, `Padding(mask)`; see also
-                the parts.
+            ZooError: a bias that does not fit; places of a context, whose padding is a pattern, `Padding(mask)`; q_pos
+                without one; see also the parts.
         """
         pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
-        q_pos = k_pos = places
+        k_pos = places
         if context is not None:
             if places is not None:
                 raise ZooError(
                     "places are those of tokens that attend to themselves; a context's padding is Padding(mask)."
                 )
-            q, k, v, placed = self._read_context(x, context, pattern, pos, cache)
+            q, k, v, placed = self._read_context(x, context, pattern, q_pos if pos is None else pos, q_pos, cache)
+        elif q_pos is not None:
+            raise ZooError(
+                "q_pos says where queries stand in a context; of tokens that attend to themselves give places."
+            )
         else:
+            q_pos = places
             q, k, v = self.projection(x, None)
             q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
             if cache is None:
@@ -226,24 +235,30 @@ class Attention(nn.Module):
         return torch.cat(each, 1)
 
     def _read_context(
-        self, x: Tensor, context: Tensor, pattern: Pattern, pos: Tensor | None, cache: KVCache | None
+        self,
+        x: Tensor,
+        context: Tensor,
+        pattern: Pattern,
+        pos: Tensor | None,
+        q_pos: Tensor | None,
+        cache: KVCache | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """q of the tokens, k and v of another sequence, and the bias; query i has place i + K - Q."""
+        """q of the tokens, k and v of another sequence, and the bias; query i has place i + K - Q where none is given."""
         if cache is None:
             q, k, v = self.projection(x, context)
         else:
-            self._check_step(cache, pattern, pos)
+            self._check_step(cache, pattern, pos, q_pos)
             q = self.projection.queries(x)
             k, v = self._cached_context(context, cache, q)
         q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
         if self.position is None:
             return q, k, v, None
         Q, K = q.shape[2], k.shape[2]
-        if Q > K:
+        if Q > K and pos is None:
             raise ZooError(f"{Q} queries on {K} keys have no places: {type(self.position).__name__} needs Q <= K.")
         k_pos = torch.arange(K, device=q.device)
-        q_pos = pos if pos is not None else k_pos[K - Q :]
-        return self.position.rotate(q, q_pos), self.position.rotate(k, k_pos), v, self.position.bias(q_pos, k_pos)
+        own = pos if pos is not None else k_pos[K - Q :]
+        return self.position.rotate(q, own), self.position.rotate(k, k_pos), v, self.position.bias(own, k_pos)
 
     def _on_edges(self, pattern: Pattern) -> tuple[Pattern, Tensor | None]:
         """The pattern with its edges' features as the score takes them, and what they add to the values."""
@@ -263,10 +278,13 @@ class Attention(nn.Module):
             )
         return pattern
 
-    def _check_step(self, cache: KVCache, pattern: Pattern, pos: Tensor | None) -> None:
+    def _check_step(self, cache: KVCache, pattern: Pattern, pos: Tensor | None, q_pos: Tensor | None) -> None:
         """Raise ZooError where further queries on a cached context need a place that nobody gave."""
-        if cache.answered and pattern.uses_query:
-            raise ZooError(f"{pattern} looks at the query's place, which steps on a cached context do not have.")
+        if cache.answered and pattern.uses_query and q_pos is None:
+            raise ZooError(
+                f"{pattern} looks at the query's place, which steps on a cached context do not have: give q_pos=, for a step "
+                "t torch.tensor([t])."
+            )
         if cache.answered and pos is None and self.position is not None:
             raise ZooError(
                 f"{type(self.position).__name__} needs the places of these queries: this cache has answered others, and how "

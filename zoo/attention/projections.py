@@ -165,6 +165,31 @@ class SharedKV(Projection):
 
 
 @declared
+class IdentityQKV(Projection):
+    """q = x and k = v = the context, as they are, in heads: for a score with maps of its own (Bahdanau et al. 2015, appendix
+    A.1.2; Luong et al. 2015, section 3.1).
+
+    Raises: ZooError where dim is not num_heads * head_dim, or there are fewer key/value heads than heads.
+    """
+
+    def __init__(self, dim: int, num_heads: int, num_kv_heads: int, head_dim: int):
+        super().__init__()
+        if dim != num_heads * head_dim or num_kv_heads != num_heads:
+            raise ZooError(
+                f"IdentityQKV leaves tokens as they are: {dim=} must be num_heads * head_dim = {num_heads} * {head_dim}, and "
+                f"num_kv_heads={num_kv_heads} the same number of heads."
+            )
+        self.head_dim = head_dim
+
+    def queries(self, x):
+        return in_heads(x, self.head_dim)
+
+    def keys_values(self, context):
+        k = in_heads(context, self.head_dim)
+        return k, k
+
+
+@declared
 class EdgeProjection(nn.Module):
     """W_e e: features of edges [E, edge_dim] -> [E, H, D], added to the keys and the values. Shi et al. 2021, equation 3."""
 

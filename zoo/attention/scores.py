@@ -46,6 +46,8 @@ class Score(nn.Module):
 
     #: Whether `normalize` gives weights that sum to 1 over the keys a query may see; not so for a sigmoid of each.
     is_distribution: bool = True
+    #: Whether `normalize` goes by where keys stand in a sequence: not for the edges of a graph, whose nodes have no order.
+    uses_places: ClassVar[bool] = False
 
     def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
         """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *].

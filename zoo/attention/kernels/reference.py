@@ -33,6 +33,8 @@ class Reference:
     name = "reference"
 
     def why_not(self, call: AttentionCall) -> tuple[str, ...]:
+        if call.pattern.edges is not None and call.score.uses_places:
+            return (f"{type(call.score).__name__} goes by the places of keys, which nodes of a graph have not",)
         return ()
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
