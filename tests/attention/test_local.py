@@ -86,7 +86,7 @@ def layer(**how) -> Attention:
 
 @pytest.mark.parametrize("how", [{"pattern": Window(3)}, {"pattern": Window(2), "position": RoPE}, {"position": ALiBi}])
 def test_queries_placed_in_a_context(how):
-    """local-m is a window at t = 0, 1, ...; at once, in steps beside a cache, and beyond the context's end, where a row is 0."""
+    """local-m is a window at t = 0, 1, ...: at once, in steps beside a cache, and past the context's end, where a row is 0."""
     g = torch.Generator().manual_seed(1)
     x, context = (torch.randn(B, n, H * D, generator=g, dtype=torch.float64) for n in (S + 4, S))
     part, places = layer(**how), torch.arange(S + 4)

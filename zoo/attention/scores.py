@@ -48,6 +48,8 @@ class Score(nn.Module):
     is_distribution: bool = True
     #: Whether `normalize` goes by where keys stand in a sequence: not for the edges of a graph, whose nodes have no order.
     uses_places: ClassVar[bool] = False
+    #: Modalities it is for; none: any.
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
         """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *].

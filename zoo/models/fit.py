@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
-from zoo.attention import Pattern, Position
+from zoo.attention import Pattern, Position, Score
 from zoo.config import argument_types, locate
 from zoo.errors import ZooError
 from zoo.models.base import Model
@@ -20,7 +20,7 @@ def check_reads(config: Mapping[str, Any], modalities: Sequence[str], data: str 
         data: how the sentence calls them.
     """
     for node in _targets(config):
-        kind = _part(node, Model, Pattern, Position)
+        kind = _part(node, Model, Score, Pattern, Position)
         if kind is None or not kind.reads:
             continue
         # A model takes all that it reads, as a captioner an image and a text; a part is for any of several.
