@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.catalog import index
+from zoo.catalog import card, publish
 
 CONFIG = {
     "_target_": "zoo.models.vit.ViT", "img_size": 8, "patch_size": 4, "in_chans": 1, "num_classes": 10, "dim": 8, "depth": 1,
@@ -32,6 +32,10 @@ def model_folder(folder: Path, **about) -> Path:
     return zoo.save(zoo.build(CONFIG), folder, **about)
 
 
-def summary(**told) -> dict:
-    """One of an index, null but for what is told."""
-    return {**dict.fromkeys(index.SUMMARY), **told}
+def shelf(folder: Path) -> Path:
+    """A zoo of vit.mine, with a complete card."""
+    source = model_folder(folder.with_name("source"), **WHOLE)
+    read = card.read(source)
+    assert read is not None
+    publish.publish(source, read, folder)
+    return folder

@@ -7,7 +7,11 @@
 A zoo is a folder with index.json beside model folders, here or behind a static file server (docs/zoo.md).
 """
 
-from zoo.catalog.index import Entry, FolderZoo, Zoo
-from zoo.catalog.names import find, info, is_address, is_name, list_pretrained, local, zoos
+from zoo.catalog.folder import FolderZoo
+from zoo.catalog.index import Entry, Zoo
+from zoo.catalog.names import entries, find, info, is_address, is_name, knows, list_pretrained, local, zoos
 
-__all__ = ["Entry", "FolderZoo", "Zoo", "find", "info", "is_address", "is_name", "list_pretrained", "local", "zoos"]
+__all__ = [
+    "Entry", "FolderZoo", "Zoo", "entries", "find", "info", "is_address", "is_name", "knows", "list_pretrained", "local",
+    "zoos",
+]  # fmt: skip

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.catalog import readme
-from zoo.catalog.files import CARD, LOADED, README, check_listed, listed, sha256
-from zoo.catalog.index import NAME
+from zoo.catalog.files import CARD, LOADED, NAME, README, check_listed, listed, sha256
 from zoo.checked.texts import check_plain, read_json
 from zoo.errors import ZooError, one_line
 from zoo.files import write_text

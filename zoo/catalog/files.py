@@ -14,6 +14,8 @@ LOADED = (
 )  # fmt: skip
 #: What an index may name.
 KNOWN = (*LOADED, CARD, README)
+#: <model>.<tag>, a name of a model.
+NAME = re.compile(r"[a-z0-9_-]{1,100}\.[a-z0-9_-]{1,100}")
 HASH = re.compile(r"[0-9a-f]{64}")
 Listed = dict[str, dict[str, Any]]
 

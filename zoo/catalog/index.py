@@ -5,18 +5,16 @@
 The model lies at <zoo>/<name>/.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from zoo.catalog.files import HASH, KNOWN, Listed, check_listed
+from zoo.catalog.card import Card
+from zoo.catalog.files import HASH, KNOWN, NAME, Listed, check_listed
 from zoo.checked.texts import read_json
 from zoo.errors import ZooError, one_line
 
 INDEX, FORMAT = "index.json", 1
-#: <model>.<tag>
-NAME = re.compile(r"[a-z0-9_-]{1,100}\.[a-z0-9_-]{1,100}")
 #: What an index says of a model in short; `zoo.list_pretrained` chooses by it.
 SUMMARY: dict[str, tuple[type, ...]] = {
     "task": (str,), "modality": (str,), "licence": (str,), "parameters": (int,), "metric": (str,), "value": (int, float),
@@ -35,6 +33,9 @@ class Zoo(Protocol):
     def folder(self, name: str) -> Path:
         """The folder of a model of its index, here and whole. Raises: ZooError where that cannot be."""
 
+    def card(self, name: str) -> Card | None:
+        """The card of a model of its index, without its other files."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -45,28 +46,6 @@ class Entry:
     card: str
     summary: dict[str, Any]
     files: Listed
-
-
-@dataclass(frozen=True)
-class FolderZoo:
-    """A zoo that is a folder here."""
-
-    where: str
-
-    def index(self) -> dict[str, Entry]:
-        """As `Zoo.index`; a folder without index.json holds nothing yet."""
-        path = Path(self.where) / INDEX
-        return read(path, self) if path.exists() or path.is_symlink() else {}
-
-    def folder(self, name: str) -> Path:
-        """As `Zoo.folder`. Raises: ZooError also for a folder or file that is a link to outside the zoo."""
-        found, top = Path(self.where) / name, Path(self.where).resolve()
-        if not found.is_dir():
-            raise ZooError(f"{str(Path(self.where) / INDEX)!r} names {name}, and there is no folder {str(found)!r}.")
-        for path in (found, *found.iterdir()):
-            if not path.resolve().is_relative_to(top):
-                raise ZooError(f"{str(path)!r} is a link to outside its zoo, which is not followed.")
-        return found
 
 
 def read(path: Path, zoo: Zoo) -> dict[str, Entry]:

@@ -1,6 +1,7 @@
 """What a user may call a trained model: a name, an address, or a path; `local` is what every door calls first."""
 
 import os
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
@@ -8,26 +9,16 @@ from typing import Any
 
 import zoo
 from zoo.catalog import card
-from zoo.catalog.index import NAME, Entry, FolderZoo, Zoo
+from zoo.catalog.files import CARD, NAME
+from zoo.catalog.folder import FolderZoo
+from zoo.catalog.index import INDEX, Entry, Zoo
 from zoo.errors import ZooError, nearest
 
 ADDRESSES = ("https://", "http://", "hf://", "timm://")
 #: Ends of files that look like the tag of a name: model.safetensors is a path, there or not.
 FILES = (
-    ".safetensors",
-    ".ckpt",
-    ".bin",
-    ".json",
-    ".pt",
-    ".pth",
-    ".csv",
-    ".txt",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".yaml",
-    ".zip",
-)
+    ".safetensors", ".ckpt", ".bin", ".json", ".pt", ".pth", ".csv", ".txt", ".png", ".jpg", ".jpeg", ".yaml", ".zip",
+)  # fmt: skip
 
 
 def is_address(source: str | Path) -> bool:
@@ -38,6 +29,11 @@ def is_address(source: str | Path) -> bool:
 def is_name(source: str | Path) -> bool:
     """Whether it is of the form of a name of a zoo, <model>.<tag>, in one or not."""
     return isinstance(source, str) and NAME.fullmatch(source) is not None and not source.endswith(FILES)
+
+
+def knows(source: str | Path) -> bool:
+    """Whether it is the name of a model that a zoo has. Raises: ZooError for a zoo that cannot be had."""
+    return isinstance(source, str) and is_name(source) and _look(source) is not None
 
 
 def local(source: str | Path) -> Path:
@@ -68,11 +64,16 @@ def _fetched(address: str) -> Path:
     if address.startswith("timm://"):
         raise ZooError(f"{address} is converted, not fetched as files; zoo.load({address!r}) does it.")
     if address.startswith("hf://"):
-        owner, _, revision = address.removeprefix("hf://").partition("@")
-        return import_module("zoo.catalog.hub").folder(owner, revision or None)
+        return import_module("zoo.catalog.hub").folder(*_revision(address))
     from zoo.catalog import fetch
 
     return fetch.local(address)
+
+
+def _revision(address: str) -> tuple[str, str | None]:
+    """hf://owner/name[@revision] -> owner/name, revision."""
+    owner, _, revision = address.removeprefix("hf://").partition("@")
+    return owner, revision or None
 
 
 def find(name: str) -> Entry:
@@ -83,7 +84,19 @@ def find(name: str) -> Entry:
 
 
 def _look(name: str) -> Entry | None:
-    return next((index[name] for index in (each.index() for each in zoos()) if name in index), None)
+    return next((index[name] for index in _indexes() if name in index), None)
+
+
+def _indexes() -> Iterator[dict[str, Entry]]:
+    """Of each zoo, asked for only as far as somebody looks. One that cannot be had hides none of the next: a name of a zoo of
+    one's own must not become the package's without a word."""
+    *told, own = zoos()
+    for each in told:
+        try:
+            yield each.index()
+        except ZooError as error:
+            raise type(error)(f"{error} (ZOO_INDEX names it; unset that to do without.)") from error.__cause__
+    yield own.index()
 
 
 def zoos() -> tuple[Zoo, ...]:
@@ -98,9 +111,31 @@ def _zoo(place: str) -> Zoo:
         from zoo.catalog.remote import RemoteZoo
 
         return RemoteZoo(place)
-    if not Path(place).expanduser().is_dir():
-        raise ZooError(f"ZOO_INDEX names {place!r}, and there is no such folder; correct or unset it.")
+    if not (Path(place).expanduser() / INDEX).is_file():
+        raise ZooError(f"ZOO_INDEX names {place!r}, and there is no {INDEX} in such a folder; correct or unset it.")
     return FolderZoo(str(Path(place).expanduser()))
+
+
+def entries(
+    pattern: str = "*",
+    *,
+    task: str | None = None,
+    modality: str | None = None,
+    licence: str | None = None,
+    max_parameters: int | None = None,
+) -> list[Entry]:
+    """The entries of `list_pretrained`, in order of name."""
+    found: dict[str, Entry] = {}
+    for index in _indexes():
+        found = {**index, **found}
+    wanted = {"task": task, "modality": modality, "licence": licence}
+
+    def fits(entry: Entry) -> bool:
+        told = entry.summary
+        few = max_parameters is None or (told["parameters"] is not None and told["parameters"] <= max_parameters)
+        return few and all(value is None or told[key] == value for key, value in wanted.items())
+
+    return [entry for name, entry in sorted(found.items()) if fnmatchcase(name, pattern) and fits(entry)]
 
 
 def list_pretrained(
@@ -115,20 +150,13 @@ def list_pretrained(
 
     Args:
         pattern: shell pattern of names.
-        task, modality, licence: only models of that one.
+        task: only models of that task.
+        modality: only those that read that: image, graph, relational_graph, text, series, ...
+        licence: only those whose weights have that licence.
         max_parameters: only models of at most so many.
     """
-    found: dict[str, Entry] = {}
-    for each in zoos():
-        found = {**each.index(), **found}
-    wanted = {"task": task, "modality": modality, "licence": licence}
-
-    def fits(entry: Entry) -> bool:
-        told = entry.summary
-        few = max_parameters is None or (told["parameters"] is not None and told["parameters"] <= max_parameters)
-        return few and all(value is None or told[key] == value for key, value in wanted.items())
-
-    return sorted(name for name, entry in found.items() if fnmatchcase(name, pattern) and fits(entry))
+    only = {"task": task, "modality": modality, "licence": licence}
+    return [entry.name for entry in entries(pattern, max_parameters=max_parameters, **only)]
 
 
 def info(source: str | Path) -> dict[str, Any]:
@@ -136,8 +164,23 @@ def info(source: str | Path) -> dict[str, Any]:
 
     Raises: ZooError for a model that has none.
     """
-    where = local(source)
-    folder = where / "model" if (where / "model").is_dir() else where
-    if (found := card.read(folder)) is None:
-        raise ZooError(f"{str(source)!r} has no card.json: nothing is told about it, and it is not verified.")
+    if (found := _card(source)) is None:
+        raise ZooError(f"{str(source)!r} has no {CARD}: nothing is told about it, and it is not verified.")
     return found
+
+
+def _card(source: str | Path) -> card.Card | None:
+    if isinstance(source, str) and is_address(source):
+        if source.startswith("hf://"):
+            return import_module("zoo.catalog.hub").content(*_revision(source))
+        if source.startswith("timm://"):
+            raise ZooError(f"{source} has no {CARD}; python -m zoo info knows timm's names as models.")
+        from zoo.catalog import fetch
+
+        return fetch.content(source)
+    if isinstance(source, str) and is_name(source) and (entry := _look(source)):
+        return entry.zoo.card(source)
+    path = local(source)
+    if not path.is_dir():
+        raise ZooError(f"There is no folder {str(source)!r}, and no model of that name; python -m zoo list pretrained.")
+    return card.read(path / "model" if (path / "model").is_dir() else path)

@@ -13,8 +13,9 @@ from typing import Any
 
 from zoo import locks
 from zoo.catalog import about, card
-from zoo.catalog.files import CARD, KNOWN, LOADED, listed, sha256
-from zoo.catalog.index import FORMAT, INDEX, NAME, SUMMARY, FolderZoo
+from zoo.catalog.files import CARD, KNOWN, LOADED, NAME, listed, sha256
+from zoo.catalog.folder import FolderZoo
+from zoo.catalog.index import FORMAT, INDEX, SUMMARY
 from zoo.errors import ZooError, answering
 from zoo.files import write_text
 

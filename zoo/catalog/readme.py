@@ -76,7 +76,7 @@ def _start(card: Mapping[str, Any]) -> str:
 def _sections(card: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "Intended use", card.get("intended_use")
     yield "Limits", card.get("limits")
-    yield "Figure", _figure(card)
+    yield "Figure", figure(card)
     keys = ("seed", "chosen", "training_seconds", "commit")
     yield "Training", {key.replace("_", " "): card[key] for key in keys if card.get(key) is not None}
     for key, fact in card.items():
@@ -86,34 +86,34 @@ def _sections(card: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key.replace("_", " ").capitalize(), fact
 
 
-def _figure(card: Mapping[str, Any]) -> dict[str, str]:
+def figure(card: Mapping[str, Any]) -> dict[str, str]:
     """These weights' figure, others of its kind, and what stands beside it."""
     metric, others, theirs = (card.get(key) or {} for key in ("metric", "baseline", "published"))
     if metric.get("value") is None:
         return {}
     better = {"max": ", more is better", "min": ", less is better"}.get(metric.get("direction"), "")
     samples = f" ({metric['samples']:,} samples{better})" if metric.get("samples") is not None else ""
-    rows = {str(metric.get("name") or "metric"): f"{_cell(metric['value'])}{samples}"}
+    rows = {str(metric.get("name") or "metric"): f"{cell(metric['value'])}{samples}"}
     if metric.get("mean") is not None and metric.get("std") is not None:
         seeds = metric.get("seeds") or []
-        rows[f"mean of {len(seeds)} seeds"] = f"{_cell(metric['mean'])} ± {_cell(metric['std'])}"
+        rows[f"mean of {len(seeds)} seeds"] = f"{cell(metric['mean'])} ± {cell(metric['std'])}"
     if others.get("value") is not None:
-        rows[f"baseline: {others.get('name')}"] = _cell(others["value"])
+        rows[f"baseline: {others.get('name')}"] = cell(others["value"])
     if theirs.get("value") is not None:
-        rows[f"published ({theirs.get('source')})"] = _cell(theirs["value"])
+        rows[f"published ({theirs.get('source')})"] = cell(theirs["value"])
     return rows
 
 
 def _section(title: str, fact: Any) -> str:
     if isinstance(fact, Mapping):
-        rows = "".join(f"| {_cell(key)} | {_cell(value)} |\n" for key, value in fact.items())
+        rows = "".join(f"| {cell(key)} | {cell(value)} |\n" for key, value in fact.items())
         body = f"| | |\n|---|---|\n{rows}"
     else:
-        body = f"    {_cell(fact)}\n" if title == "Command" else f"{fact if isinstance(fact, str) else _cell(fact)}\n"
+        body = f"    {cell(fact)}\n" if title == "Command" else f"{fact if isinstance(fact, str) else cell(fact)}\n"
     return f"## {title}\n\n{body}"
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value in one line of a table."""
     said = f"{value:.6g}" if isinstance(value, float) else str(value)
     return " ".join(said.split()).replace("|", "\\|")

@@ -1,5 +1,7 @@
-"""Describe a model or a run.
+"""Describe a trained model by its card, a model or a run.
 
+    python -m zoo info gat.cora                      the card of a trained model: figure, data, licence, use, limits
+    python -m zoo info https://host/zoo/gat.mine     the same of one that lies elsewhere; its weights are not fetched
     python -m zoo info vit_tiny_patch16_224          sizes, parameters, FLOPs, score x pattern x position
     python -m zoo info vit model.depth=6             a model of conf/model, at the size of its data
     python -m zoo info gat data=cora                 the same at the size of others
@@ -14,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import conf
+from zoo import catalog, conf
+from zoo.catalog.card import read as read_card
+from zoo.cli._card import size, tell
 from zoo.cli._model import describe_model
 from zoo.console import table
 from zoo.errors import ZooError, answering, nearest
@@ -31,7 +35,9 @@ MAIN = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """A name, and what train.py takes beside it."""
-    parser.add_argument("name", metavar="NAME_OR_RUN", help="a model (python -m zoo list models) or a run's folder")
+    parser.add_argument(
+        "name", metavar="NAME_OR_RUN", help="a trained model, a model (python -m zoo list), or a folder"
+    )
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes, as train.py takes them")
     parser.add_argument(
         "--trust",
@@ -44,6 +50,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print what is known."""
+    if catalog.is_address(options.name) or catalog.knows(options.name):
+        if options.changes:
+            raise ZooError(f"{options.changes[0]!r} changes nothing here: {options.name} is trained already.")
+        tell(catalog.info(options.name), options.name)
+        return
     from zoo.models.registry import CONFIGS
 
     name, changes, folder = options.name.removeprefix("model="), options.changes, Path(options.name)
@@ -60,8 +71,9 @@ def run(options: argparse.Namespace) -> None:
     elif name in CONFIGS:
         describe_model(name, CONFIGS[name])
     else:
-        guess = nearest(name, [*CONFIGS, *made_by_train]).partition("There are: ")[0]
-        raise ZooError(f"{name!r} is neither a model nor a folder; {guess}python -m zoo list models shows all models.")
+        guess = nearest(name, [*CONFIGS, *made_by_train, *catalog.list_pretrained()]).partition("There are: ")[0]
+        shown = "python -m zoo list models shows all models, python -m zoo list pretrained the trained ones."
+        raise ZooError(f"{name!r} is neither a model nor a folder; {guess}{shown}")
 
 
 def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
@@ -89,6 +101,10 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
     if not whole.is_file():
         model, file = described(folder)  # raises for what is neither a run nor a model
+        if (known := read_card(file.parent)) is None:
+            table([("no card.json", "nothing is told about it, and its files are not verified")], str(folder))
+        else:
+            tell(known, str(folder))
         describe_model(str(folder), model, file=file, trust=trust)
         return
     config = read_yaml(whole)
@@ -150,13 +166,5 @@ def _words(overrides: Path) -> list[str]:
 
 def _files(folder: Path) -> list[tuple[str, str]]:
     found = sorted(path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
-    rows = [(str(path.relative_to(folder)), _bytes(path.stat().st_size)) for path in found[:LISTED]]
+    rows = [(str(path.relative_to(folder)), size(path.stat().st_size)) for path in found[:LISTED]]
     return rows + [(f"and {len(found) - LISTED:,} more", "")] * (len(found) > LISTED)
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

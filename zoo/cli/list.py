@@ -1,8 +1,10 @@
-"""List what there is: models, data, scores, patterns, positions, kernels, heads, recipes, tasks, callbacks, experiments.
+"""List what there is: trained models, models, data, scores, patterns, positions, kernels, heads, recipes, tasks and more.
 
     python -m zoo list                     everything
     python -m zoo list positions           one kind
     python -m zoo list models "vit*"       names that match; also: list rope
+    python -m zoo list pretrained --task image_classification --licence MIT --max-parameters 1000000
+    python -m zoo list pretrained --markdown docs/zoo.md      the table of that page, written from the cards
 
 Each says of itself what it is: in the first line of its yaml, or of the docstring of what that builds.
 """
@@ -14,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from zoo import conf
+from zoo.cli._pretrained import TITLE, lines, only, tell
 from zoo.console import table
 from zoo.errors import ZooError, nearest
 
@@ -24,6 +27,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """One or two words: a kind, a pattern for names, or both."""
     words = f"a kind ({', '.join(KINDS)}), a name, or both"
     parser.add_argument("words", nargs="*", metavar="WORD", help=words)
+    only = parser.add_argument_group("of trained models")
+    only.add_argument("--task", help="those of a task")
+    only.add_argument("--modality", help="those of images, graphs, text, series: image, graph, ...")
+    only.add_argument("--licence", help="those whose weights have this licence")
+    only.add_argument("--max-parameters", type=int, metavar="N", help="those of at most so many")
+    only.add_argument(
+        "--markdown", metavar="FILE.md", help="write the table between the marks of a page, with what cards say"
+    )
+    parser.set_defaults(rest="words")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -35,6 +47,12 @@ def run(options: argparse.Namespace) -> None:
     if len(words) > 1:
         raise ZooError(f"{' '.join(options.words)!r} is more than a kind and a name; quote a pattern: 'vit*'.")
     wanted = words[0] if words else "*"
+    chosen = [f"--{key.replace('_', '-')}" for key in (*only(options), "markdown") if getattr(options, key) is not None]
+    if kind == "pretrained":
+        tell(wanted, options)
+        return
+    if chosen:
+        raise ZooError(f"{chosen[0]} is for trained models: python -m zoo list pretrained {chosen[0]} ...")
     found = {kind: [row for row in KINDS[kind][1]() if fnmatchcase(row[0], wanted)] for kind in kinds}
     if not any(found.values()):
         known = {name for kind in kinds for name, _ in KINDS[kind][1]()} | set(KINDS if len(kinds) > 1 else ())
@@ -104,6 +122,7 @@ def _kernels() -> Rows:
 
 
 KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
+    "pretrained": (TITLE, lines),
     "models": ("python train.py model=..., zoo.create_model(...)", _models),
     "data": ("python train.py data=...", _group("data")),
     "scores": ("python train.py score=...", _group("score")),

@@ -67,7 +67,7 @@ def places(base: Base, folder: Path) -> list[str]:
     if base.source is None:
         return []
     head, at, path = split(base.source)
-    if head and not (TIMM.fullmatch(head) or (catalog.is_name(head) and catalog.list_pretrained(head))):
+    if head and not (TIMM.fullmatch(head) or catalog.knows(head)):
         return []
     if not path:
         return [head]
