@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.catalog import card, publish
+from zoo.catalog import card, index, publish
 
 CONFIG = {
     "_target_": "zoo.models.vit.ViT", "img_size": 8, "patch_size": 4, "in_chans": 1, "num_classes": 10, "dim": 8, "depth": 1,
@@ -30,6 +30,11 @@ def model_folder(folder: Path, **about) -> Path:
     """A model folder of a ViT with 8 x 8 pixels."""
     torch.manual_seed(0)
     return zoo.save(zoo.build(CONFIG), folder, **about)
+
+
+def summary(**told) -> dict:
+    """One of an index, null but for what is told."""
+    return {**dict.fromkeys(index.SUMMARY), **told}
 
 
 def shelf(folder: Path) -> Path:

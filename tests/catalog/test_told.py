@@ -122,5 +122,5 @@ def test_a_page_is_written_from_the_cards(say, tmp_path):
 
 def test_info_is_a_plain_dict(mine):
     assert type(zoo.info("vit.mine")) is dict and zoo.info("vit.mine") == zoo.info(str(mine / "vit.mine"))
-    with pytest.raises(zoo.ZooError, match="There is no folder 'nowhere'"):
+    with pytest.raises(zoo.ZooError, match="There is no 'nowhere'"):
         zoo.info("nowhere")

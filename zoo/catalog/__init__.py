@@ -9,9 +9,9 @@ A zoo is a folder with index.json beside model folders, here or behind a static 
 
 from zoo.catalog.folder import FolderZoo
 from zoo.catalog.index import Entry, Zoo
-from zoo.catalog.names import entries, find, info, is_address, is_name, knows, list_pretrained, local, zoos
+from zoo.catalog.names import card_of, entries, find, info, is_address, is_name, knows, list_pretrained, local, zoos
 
 __all__ = [
-    "Entry", "FolderZoo", "Zoo", "entries", "find", "info", "is_address", "is_name", "knows", "list_pretrained", "local",
-    "zoos",
+    "Entry", "FolderZoo", "Zoo", "card_of", "entries", "find", "info", "is_address", "is_name", "knows", "list_pretrained",
+    "local", "zoos",
 ]  # fmt: skip

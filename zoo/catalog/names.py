@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import zoo
 from zoo.catalog import card
@@ -159,28 +158,30 @@ def list_pretrained(
     return [entry.name for entry in entries(pattern, max_parameters=max_parameters, **only)]
 
 
-def info(source: str | Path) -> dict[str, Any]:
-    """The card of a model, a plain dict; no weights are read.
+def info(source: str | Path) -> card.Card:
+    """The card of a model, a plain dict (`zoo.catalog.card`); no weights are read or fetched.
 
     Raises: ZooError for a model that has none.
     """
-    if (found := _card(source)) is None:
+    if (found := card_of(source)) is None:
         raise ZooError(f"{str(source)!r} has no {CARD}: nothing is told about it, and it is not verified.")
     return found
 
 
-def _card(source: str | Path) -> card.Card | None:
-    if isinstance(source, str) and is_address(source):
-        if source.startswith("hf://"):
-            return import_module("zoo.catalog.hub").content(*_revision(source))
-        if source.startswith("timm://"):
-            raise ZooError(f"{source} has no {CARD}; python -m zoo info knows timm's names as models.")
-        from zoo.catalog import fetch
-
-        return fetch.content(source)
+def card_of(source: str | Path) -> card.Card | None:
+    """As `info`; None for a model without a card."""
     if isinstance(source, str) and is_name(source) and (entry := _look(source)):
         return entry.zoo.card(source)
-    path = local(source)
-    if not path.is_dir():
-        raise ZooError(f"There is no folder {str(source)!r}, and no model of that name; python -m zoo list pretrained.")
-    return card.read(path / "model" if (path / "model").is_dir() else path)
+    if not isinstance(source, str) or not is_address(source):
+        path = local(source)
+        if not path.exists():
+            raise ZooError(f"There is no {str(source)!r}, and no model of that name; python -m zoo list pretrained.")
+        folder = path if path.is_dir() else path.parent
+        return card.read(folder / "model" if (folder / "model").is_dir() else folder)
+    if source.startswith("timm://"):
+        return None
+    if source.startswith("hf://"):
+        return import_module("zoo.catalog.hub").content(*_revision(source))
+    from zoo.catalog import fetch
+
+    return fetch.content(source)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo import catalog, conf
-from zoo.catalog.card import read as read_card
 from zoo.cli._card import size, tell
 from zoo.cli._model import describe_model
 from zoo.console import table
@@ -53,7 +52,10 @@ def run(options: argparse.Namespace) -> None:
     if catalog.is_address(options.name) or catalog.knows(options.name):
         if options.changes:
             raise ZooError(f"{options.changes[0]!r} changes nothing here: {options.name} is trained already.")
-        tell(catalog.info(options.name), options.name)
+        if (card := catalog.card_of(options.name)) is not None:
+            tell(card, options.name)
+        else:
+            describe_weights(options.name, options.trust)
         return
     from zoo.models.registry import CONFIGS
 
@@ -70,6 +72,9 @@ def run(options: argparse.Namespace) -> None:
         describe_model(name, composed(name, changes))
     elif name in CONFIGS:
         describe_model(name, CONFIGS[name])
+    elif folder.is_file():
+        with answering(str(folder)):
+            describe_weights(options.name, options.trust)
     else:
         guess = nearest(name, [*CONFIGS, *made_by_train, *catalog.list_pretrained()]).partition("There are: ")[0]
         shown = "python -m zoo list models shows all models, python -m zoo list pretrained the trained ones."
@@ -91,21 +96,30 @@ def composed(name: str, changes: Sequence[str]) -> dict[str, Any]:
     return fit(chosen, data.spec)["model"]
 
 
+def describe_weights(source: str, trust: Sequence[str] = ()) -> None:
+    """The card of what is neither a name nor a run, where it has one, and the sizes of its model.
+
+    Raises: ZooError for what holds no model.
+    """
+    from zoo.pretrained.sources import described
+
+    model, file = described(source)
+    if (card := catalog.card_of(source)) is None:
+        table([("no card.json", "nothing is told about it, and its files are not verified")], source)
+    else:
+        tell(card, source)
+    describe_model(source, model, file=file, trust=trust)
+
+
 def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     """Metrics, how it was made, the model, the files, and what to do with it."""
     from zoo.checked.texts import read_json, read_yaml
     from zoo.declared import strangers
-    from zoo.pretrained.sources import described
     from zoo.training.identity import flatten
 
     summary, whole, overrides = folder / "summary.json", folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
     if not whole.is_file():
-        model, file = described(folder)  # raises for what is neither a run nor a model
-        if (known := read_card(file.parent)) is None:
-            table([("no card.json", "nothing is told about it, and its files are not verified")], str(folder))
-        else:
-            tell(known, str(folder))
-        describe_model(str(folder), model, file=file, trust=trust)
+        describe_weights(str(folder), trust)
         return
     config = read_yaml(whole)
     if not isinstance(config, dict):
