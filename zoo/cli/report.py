@@ -6,6 +6,7 @@
     python -m zoo report baselines data=python_docs   byte n-grams, gzip and xz; of texts with labels tf-idf of words and pairs
     python -m zoo report perplexity run=runs/<a run> path=book.txt context=256 stride=128
     python -m zoo report cache run=runs/<a run> path=book.txt    what keys and values cost and lose, policy by policy
+    python -m zoo report coverage                   what of timm, transformers and PyTorch Geometric is converted
     python -m zoo report adapters                   what LoRA recovers of full fine-tuning, on tinyshakespeare
 
 oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:
@@ -26,8 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="settings of the study, and train.py's")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Hand the words to the study."""
+def run(options: argparse.Namespace) -> int | None:
+    """Hand the words to the study; its exit code, where it has one."""
     if options.study not in REPORTS:
         raise ZooError(f"{options.study!r} is not a study; {nearest(options.study, REPORTS)}")
-    import_module(REPORTS[options.study]).run(options.words)
+    return import_module(REPORTS[options.study]).run(options.words)

@@ -8,6 +8,7 @@ REPORTS = {
     "adapters": "zoo.reports.adapters",
     "baselines": "zoo.reports.baselines",
     "cache": "zoo.reports.cache",
+    "coverage": "zoo.reports.coverage",
     "leaks": "zoo.reports.leaks",
     "oversmoothing": "zoo.reports.oversmoothing",
     "perplexity": "zoo.reports.perplexity",
