@@ -33,7 +33,7 @@ FLOORS = (
     {"zoo.conf", "zoo.tasks", "zoo.inspect", "zoo.pretrained"},
     {"zoo.api", "zoo.callbacks"},
     {"zoo.training"},
-    {"zoo.reports"},
+    {"zoo.exports", "zoo.reports"},
     {"zoo.cli"},
     {"zoo.__main__", "train"},
 )

@@ -16,6 +16,7 @@ _WHERE = {
     "adapt": ("zoo.adapters", "adapt"),
     "build": ("zoo.models", "build_model"),
     "create_model": ("zoo.api", "create_model"),
+    "export": ("zoo.exports", "export"),
     "info": ("zoo.catalog", "info"),
     "list_models": ("zoo.api", "list_models"),
     "list_pretrained": ("zoo.catalog", "list_pretrained"),
@@ -30,8 +31,8 @@ _WHERE = {
     "ZooError": ("zoo.errors", "ZooError"),
 }
 __all__ = [
-    "ZooError", "adapt", "build", "convert", "create_model", "generate", "info", "list_models", "list_pretrained", "load",
-    "load_adapter", "merge", "quantize", "save", "save_adapter",
+    "ZooError", "adapt", "build", "convert", "create_model", "export", "generate", "info", "list_models", "list_pretrained",
+    "load", "load_adapter", "merge", "quantize", "save", "save_adapter",
 ]  # fmt: skip
 
 

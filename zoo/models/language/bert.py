@@ -149,7 +149,7 @@ class BERT(LanguageModel):
             x = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
         else:
             first = 0 if mask is None else mask.int().argmax(-1)
-            x = x[torch.arange(len(x), device=x.device), first]
+            x = x[torch.arange(x.shape[0], device=x.device), first]
         return x if self.pooler is None else self.pooler(x).tanh()
 
     def reset_classifier(self, num_classes: int) -> None:

@@ -167,7 +167,7 @@ class Decoder(LanguageModel):
     def forward_head(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Hidden states -> what `forward` gives: of all tokens where there is a head over the vocabulary."""
         if self.num_classes:
-            x = x[torch.arange(len(x), device=x.device), last_token(mask, x.shape[1])]
+            x = x[torch.arange(x.shape[0], device=x.device), last_token(mask, x.shape[1])]
         x = x if self.head_drop is None else self.head_drop(x)
         return self.head(x)
 
