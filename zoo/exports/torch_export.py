@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo.attention.ops.edge_plain import WRITTEN_OUT
 from zoo.errors import ZooError, one_line
 from zoo.exports.compare import largest_difference
 from zoo.exports.graph import exported
-from zoo.exports.plain import written_out
 from zoo.exports.served import Served
 
 SUFFIXES, NEEDS, OPTIONS = (".pt2",), (), ("kernel",)
@@ -48,6 +48,12 @@ def program_of(served: Served) -> torch.export.ExportedProgram:
     except Exception as error:  # torch's errors of tracing have no base in common
         kind = type(served.model).__name__
         raise ZooError(f"torch.export cannot trace this {kind}: {one_line(error, 300)}") from error
+
+
+def written_out(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """The program without operations of ours, where there are any."""
+    ours = {node.target for node in program.graph.nodes if str(node.target).startswith("zoo.")}
+    return program.run_decompositions({op: WRITTEN_OUT[op] for op in ours if op in WRITTEN_OUT}) if ours else program
 
 
 def dynamic_shapes(served: Served) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Attention along edges in torch's own operations: what an engine that knows none of ours can run.
+"""The operations along edges written out in torch's own: gather, exponentiate, add up by target.
 
-Our kernels for lists of edges are custom operations (zoo/attention/ops/edge_ops.py), fast and without an [E, G, D] tensor. In
-an exported program each is written out: gather, exponentiate, add up by target. The same numbers but for rounding.
+What an engine that knows none of ours can run (`zoo.exports`): the same numbers but for rounding, with the [E, G, D] tensor
+that edge_ops.py does without. No order of the edges is made use of but `csr.row` itself.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,6 @@ from zoo.attention.ops.csr import CSR
 
 #: activations by the names that scores give them (zoo.attention.ops.edge_added.activation)
 ACTS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda z: z}
-
-
-def written_out(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """The program without operations of ours, where there are any."""
-    ours = {node.target for node in program.graph.nodes if str(node.target).startswith("zoo.")}
-    return program.run_decompositions({op: TABLE[op] for op in ours if op in TABLE}) if ours else program
 
 
 def _dot_logits(q: Tensor, k: Tensor, plan: Sequence[Tensor]) -> Tensor:
@@ -54,7 +48,8 @@ def _weighted_sum(weights: Tensor, v: Tensor, plan: Sequence[Tensor]) -> Tensor:
     return sums.scatter_add(0, csr.row.view(-1, 1, 1).expand_as(terms), terms).to(v.dtype)
 
 
-TABLE = {
+#: operation -> the same, written out, as a table of decompositions
+WRITTEN_OUT = {
     torch.ops.zoo.dot_logits.default: _dot_logits,
     torch.ops.zoo.added_logits.default: _added_logits,
     torch.ops.zoo.segment_softmax.default: _segment_softmax,
