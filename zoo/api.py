@@ -32,13 +32,22 @@ def create_model(name: str, *, pretrained: bool | str = False, trust: Sequence[s
     from zoo.models import build_model
     from zoo.models.fit import complete
 
-    config = complete({**config_of(name), **changes}, lambda missing: f"{name} leaves {missing} to the data; give it.")
-    if not pretrained:
-        from zoo.config import check
+    source = f"timm://{name}" if pretrained is True else pretrained
+    config = {**config_of(name), **changes}
+    if not source or not _has_config(source):
+        config = complete(config, lambda missing: f"{name} leaves {missing} to the data; give it.")
+    if source:
+        return _started(config, source, trust, changes)
+    from zoo.config import check
 
-        check(config)
-        return build_model(config)
-    return _started(config, f"timm://{name}" if pretrained is True else pretrained, trust, changes)
+    check(config)
+    return build_model(config)
+
+
+def _has_config(source: str) -> bool:
+    from zoo.pretrained.sources import has_config
+
+    return has_config(source)
 
 
 def _of_zoo(name: str, pretrained: bool | str, trust: Sequence[str], changes: dict[str, Any]) -> nn.Module:

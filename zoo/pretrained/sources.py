@@ -94,6 +94,11 @@ def open_source(
     return found
 
 
+def has_config(source: str | Path) -> bool:
+    """Whether a source tells what model its tensors are of."""
+    return not isinstance(find(source), BareFile)
+
+
 def preprocess_of(source: str | Path) -> Preprocess | SeriesPreprocess | None:
     """What a source tells about its inputs, without reading its weights."""
     return find(source).preprocess()
