@@ -101,6 +101,16 @@ def comment(path: Path) -> str:
     return text[: end.start()] + "." if end else text
 
 
+def licence(path: Path) -> str:
+    """The licence that a data set's yaml tells in its leading comment; '' where it tells none."""
+    head = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    text = " ".join(line.lstrip("# ").rstrip() for line in head)
+    if "No licence stated" in text:
+        return "none stated"
+    found = re.search(r"[Ll]icence(?::| is| are)? (.+?)(?=\.\s|\.$| \(|\)|;|,)", text)
+    return found[1] if found else ""
+
+
 def compose(group: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     """One option of a group, with changes such as "pattern.size=4", as a plain dict that was checked; empty for a group that
     only changes others.

@@ -94,3 +94,26 @@ def test_a10_compiled_in_place(tmp_path):
     task = instantiate(config["task"], model=config["model"])
     assert task.model._compiled_call_impl is not None
     assert not any("_orig_mod" in key for key in task.state_dict())
+
+
+def test_the_card_says_what_came_to_the_figure(finished, monkeypatch):
+    """And it is true: measured again, it is the same."""
+    import subprocess
+
+    from tests.training.conftest import ROOT
+    from zoo.catalog import card as cards
+    from zoo.training import checking
+
+    folder, _ = finished
+    card, summary = cards.read(folder / "model"), json.loads((folder / "summary.json").read_text())
+    assert (card["task"], card["modality"], card["seed"]) == ("image_classification", "image", 0)
+    assert card["metric"]["value"] == summary["metrics"]["test/accuracy"] and card["metric"]["samples"] == 360
+    assert (card["data"]["name"], card["data"]["licence"]) == ("digits", "CC BY 4.0") and card["training_seconds"] > 0
+    assert not {"folder", "cache"} & card["data"]["config"].keys() and str(folder.parent) not in json.dumps(card)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    assert (card["commit"] or "").removesuffix("-dirty") == head
+    lacking = {"name", "licence", "metric.seeds", "chosen", "intended_use", "limits"}
+    assert set(cards.missing(card)) == lacking  # what publish is told
+    rows = list(checking.check(folder))
+    assert [row.what for row in rows] == ["files", "probe, float32", "test part", "test/accuracy"]
+    assert {row.verdict for row in rows} == {checking.EQUAL}

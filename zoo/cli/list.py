@@ -20,7 +20,7 @@ from zoo.cli._pretrained import TITLE, lines, only, tell
 from zoo.console import table
 from zoo.errors import ZooError, nearest
 
-Rows = Iterator[tuple[str, str]]
+Rows = Iterator[tuple[str, ...]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
         raise ZooError(f"{chosen[0]} is for trained models: python -m zoo list pretrained {chosen[0]} ...")
     found = {kind: [row for row in KINDS[kind][1]() if fnmatchcase(row[0], wanted)] for kind in kinds}
     if not any(found.values()):
-        known = {name for kind in kinds for name, _ in KINDS[kind][1]()} | set(KINDS if len(kinds) > 1 else ())
+        known = {name for kind in kinds for name, *_ in KINDS[kind][1]()} | set(KINDS if len(kinds) > 1 else ())
         guess = nearest(wanted, known).partition("There are: ")[0]  # they are too many for an error
         raise ZooError(f"{wanted!r} is in none of {', '.join(kinds)}; {guess}python -m zoo list shows all.")
     for kind, rows in found.items():
@@ -105,6 +105,12 @@ def _group(group: str) -> Callable[[], Rows]:
     return rows
 
 
+def _data() -> Rows:
+    """Each set, and its licence."""
+    for name, path in conf.options("data").items():
+        yield name, conf.licence(path), conf.comment(path)
+
+
 def _built(group: str, name: str) -> str:
     from zoo.inspect.words import summary
 
@@ -124,7 +130,7 @@ def _kernels() -> Rows:
 KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
     "pretrained": (TITLE, lines),
     "models": ("python train.py model=..., zoo.create_model(...)", _models),
-    "data": ("python train.py data=...", _group("data")),
+    "data": ("python train.py data=...", _data),
     "scores": ("python train.py score=...", _group("score")),
     "patterns": ("python train.py pattern=...", _group("pattern")),
     "positions": ("python train.py position=...", _group("position")),

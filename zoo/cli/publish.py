@@ -87,7 +87,10 @@ def rounded(source: Path, content: dict[str, Any], dtype: str, folder: Path) -> 
             "tell data, task and metric; publish a run of train.py."
         )
     model: Any = zoo.load(source).to(getattr(torch, dtype))
-    figures, samples = evaluation.evaluate(model, data["config"], content["task_config"])
+    stage = "val" if metric["name"].startswith("val/") else "test"
+    figures, samples = evaluation.evaluate(
+        model, data["config"], content["task_config"], stage=stage, vintage=data.get("vintage")
+    )
     if metric["name"] not in figures:
         raise ZooError(f"--dtype {dtype}: the test gives {', '.join(figures)}, and not {metric['name']}.")
     new = {**metric, "value": float(figures[metric["name"]]), "samples": samples}

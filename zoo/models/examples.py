@@ -24,7 +24,9 @@ class Draw:
 
     Args:
         seed: of PCG64.
-        rows: samples that a batch is to hold. tokens: of a text, at most. nodes, edges: of a graph.
+        rows: samples that a batch is to hold.
+        tokens: of a text, at most.
+        nodes, edges: of a graph.
     """
 
     def __init__(

@@ -48,7 +48,10 @@ WHOLE = 2**20  # no whole number of a data config is larger, but seeds
 
 @dataclass(frozen=True)
 class Tested:
-    """metrics: by name, "test/accuracy". samples: how many were tested (tokens of a text). digest: of which they were."""
+    """What came out.
+
+    metrics: by name, "test/accuracy". samples: how many were tested (tokens of a text). digest: of which they were.
+    """
 
     metrics: dict[str, float]
     samples: int
