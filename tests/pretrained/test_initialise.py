@@ -303,12 +303,15 @@ def test_hydra_takes_the_source_without_quotes():
     assert OverridesParser.create().parse_override(f"init={text}").value() == text
 
 
-def test_a_folder_needs_neither_timm_nor_lightning(folder):
+def test_models_need_neither_timm_nor_lightning(folder, root):
+    """zoo.load of every shipped model and of every family of old files, init= of a folder."""
     code = (
-        "import sys, torch, zoo, zoo.pretrained as p\n"
+        "import pathlib, sys, torch, zoo, zoo.pretrained as p\n"
         f"p.initialise({COMMAND_LINE | {'drop_path': 0.0}!r}, {str(folder)!r}, {{'in_chans': 1}})\n"
+        "for name in zoo.list_pretrained(): zoo.load(name)\n"
+        f"for old in pathlib.Path({str(root / 'tests' / 'old')!r}).glob('*/model'): zoo.load(old)\n"
         "try: zoo.convert(torch.nn.Linear(1, 1))\n"
-        "except zoo.ZooError: print('timm' in sys.modules, 'lightning' in sys.modules)\n"
+        "except zoo.ZooError: print(*(name in sys.modules for name in ('timm', 'lightning', 'hydra', 'transformers')))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.split() == ["False"] * 4
