@@ -67,6 +67,16 @@ def test_the_readme_says_what_the_card_says(saved):
         assert part in text, part
 
 
+def test_a_model_that_fills_in_is_not_said_to_write(tmp_path):
+    from huggingface_hub import ModelCard
+
+    about = {key: WHOLE[key] for key in ("data", "metric")} | {"task": "language_modelling"}
+    for name, kind in (("gpt_mini", "text-generation"), ("bert_mini", "fill-mask")):
+        model = zoo.create_model(name, vocab_size=16, dim=8, depth=1, num_heads=2)
+        found = ModelCard.load(zoo.save(model, tmp_path / name, **about) / "README.md").data
+        assert found.pipeline_tag == found.eval_results[0].task_type == kind
+
+
 def test_a_licence_in_words_and_markup_in_texts_break_nothing(tmp_path):
     from huggingface_hub import ModelCard
 

@@ -10,14 +10,15 @@ from zoo.errors import printable
 
 #: What the hub calls our tasks; others go by their own name.
 HUB_TASKS = {
-    "image_classification": "image-classification", "graph_classification": "graph-ml", "node_classification": "graph-ml",
-    "language_modelling": "text-generation", "masked_language_modelling": "fill-mask",
-    "forecasting": "time-series-forecasting",
+    "image_classification": "image-classification", "graph_classification": "graph-ml",
+    "text_classification": "text-classification", "language_modelling": "text-generation",
+    "masked language_modelling": "fill-mask", "forecasting": "time-series-forecasting",
 }  # fmt: skip
 #: Keys that have their place in the text, or are for programs; what else a card holds becomes a section.
 PLACED = (
-    "format", "name", "architecture", "modality", "parameters", "dtype", "outputs", "trust", "intended_use", "limits", "metric",
-    "baseline", "published", "seed", "chosen", "training_seconds", "commit", "files", "probe", "task_config",
+    "format", "name", "architecture", "modality", "parameters", "dtype", "outputs", "objective", "trust", "intended_use",
+    "limits", "metric", "baseline", "published", "seed", "chosen", "training_seconds", "commit", "files", "probe",
+    "task_config",
 )  # fmt: skip
 
 
@@ -32,17 +33,20 @@ def metadata(card: Mapping[str, Any]) -> dict[str, Any]:
     """What `huggingface_hub.ModelCard` reads."""
     told: dict[str, Any] = {"library_name": "attention-zoo"}
     if licence := card.get("licence"):
-        known = re.fullmatch(r"[\w.+-]+", licence)
-        told |= {"license": licence.lower()} if known else {"license": "other", "license_name": licence}
+        told |= (
+            {"license": licence.lower()}
+            if re.fullmatch(r"[\w.+-]+", licence)
+            else {"license": "other", "license_name": licence}
+        )
     told["tags"] = [
         word for word in ("attention-zoo", _called(card).partition(".")[0].lower(), card.get("modality")) if word
     ]
     metric, data, task = (card.get(key) or {} for key in ("metric", "data", "task"))
     if not task or metric.get("value") is None or not metric.get("name") or not data.get("name"):
         return told
-    kind = HUB_TASKS.get(task, task.replace("_", "-"))
-    if task in HUB_TASKS:
-        told["pipeline_tag"] = kind
+    known = HUB_TASKS.get(f"{card.get('objective')} {task}", HUB_TASKS.get(task))
+    told |= {"pipeline_tag": known} if known else {}
+    kind = known or task.replace("_", "-")
     figure = {"type": metric["name"].rpartition("/")[2], "name": metric["name"], "value": metric["value"]}
     set_of = {"type": data["name"], "name": data["name"], "split": metric["name"].partition("/")[0]}
     result = {"task": {"type": kind, "name": task.replace("_", " ")}, "dataset": set_of, "metrics": [figure]}

@@ -10,12 +10,15 @@ A card that lacks something is refused. ZOO_INDEX=zoo, or an address of that fol
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo.console import table
 from zoo.errors import ZooError
 
+#: Keys of a card that saving finds anew.
+FOUND = ("format", "files", "parameters", "dtype", "architecture", "outputs", "columns", "trust")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -29,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="FOLDER", help="a zoo's folder, or hf://owner/name")
     parser.add_argument("--about", metavar="FILE.yaml", help="the same keys in a file")
     parser.add_argument("--dtype", choices=DTYPES, help="round the weights first, and measure them anew")
+    parser.add_argument(
+        "--trust", metavar="PACKAGE", action="append", default=[], help="a package that the run may name"
+    )
     parser.add_argument("--replace", action="store_true", help="take the place of a model of that name")
     parser.set_defaults(rest="said")
 
@@ -38,25 +44,27 @@ def run(options: argparse.Namespace) -> None:
     from zoo.catalog import about, card, local, publish
     from zoo.catalog.files import CARD, sha256
     from zoo.pretrained.folder import find
+    from zoo.training.checking import of_old_run
+    from zoo.training.figures import direction
 
     to, name = options.to, options.name
     publish.check_name(name)
     if to.startswith(("http://", "https://")):
         raise ZooError(f"--to {to}: a server is not written to; publish to the folder that it serves.")
     said = about.read(Path(options.about) if options.about else None, options.said)
+    if "metric.name" in said:
+        said.setdefault("metric.direction", direction(str(said["metric.name"])))
     source = find(local(options.source))
     with tempfile.TemporaryDirectory() as scratch:
-        content = card.read(source) or {}
-        if options.dtype and options.dtype != content.get("dtype"):
-            source, content = rounded(source, content, options.dtype, Path(scratch) / "rounded")
+        content = card.read(source) or of_old_run(Path(options.source))
+        source, content = prepared(source, content, options.dtype, Path(scratch) / "saved", options.trust)
         content = about.join(content, said, name)
         if to.startswith("hf://"):
             from zoo.catalog import hub
 
             folder = Path(scratch) / "staged"
             publish.stage(source, content, folder)
-            hub.push(folder, to.removeprefix("hf://"))
-            where = to
+            where = hub.push(folder, to.removeprefix("hf://"), replace=options.replace)
         else:
             folder = publish.publish(source, content, Path(to).expanduser(), options.replace)
             where = str(folder)
@@ -72,29 +80,44 @@ def told(folder: Path, where: str, digest: str) -> list[tuple[str, str]]:
     return [("lies at", where), ("bytes", f"{size:,}"), ("load it", load), ("pin it", f"#sha256={digest}")]
 
 
-def rounded(source: Path, content: dict[str, Any], dtype: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The model in another precision, with its figure and probe made anew on the rounded weights."""
+def prepared(
+    source: Path, content: dict[str, Any], dtype: str | None, folder: Path, trust: Sequence[str]
+) -> tuple[Path, dict[str, Any]]:
+    """(a model folder that can stand alone, its card): the source itself, unless it is an adapter whose base lies elsewhere, or
+    shall be rounded. Those are saved again, the figure and the probe of what is rounded made anew."""
+    same = not dtype or dtype == content.get("dtype")
+    if same and (source / "model.safetensors").is_file():
+        return source, content
     import torch
 
     import zoo
+
+    model: Any = zoo.load(source, trust=trust)
+    about = {key: value for key, value in content.items() if key not in FOUND}
+    if not same:
+        model = model.to(getattr(torch, str(dtype)))
+        about |= measured(model, content, str(dtype), trust)
+    zoo.save(model, folder, **about)
+    return folder, zoo.info(folder)
+
+
+def measured(model: Any, content: dict[str, Any], dtype: str, trust: Sequence[str]) -> dict[str, Any]:
+    """What a card says of outputs and figures, of this model. Raises: ZooError for a card that does not tell its test."""
     from zoo.pretrained import probe
     from zoo.training import evaluation
 
-    data, metric = content.get("data") or {}, content.get("metric") or {}
-    if not data.get("config") or not content.get("task_config") or not metric.get("name"):
+    data, metric, task = (content.get(key) or {} for key in ("data", "metric", "task_config"))
+    if not data.get("config") or not task or not metric.get("name"):
         raise ZooError(
-            f"--dtype {dtype}: the figure of the rounded weights has to be measured, and the card of {str(source)!r} does not "
-            "tell data, task and metric; publish a run of train.py."
+            f"--dtype {dtype}: the figure of the rounded weights has to be measured, and the card tells no data, task and "
+            "metric to do so; publish a run of train.py."
         )
-    model: Any = zoo.load(source).to(getattr(torch, dtype))
     stage = "val" if metric["name"].startswith("val/") else "test"
     figures, samples = evaluation.evaluate(
-        model, data["config"], content["task_config"], stage=stage, vintage=data.get("vintage")
+        model, data["config"], task, stage=stage, vintage=data.get("vintage"), trust=trust
     )
     if metric["name"] not in figures:
-        raise ZooError(f"--dtype {dtype}: the test gives {', '.join(figures)}, and not {metric['name']}.")
-    new = {**metric, "value": float(figures[metric["name"]]), "samples": samples}
-    told = {**content, "metric": new, "metrics": {key: float(value) for key, value in figures.items()}}
-    kept = {key: value for key, value in told.items() if key not in ("files", "format", "parameters", "dtype", "probe")}
-    zoo.save(model, folder, **kept, probe=probe.make(model))
-    return folder, zoo.info(folder)
+        raise ZooError(f"--dtype {dtype}: {metric['name']} is not among what the test gives: {', '.join(figures)}.")
+    known = {name: float(value) for name, value in figures.items()}
+    new = {**metric, "value": known[metric["name"]], "samples": samples}
+    return {"metric": new, "metrics": known, "probe": probe.make(model)}

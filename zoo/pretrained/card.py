@@ -32,6 +32,7 @@ def of_model(model: Any, state: State, about: Mapping[str, Any]) -> dict[str, An
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dtype": ", ".join(sorted(floats)) or None,
         "outputs": _gives(model),
+        "objective": getattr(model, "objective", None),
         "columns": (told.describe() if told is not None else None) or None,
         "trust": strangers_in(model) or None,
     }
