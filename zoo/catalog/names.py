@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from importlib import import_module
 from pathlib import Path
 
 import zoo
@@ -63,7 +62,9 @@ def _fetched(address: str) -> Path:
     if address.startswith("timm://"):
         raise ZooError(f"{address} is converted, not fetched as files; zoo.load({address!r}) does it.")
     if address.startswith("hf://"):
-        return import_module("zoo.catalog.hub").folder(*_revision(address))
+        from zoo.catalog import hub
+
+        return hub.folder(*_revision(address))
     from zoo.catalog import fetch
 
     return fetch.local(address)
@@ -181,7 +182,9 @@ def card_of(source: str | Path) -> card.Card | None:
     if source.startswith("timm://"):
         return None
     if source.startswith("hf://"):
-        return import_module("zoo.catalog.hub").content(*_revision(source))
+        from zoo.catalog import hub
+
+        return hub.content(*_revision(source))
     from zoo.catalog import fetch
 
     return fetch.content(source)
