@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -114,6 +116,27 @@ def test_a_trickle_is_a_cut(cache, server, gat, monkeypatch):
         local(f"{server.url}/zoo/gat.mine")
 
 
+def test_headers_that_trickle_are_a_cut(cache, server, gat, monkeypatch):
+    def trickle(handler):
+        with suppress(OSError):  # when nobody listens any more
+            for _ in range(100):
+                handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                time.sleep(0.02)
+
+    monkeypatch.setattr(http, "PATIENCE", http.Patience(timeout=0.1, waits=(0,)))
+    server.wrong[LARGE] = trickle
+    with pytest.raises(ZooError, match=r"cannot be had: .* \(2 tries\)"):
+        local(f"{server.url}/zoo/gat.mine")
+    assert len(server.paths(LARGE)) == 2
+
+
+def test_without_a_network_nobody_waits(cache, monkeypatch):
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ZooError, match=r"255.255.255.255/x is not in the cache: [^()]* cannot be had: [^()]*\. If you"):
+        local("https://255.255.255.255/x")
+
+
 def test_one_of_several_threads_fetches(cache, server, gat):
     with ThreadPoolExecutor(4) as pool:
         found = set(pool.map(local, [f"{server.url}/zoo/gat.mine"] * 4))
@@ -198,6 +221,7 @@ def test_without_a_network_the_cache_serves(cache, server, gat, caplog):
 def test_a_card_is_told_without_the_weights(cache, server, gat, monkeypatch):
     assert fetch.content(f"{server.url}/zoo/gat.mine") == card.read(gat)
     assert fetch.content(f"{server.url}/zoo/gat.mine", pin_of(gat)) == card.read(gat)
+    assert fetch.content(f"{server.url}{LARGE}") == card.read(gat)
     assert server.paths(".safetensors") == []
     local(f"{server.url}/zoo/gat.mine")
     monkeypatch.setenv("ZOO_OFFLINE", "1")

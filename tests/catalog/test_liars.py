@@ -9,6 +9,7 @@ import pytest
 
 from tests.catalog.server import serve, times
 from zoo.catalog import address, card, local
+from zoo.catalog.opener import opener
 from zoo.errors import ZooError
 
 CARD, LARGE = "/zoo/gat.mine/card.json", "/zoo/gat.mine/model.safetensors"
@@ -201,10 +202,8 @@ def test_never_from_https_to_http(cache):
     from email.message import Message
     from urllib.request import HTTPRedirectHandler, Request
 
-    from zoo.catalog import http
-
-    opener = http._opener(address.parse(f"https://example.org/x#sha256={'a' * 64}"), True, http.PATIENCE)
-    handler = next(each for each in opener.handlers if isinstance(each, HTTPRedirectHandler))
+    client = opener(address.parse(f"https://example.org/x#sha256={'a' * 64}"), True, 5, 1.0)
+    handler = next(each for each in client.handlers if isinstance(each, HTTPRedirectHandler))
     follow = partial(handler.redirect_request, Request("https://example.org/x"), io.BytesIO(), 302, "Found", Message())
     with pytest.raises(ZooError, match=r"leads on to http://example.org/x, which is not https; it is not followed"):
         follow("http://example.org/x")

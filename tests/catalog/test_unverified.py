@@ -96,7 +96,8 @@ def test_a_pin_needs_a_card(cache, server, plain):
         local(f"{server.url}/plain#sha256={'0' * 64}")
 
 
-def test_offline(cache, server, plain, monkeypatch):
-    found = local(f"{server.url}/plain")
+@pytest.mark.parametrize("path", ["plain", "plain/model.safetensors"])
+def test_offline(cache, server, plain, monkeypatch, path):
+    found = local(f"{server.url}/{path}")
     monkeypatch.setenv("ZOO_OFFLINE", "1")
-    assert local(f"{server.url}/plain") == found
+    assert local(f"{server.url}/{path}") == found

@@ -56,11 +56,13 @@ def keep(path: Path, content: bytes) -> None:
                 beside.write_bytes(content)
 
 
-def absent(what: str, where: Path, why: str) -> ZooError:
+class Absent(ZooError):
+    """Not in the cache, and not to be had."""
+
+
+def absent(what: str, where: Path, why: str) -> Absent:
     """The error for a model that is not in the cache and cannot be fetched; why: a sentence."""
-    return ZooError(
-        f"{what} is not in the cache: {why} If you have its folder from elsewhere, put it at {str(where)!r}."
-    )
+    return Absent(f"{what} is not in the cache: {why} If you have its folder from elsewhere, put it at {str(where)!r}.")
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def adding(place: Place, name: str) -> Iterator[Path | None]:
             try:
                 yield beside
                 os.replace(beside, place.folder / name)
+                for left in place.folder.glob(f"{FETCHING}-*"):  # of versions that nobody will go on with
+                    shutil.rmtree(left, ignore_errors=True)
             except (Unreachable, KeyboardInterrupt):
                 raise
             except BaseException:

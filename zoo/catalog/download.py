@@ -8,6 +8,7 @@ from typing import Any
 from zoo.catalog.address import Address
 from zoo.catalog.files import sha256
 from zoo.catalog.http import Changed
+from zoo.catalog.progress import bar
 from zoo.catalog.stream import stream
 
 MOST = 1 << 40  # bytes of a file whose size nobody tells
@@ -29,7 +30,7 @@ def file(
     part = target.with_name(f".{target.name}.part")
     found, held = _begun(part, size)
     resumed = held > 0
-    with open(part, "ab") as out:
+    with open(part, "ab") as out, bar(target.name, size, held) as tell:
         left = stream(address, start=held, size=size, most=MOST, pinned=pinned) if held != size or not held else ()
         for at, piece in left:
             if at == 0 and held:
@@ -38,6 +39,7 @@ def file(
             out.write(piece)
             found.update(piece)
             held += len(piece)
+            tell(held)
     if digest and found.hexdigest() != digest:
         part.unlink()
         if resumed:  # what was there is of another version, or was written by a machine that went down

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zoo.catalog import card, unverified
 from zoo.catalog.address import Address, parse
-from zoo.catalog.cache import Place, absent, adding, check_room, offline
+from zoo.catalog.cache import Absent, Place, absent, adding, check_room, offline
 from zoo.catalog.download import file
 from zoo.catalog.files import CARD, LOADED, sha256
 from zoo.catalog.http import Changed, Missing, Unreachable
@@ -35,8 +35,8 @@ def local(url: str) -> Path:
     if address.name in LOADED and not address.pin:
         try:
             return folder(address.parent.url, carded=True) / address.name
-        except Missing:
-            log.debug(f"{address.parent} has no {CARD}")
+        except (Missing, Absent):
+            pass  # no card, so what lies beside is not known to belong to it
     place = Place.of(address)
     found = _obtained(
         address, place, address.name, lambda: unverified.fetch(address.parent, place, address.name, address.pin)
@@ -61,11 +61,13 @@ def folder(url: str, pin: str | None = None, *, carded: bool = False) -> Path:
 
 
 def content(url: str, pin: str | None = None) -> card.Card | None:
-    """The card of the model folder at an address, without its other files; None where it has none.
+    """The card of the model folder at an address, without its other files; None where it has none. A file's is that beside it.
 
     Raises: ZooError as `folder` does.
     """
     address = parse(f"{url}#sha256={pin}" if pin else url)
+    if address.name.endswith(".safetensors"):
+        address = address.parent
     place = Place.of(address)
     if (found := _cached(address, place, CARD)) or offline():
         return card.read(found or _obtained(address, place, CARD, Path))

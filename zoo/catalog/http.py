@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EHOSTUNREACH, ENETUNREACH
 from http.client import HTTPException, HTTPResponse
+from socket import gaierror
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urljoin, urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import Request
 
-from zoo.catalog.address import Address, is_loopback, plain, trusted
+from zoo.catalog.address import Address, plain, trusted
+from zoo.catalog.opener import opener
 from zoo.errors import ZooError, one_line
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,10 @@ AGAIN = (408, 425, 429)
 class Patience:
     """How long a server is waited for.
 
-    timeout: seconds of silence. waits: seconds before each further try; as many tries as these without `gain` bytes end it.
-    longest: seconds that a server's Retry-After may ask for. slowest: bytes a second, over the time of `timeout`.
+    timeout: seconds of silence; twice that until the headers are there.
+    waits: seconds before each further try; when they are used up without `gain` bytes it ends.
+    longest: seconds that a server's Retry-After may ask for.
+    slowest: bytes a second, over the time of `timeout`.
     redirects: how many a request may take.
     """
 
@@ -92,9 +96,8 @@ def asked(address: Address, headers: Mapping[str, str], pinned: bool) -> Iterato
     patience = PATIENCE
     told = {"User-Agent": "attention-zoo", "Accept-Encoding": "identity", **headers}
     try:
-        with _opener(address, pinned, patience).open(
-            Request(address.url, headers=told), timeout=patience.timeout
-        ) as found:
+        ask = opener(address, pinned, patience.redirects, 2 * patience.timeout)
+        with ask.open(Request(address.url, headers=told), timeout=patience.timeout) as found:
             if (packed := found.headers.get("Content-Encoding", "identity")).lower() not in ("identity", ""):
                 raise ZooError(
                     f"{address} is sent packed ({one_line(packed, 40)}), which was not asked for: have the server send files "
@@ -141,23 +144,8 @@ def _failed(address: Address, reason: Any) -> Exception:
 
     if isinstance(reason, ssl.SSLCertVerificationError):
         return ZooError(f"{address}: the server does not prove who it is ({one_line(reason, 200)}).")
+    if isinstance(reason, gaierror) or getattr(reason, "errno", None) in (ENETUNREACH, EHOSTUNREACH):
+        return Unreachable(
+            f"{address} cannot be had: {one_line(reason.strerror, 200)}."
+        )  # no network: waiting helps nobody
     return Cut(one_line(getattr(reason, "strerror", None) or reason or type(reason).__name__, 200))
-
-
-def _opener(address: Address, pinned: bool, patience: Patience) -> OpenerDirector:
-    class Redirects(HTTPRedirectHandler):
-        max_redirections, max_repeats = patience.redirects, patience.redirects
-
-        def redirect_request(
-            self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-        ) -> Request | None:
-            fp.close()  # or all of its body would be read, and a body need not end
-            old, new = req.full_url, urljoin(req.full_url, newurl)
-            if not trusted(new, pinned) or (urlsplit(old).scheme == "https" and urlsplit(new).scheme != "https"):
-                raise ZooError(
-                    f"{address} leads on to {one_line(new.partition('?')[0], 200)}, which is not https; it is not followed."
-                )
-            return super().redirect_request(req, fp, code, msg, headers, new)
-
-    here = is_loopback(urlsplit(address.url).hostname or "")  # a proxy's loopback is the proxy
-    return build_opener(Redirects, *([ProxyHandler({})] if here else []))

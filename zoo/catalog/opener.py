@@ -1,0 +1,72 @@
+"""The standard library's http client, with bounds that it lacks: where a redirect may lead, and how long headers may take."""
+
+import socket
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+from urllib.request import (
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
+
+from zoo.catalog.address import Address, is_loopback, trusted
+from zoo.errors import ZooError, one_line
+
+
+def opener(address: Address, pinned: bool, redirects: int, seconds: float) -> OpenerDirector:
+    """What opens an address.
+
+    Args:
+        pinned: whether a hash of what comes is known, so that plain http will do.
+        redirects: how many may follow each other; each leads to a `trusted` address, never from https to http.
+        seconds: until the headers are there, however they trickle.
+    """
+
+    class Redirects(HTTPRedirectHandler):
+        max_redirections = max_repeats = redirects
+
+        def redirect_request(
+            self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> Request | None:
+            fp.close()  # or all of its body would be read, and a body need not end
+            old, new = req.full_url, urljoin(req.full_url, newurl)
+            if not trusted(new, pinned) or (urlsplit(old).scheme == "https" and urlsplit(new).scheme != "https"):
+                raise ZooError(
+                    f"{address} leads on to {one_line(new.partition('?')[0], 200)}, which is not https; it is not followed."
+                )
+            return super().redirect_request(req, fp, code, msg, headers, new)
+
+    class Http(HTTPHandler):
+        def http_open(self, req: Request) -> HTTPResponse:
+            return self.do_open(_prompt(HTTPConnection, seconds), req)
+
+    class Https(HTTPSHandler):
+        def https_open(self, req: Request) -> HTTPResponse:
+            return self.do_open(_prompt(HTTPSConnection, seconds), req)
+
+    here = is_loopback(urlsplit(address.url).hostname or "")  # a proxy's loopback would be the proxy
+    return build_opener(Redirects, Http, Https, *([ProxyHandler({})] if here else []))
+
+
+def _prompt(kind: type[HTTPConnection], seconds: float) -> Callable[..., Any]:
+    """A connection that is cut where the headers take longer. The library bounds each wait, not their number."""
+
+    class Prompt(kind):  # type: ignore[valid-type, misc]
+        def getresponse(self) -> HTTPResponse:
+            # The plain socket's: TLS's own shutdown would take away what the other thread reads with.
+            cut = threading.Timer(seconds, socket.socket.shutdown, (self.sock, socket.SHUT_RDWR))
+            cut.daemon = True
+            cut.start()
+            try:
+                return super().getresponse()
+            finally:
+                cut.cancel()
+
+    return Prompt
