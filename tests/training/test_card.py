@@ -29,7 +29,8 @@ def test_no_place_of_a_machine_is_told():
 def record(metrics, **task):
     rows = {"test": range(5), "val": range(7)}
     task = SimpleNamespace(**{"monitor": "loss", "mode": "min", "counted": "samples", **task})
-    return SimpleNamespace(task=task, metrics=metrics, monitored=0.5, data=SimpleNamespace(rows=rows.__getitem__))
+    data = SimpleNamespace(rows=rows.__getitem__)
+    return SimpleNamespace(task=task, metrics=metrics, monitored=0.5, data=data, config={"trainer": {}})
 
 
 def test_the_figure_is_of_the_test_part_else_of_the_validation_part():
@@ -37,6 +38,20 @@ def test_the_figure_is_of_the_test_part_else_of_the_validation_part():
     assert found == {"name": "test/loss", "direction": "min", "value": 0.25, "samples": 5}
     found = card.of_metric(record({"val/loss": 0.75}))  # of the last epoch; the chosen one's is `monitored`
     assert found == {"name": "val/loss", "direction": "min", "value": 0.5, "samples": 7}
+
+
+def test_a_run_in_half_precision_is_measured_in_float32(tmp_path):
+    from tests.training.compose import compose
+    from tests.training.conftest import TINY
+    from zoo.training import evaluation
+    from zoo.training.run import train
+
+    config = compose(*TINY[:-1], "callbacks=none", "~logger", "trainer.precision=bf16-mixed", "task.monitor=loss")
+    found = train(config, None)
+    said = card.of_metric(found)
+    data, task = found.config["data"], card._without(found.config["task"], ("model", *card.OF_HYDRA))
+    again = evaluation.test(found.task.model, data, task).metrics["test/loss"]
+    assert said["value"] == again != found.metrics["test/loss"]
 
 
 def test_the_best_of_what_stands_beside_is_the_baseline():

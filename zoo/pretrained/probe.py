@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, answering
 from zoo.models import Model
 from zoo.models.examples import Draw
 
@@ -60,7 +60,8 @@ def differences(model: nn.Module, probe: Mapping[str, Any]) -> dict[str, float]:
     Raises: ZooError for a probe that is none, or whose input this version makes otherwise.
     """
     seed, outputs = probe.get("seed"), probe.get("outputs")
-    if type(seed) is not int or not isinstance(outputs, Mapping) or not outputs or not _has_example(model):
+    good = type(seed) is int and 0 <= seed < 2**63 and isinstance(outputs, Mapping) and len(outputs) > 0
+    if not good or not _has_example(model):
         raise ZooError(f"The probe of this {type(model).__name__} has no seed or no outputs; make it again.")
     given = _example(model, seed)
     if (made := _told(given)) != probe.get("input"):
@@ -68,7 +69,9 @@ def differences(model: nn.Module, probe: Mapping[str, Any]) -> dict[str, float]:
             f"The probe's input is made otherwise by this version ({made['sha256'][:12]}) than when it was stated; publish the "
             "model again, or take the version that its card names."
         )
-    return {name: _difference(model, given, name, each, probe.get("count")) for name, each in outputs.items()}
+    assert isinstance(outputs, Mapping)
+    with answering("the probe"):  # in whatever precision the card names
+        return {name: _difference(model, given, name, each, probe.get("count")) for name, each in outputs.items()}
 
 
 def compare(model: nn.Module, probe: Mapping[str, Any]) -> float:
@@ -113,7 +116,7 @@ def _difference(model: nn.Module, given: tuple[Any, ...], name: str, stated: Any
         return float("inf")
     try:
         there = torch.tensor([*stated["values"], stated["rms"]], dtype=torch.float64)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise ZooError("The probe's outputs are no numbers; make it again.") from None
     here = torch.tensor([*_kept(out), _rms(out)], dtype=torch.float64)
     if here.shape != there.shape:

@@ -38,7 +38,10 @@ def of_run(record: Any, choices: Mapping[str, str], beside: Mapping[str, Mapping
 
 
 def of_metric(record: Any) -> dict[str, Any] | None:
-    """The monitored metric on the test part, on the validation part where there is none; None where neither was measured."""
+    """The monitored metric on the test part, on the validation part where there is none; None where neither was measured.
+
+    A run in half or mixed precision is tested once more, in float32: that is what `check` and everybody else will measure.
+    """
     task, metrics = record.task, record.metrics
     value = metrics.get(name := f"test/{task.monitor}")
     samples = metrics.get(f"test/{task.counted}")
@@ -46,8 +49,20 @@ def of_metric(record: Any) -> dict[str, Any] | None:
         name, value, samples = f"val/{task.monitor}", record.monitored, len(record.data.rows("val"))
     if value is None:
         return None
+    if str(record.config["trainer"].get("precision", "32")).startswith(("16", "bf16")) and not _distributed():
+        from zoo.training import evaluation
+
+        stage, how = name.partition("/")[0], {"trust": record.config.get("trust") or ()}
+        value = evaluation.test_on(task.model, record.data, record.config["task"], stage=stage, **how).metrics[name]
     known = {"name": name, "direction": task.mode or direction(name), "value": float(value)}
     return {**known, "samples": None if samples is None else int(samples)}
+
+
+def _distributed() -> bool:
+    """Whether several processes train together; one of them alone cannot test again."""
+    import torch.distributed
+
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def of_data(data: Any, config: Mapping[str, Any], stage: str = "test") -> dict[str, Any]:

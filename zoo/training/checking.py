@@ -123,16 +123,18 @@ def metric_rows(model: Any, card: Mapping[str, Any], at: str | None, trust: Sequ
         yield Row(name, stated, None, None, SKIPPED, time.perf_counter() - began, str(error))
         return
     part, seconds = data.get("part") or {}, time.perf_counter() - began
+    samples = metric.get("samples")
     if part.get("sha256"):
-        same = part["sha256"] == tested.digest
+        same = part["sha256"] == tested.digest and samples in (None, tested.samples)
         why = "" if same else "the samples, or what is asked of them, are not those that the card was measured on"
-        row = f"{part['sha256'][:12]}", f"{tested.digest[:12]}", None, EQUAL if same else DIFFERENT
-        yield Row(f"{stage} part", *row, why=why)
+        stated_part = f"{samples or tested.samples:,}, {part['sha256'][:8]}"
+        here = f"{tested.samples:,}, {tested.digest[:8]}"
+        yield Row(f"{stage} part", stated_part, here, None, EQUAL if same else DIFFERENT, why=why)
     measured = tested.metrics.get(name)
     if measured is None:
         yield Row(name, stated, None, None, DIFFERENT, seconds, f"the test gives {', '.join(tested.metrics)}")
         return
-    good = equal(name, stated, measured, metric.get("samples") or tested.samples)
+    good = equal(name, stated, measured, tested.samples)
     why = "" if good else f"measured on {tested.samples:,} samples"
     yield Row(name, stated, measured, measured - stated, EQUAL if good else DIFFERENT, seconds, why)
 

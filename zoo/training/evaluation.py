@@ -97,6 +97,21 @@ def test(
     """
     own = packages.checked(trust)
     data = data_of(model, data_config, vintage=vintage, at=at, trust=own, where=where)
+    return test_on(model, data, task_config, stage=stage, limits=limits, trust=own, where=where)
+
+
+def test_on(
+    model: nn.Module,
+    data: Any,
+    task_config: Mapping[str, Any],
+    *,
+    stage: str = "test",
+    limits: int | None = None,
+    trust: Sequence[str] = (),
+    where: str = "the run",
+) -> Tested:
+    """As `test`, on a data module that is set up."""
+    own = packages.checked(trust)
     shown: Any = deepcopy(model)
     if next(shown.parameters()).dtype in (torch.float16, torch.bfloat16):
         shown = shown.float()
@@ -163,7 +178,9 @@ def _run(task: Task, data: Any, stage: str, limits: int | None) -> dict[str, flo
     from lightning.pytorch import Trainer
 
     quiet()  # lightning has just set its own level of messages
+    wide = next(task.model.parameters()).dtype == torch.float64
     trainer = Trainer(
+        precision="64-true" if wide else "32-true",
         accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
         limit_test_batches=limits, limit_val_batches=limits,
