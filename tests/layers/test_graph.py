@@ -35,6 +35,7 @@ from zoo.layers import (
     readout_of,
 )
 from zoo.layers.graph import make_edges
+from zoo.layers.relational import RelationalAttention
 from zoo.models.graph.gat import GAT
 from zoo.models.graph.han import HAN
 from zoo.models.graph.rgat import RGAT
@@ -357,3 +358,19 @@ def test_identity_mapping_maps_as_any_other_where_the_width_changes():
     torch.testing.assert_close(same(x[0].to_sparse_csr())[0], same(x)[0])
     with pytest.raises(ZooError, match="beta is the share of W in the map, 0 to 1; got 2"):
         IdentityMappedQKV(F, 2, F // 2, beta=2)
+
+
+def test_nodes_by_number_are_their_one_hot_rows_with_bases_too():
+    """Schlichtkrull et al. 2018, equation 3: of nodes by number only the pairs that an edge needs are made of the bases."""
+    torch.manual_seed(0)
+    edges, relation = torch.randint(7, (2, 20)), torch.randint(3, (20,))
+    model = RGAT(7, 2, 3, 7, attention=partial(RelationalAttention, num_bases=2, self_relation=True)).double()
+    grads = []
+    for x in (None, torch.eye(7, dtype=torch.float64), torch.arange(7)):
+        model.zero_grad()
+        out = model(x, edges, relation)
+        out.square().sum().backward()
+        grads.append([out, *(parameter.grad.clone() for parameter in model.parameters())])
+    for other in grads[1:]:
+        for a, b in zip(grads[0], other, strict=True):
+            torch.testing.assert_close(a, b)

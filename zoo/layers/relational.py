@@ -128,17 +128,20 @@ class RelationalAttention(nn.Module):
     def mapped(self, x: Tensor | None, graph: RelationalGraph) -> Tensor:
         """W_r x_i for the P pairs (relation r, node i) that an edge needs: [P, H D]."""
         weight: Tensor = self.weight
-        node = graph.rows[1]
+        relation, node = graph.rows
+        number = None if x is not None and x.is_floating_point() else node if x is None else x[node]
+        if number is not None and self.coefficients is not None:  # of these pairs alone, not of all R N
+            return torch.einsum("pb,bpo->po", self.coefficients[relation], weight.index_select(1, number))
         if self.coefficients is not None:
             weight = torch.einsum("rb,bio->rio", self.coefficients, weight)
         if self.num_blocks:
-            if x is None or not x.is_floating_point():
+            if number is not None:
                 raise ZooError("num_blocks is for nodes with features; for nodes by number use num_bases, or neither.")
             blocks = [torch.block_diag(*some) for some in weight.unflatten(0, (self.num_relations, self.num_blocks))]
             weight = torch.stack(blocks)
-        if x is None or not x.is_floating_point():  # by number: a row of the map is what the node is
-            number = node if x is None else x[node]
-            return weight.flatten(0, 1)[graph.rows[0] * weight.shape[1] + number]
+        if number is not None:  # a row of the map is what the node is
+            return weight.flatten(0, 1)[relation * weight.shape[1] + number]
+        assert x is not None
         parts = x[node].split(graph.sizes)
         return torch.cat([part @ matrix for part, matrix in zip(parts, weight, strict=True)])
 
