@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from benchmarks.__main__ import make_parser
 from tests.docs.pages import PAGES, commands
 from tests.training.compose import compose
-from zoo.cli._main import _parser, main
+from zoo.cli._main import _read, main
 from zoo.config import plain
 from zoo.errors import ZooError
 from zoo.training.checks import check_config
@@ -61,7 +61,7 @@ def test_commands_of_the_zoo_parse_and_the_quick_ones_run(line, somewhere, capsy
     given = words(line, 3)
     if given == ["--help"]:
         return
-    _parser().parse_args(given)
+    _read(given)
     if given[0] in QUICK:
         assert main(given) == 0, capsys.readouterr().err
 

@@ -25,16 +25,14 @@ def write(path: Path, cards: Mapping[str, Card]) -> None:
 
     Raises: ZooError for a file without these marks: it is not of this command.
     """
-    begins, ends, found = f"{BEGIN}\n\n", f"\n{END}\n", "# Models\n\n" + f"{BEGIN}\n\n\n{END}\n"
-    if path.exists():
-        found = path.read_text(encoding="utf-8")
-    head, begun, rest = found.partition(begins)
-    _, ended, tail = rest.partition(ends)
+    found = path.read_text(encoding="utf-8") if path.exists() else f"# Models\n\n{BEGIN}\n{END}\n"
+    head, begun, rest = found.partition(BEGIN)
+    _, ended, tail = rest.partition(END)
     if not begun or not ended:
         raise ZooError(
             f"{str(path)!r} has no {BEGIN!r} and {END!r}, between which the models stand; name another file."
         )
-    write_text(path, head + begins + text(cards) + ends + tail)
+    write_text(path, f"{head}{BEGIN}\n\n{text(cards)}\n{END}{tail}")
 
 
 def row(name: str, card: Card) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from zoo.cli._card import HEADER, row
 from zoo.console import console, table
 from zoo.errors import ZooError, nearest
 
+NOTHING = "There is no trained model: neither in the package nor in a zoo that ZOO_INDEX names."
 TITLE = 'zoo.load("...")'
 
 
@@ -27,6 +28,9 @@ def lines() -> Iterator[tuple[str, str]]:
 def tell(pattern: str, options: argparse.Namespace) -> None:
     """Print the table of those that fit, or write it to a page. Raises: ZooError where none fits (the nearest is named)."""
     asked = {key: value for key, value in only(options).items() if value is not None}
+    if not asked and pattern == "*" and not catalog.entries():
+        console().print(NOTHING)
+        return
     if not (found := catalog.entries(pattern, **asked)):
         raise ZooError(_none(pattern, asked))
     if options.markdown:
@@ -41,8 +45,6 @@ def tell(pattern: str, options: argparse.Namespace) -> None:
 
 def _none(pattern: str, asked: dict[str, Any]) -> str:
     every = {entry.name: entry.summary for entry in catalog.entries()}
-    if not every:
-        return "There is no trained model: neither in the package nor in a zoo that ZOO_INDEX names."
     if not catalog.list_pretrained(pattern):
         return f"{pattern!r} is no trained model; {nearest(pattern, every)}"
     for key, value in asked.items():
