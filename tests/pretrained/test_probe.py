@@ -40,6 +40,8 @@ CASES = {
 def built(case):
     (extra, spec), name = CASES[case], case.split(",")[0]
     config = plain(compose(f"model={name}", *extra).model)
+    if config.get("depth", 0) > 2:
+        config["depth"] = 2
     modality = locate(config["_target_"]).reads[0]
     spec = spec or (SERIES if modality == "series" else SPECS[modality])
     outputs = config.get("num_classes") or (0 if modality in ("text", "series") else len(spec.classes))
