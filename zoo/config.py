@@ -11,6 +11,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 from zoo import construct, packages
 from zoo.construct import argument_types as argument_types
+from zoo.declared import MOVED
 from zoo.errors import ZooError
 
 # What the user's own words and conf/ may instantiate; what came in a file may name far less (zoo.declared). An object counts
@@ -51,6 +52,7 @@ def locate(target: str, path: str = "_target_") -> Callable[..., Any]:
 
     Raises: ZooError if it is outside of them, or there is none of that name (with the nearest that there is).
     """
+    target = MOVED.get(target, target)
     allowed = ALLOWED if packages.under(str(target), ALLOWED) else (*ALLOWED, *packages.own())
     if not packages.under(str(target), allowed):
         raise ZooError(

@@ -42,6 +42,15 @@ TORCH = {
     )),
 }  # fmt: skip
 KNOWN = ("zoo", "datamodules", "torch", "lightning", "torchmetrics", "torchvision")  # hardly a user's own
+#: What moved: the name of a class or function in older files -> its name now. A line stays for ever.
+MOVED = {
+    "zoo.models.vit.ViT": "zoo.models.vision.vit.ViT",
+    "zoo.models.cnn.CNN": "zoo.models.vision.cnn.CNN",
+    "zoo.models.gat.GAT": "zoo.models.graph.gat.GAT",
+    "zoo.models.rgat.RGAT": "zoo.models.graph.rgat.RGAT",
+    "zoo.models.han.HAN": "zoo.models.graph.han.HAN",
+    "datamodules.augment.Augment": "datamodules.images.augment.Augment",
+}
 NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 _declared: dict[int, tuple[Any, str]] = {}  # by identity; the object is kept, so that its id stays its own
@@ -75,7 +84,7 @@ def find(name: Any, level: str, path: str = "_target_", trust: tuple[str, ...] =
     """The declared class or function of a dotted name that a file gave.
 
     Args:
-        name: module and name in it, `zoo.attention.RoPE`.
+        name: module and name in it, `zoo.attention.RoPE`; of what moved (MOVED) an older one too.
         level: one of LEVELS.
         path: where the file says it.
         trust: packages that the reader named for this call, whose code need not be declared.
@@ -87,6 +96,7 @@ def find(name: Any, level: str, path: str = "_target_", trust: tuple[str, ...] =
         )
     if packages.under(name, trust):
         return packages.located(name, path, trust)
+    name = MOVED.get(name, name)
     module, _, own = name.rpartition(".")
     if module in TORCH:
         least, names = TORCH[module]

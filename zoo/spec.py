@@ -5,9 +5,10 @@ pairs of sequences get a record here when they come. What is known of data befor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from zoo.graphs import GraphPreprocess
 from zoo.preprocess import Preprocess
 
 #: What a row's target can be.
@@ -32,7 +33,9 @@ class Spec:
     """
 
     modality: ClassVar[str]
-    preprocess: ClassVar[Any] = None  # a `zoo.preprocess.Preprocess`, or a `zoo.series.SeriesPreprocess`
+    preprocess: ClassVar[Any] = (
+        None  # a Preprocess (of images), GraphPreprocess or SeriesPreprocess
+    )
     tokenizer: ClassVar[Any] = None
 
     classes: tuple[str, ...] = ()
@@ -71,6 +74,7 @@ class GraphSpec(Spec):
         num_nodes: of nodes without features, whose x are their numbers; else None.
         edge_dim: width of an edge's features, 0: none.
         graph_level: graphs are classified, not their nodes.
+        preprocess: what was done to the graphs beyond loading them.
     """
 
     modality: ClassVar[str] = "graph"
@@ -79,6 +83,7 @@ class GraphSpec(Spec):
     num_nodes: int | None = None
     edge_dim: int = 0
     graph_level: bool = False
+    preprocess: GraphPreprocess | None = field(default=None, compare=False)  # type: ignore[misc]  # as above
 
     def sizes(self) -> dict[str, Any]:
         return {"in_dim": self.in_dim, "num_nodes": self.num_nodes, "edge_dim": self.edge_dim}

@@ -17,7 +17,7 @@ from datamodules.graphs.collection import GraphCollection
 from datamodules.graphs.neighbors import sampler
 from datamodules.splits import STAGES
 from zoo.errors import ZooError
-from zoo.graphs import add_positions, check_wanted, normalised
+from zoo.graphs import GraphPreprocess, add_positions, check_wanted, normalised
 from zoo.spec import GraphSpec, HeterogeneousGraphSpec, RelationalGraphSpec
 
 SPARSE = 0.1  # share of entries that are not 0, below which features are kept as sparse
@@ -31,7 +31,7 @@ class GraphData(DataModule):
         loader: full (the graph in every step), or neighbor (`batch_size` nodes with sampled ones around them).
         batch_size: nodes of loader=neighbor, or graphs of a set of many; over all processes.
         num_neighbors: how many are drawn for each node at each step away from the batch; -1: all.
-        row_normalise: features of a node add up to 1.
+        row_normalise: features of a node add up to 1; None: as a pretrained model's did, if one is handed over, else not.
         sparse_features: auto, true or false.
         features: None, or node2vec in their place, or both beside each other.
         node2vec: its settings, see `datamodules.graphs.node2vec.Settings`.
@@ -41,7 +41,7 @@ class GraphData(DataModule):
 
     loader: str = "full"
     num_neighbors: list[int] = field(default_factory=lambda: [15, 10])
-    row_normalise: bool = False
+    row_normalise: bool | None = None
     sparse_features: bool | str = "auto"
     features: str | None = None
     node2vec: dict[str, Any] | None = None
@@ -50,7 +50,7 @@ class GraphData(DataModule):
     modality = "graph"
     samples = "nodes or graphs"
     source: GraphCollection | None = field(default=None, init=False)
-    preprocess: None = field(default=None, init=False)
+    handed: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self):
         super().__post_init__()
@@ -68,6 +68,10 @@ class GraphData(DataModule):
         if self.source is not None and wanted.keys() - self._wanted.keys():
             raise RuntimeError("call use_positions() before setup()")
         self._wanted |= wanted
+
+    def use_preprocess(self, preprocess: dict[str, Any]) -> None:
+        """Feed a pretrained model as it was trained; to be said before `setup`."""
+        self.handed = dict(preprocess)
 
     # -- preparation -------------------------------------------------------------------------------------------------
 
@@ -92,7 +96,7 @@ class GraphData(DataModule):
     def _features(self, found: GraphCollection) -> None:
         """Normalise, learn, and store as sparse what is asked for."""
         stores = [store for graph in found.graphs for store in graph.node_stores if store.x.dim() == 2]
-        if self.row_normalise:
+        if self.normalises:
             for store in stores:
                 store.x = normalised(store.x)
         if self.features:
@@ -123,6 +127,11 @@ class GraphData(DataModule):
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # torch says so once a process
             return x.to_sparse_csr()
 
+    @property
+    def normalises(self) -> bool:
+        """Whether features of a node add up to 1."""
+        return bool(self.handed.get("row_normalise") if self.row_normalise is None else self.row_normalise)
+
     # -- what they are -----------------------------------------------------------------------------------------------
 
     @property
@@ -146,6 +155,7 @@ class GraphData(DataModule):
     def spec(self) -> GraphSpec:
         source = self.loaded()
         graph = source.first
+        done = {"row_normalise": self.normalises, "features": self.features, "positions": dict(self._wanted)}
         common: dict[str, Any] = {
             "classes": source.classes,
             "targets": source.targets,
@@ -163,13 +173,16 @@ class GraphData(DataModule):
                 "node_types": list(graph.node_types),
                 "edge_types": [list(edge) for edge in graph.edge_types],
             }
-            return HeterogeneousGraphSpec(in_dim=metadata["in_dims"][source.target], metadata=metadata, **common)
+            width = metadata["in_dims"][source.target]
+            prepared = GraphPreprocess(in_dim=width, **done)
+            return HeterogeneousGraphSpec(in_dim=width, metadata=metadata, preprocess=prepared, **common)
         edge_attr, edge_type = graph.get("edge_attr"), graph.get("edge_type")
-        common |= {"in_dim": _width(graph.x), "num_nodes": graph.num_nodes if source.featureless else None}
-        common |= {"edge_dim": 0 if edge_attr is None else edge_attr.shape[1]}
+        sizes = {"in_dim": _width(graph.x), "num_nodes": graph.num_nodes if source.featureless else None}
+        sizes |= {"edge_dim": 0 if edge_attr is None else edge_attr.shape[1]}
         if edge_type is None:
-            return GraphSpec(**common)
-        return RelationalGraphSpec(num_relations=int(edge_type.max()) + 1, **common)
+            return GraphSpec(**common, **sizes, preprocess=GraphPreprocess(**sizes, **done))
+        sizes |= {"num_relations": int(edge_type.max()) + 1}
+        return RelationalGraphSpec(**common, **sizes, preprocess=GraphPreprocess(**sizes, **done))
 
     # -- batches -----------------------------------------------------------------------------------------------------
 

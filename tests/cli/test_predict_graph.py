@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import zoo as library
+from zoo.graphs import GraphPreprocess
 
 GAT = {"_target_": "zoo.models.gat.GAT", "in_dim": 5, "num_classes": 3, "head_dim": 4, "num_heads": 2}
 RGAT = {"_target_": "zoo.models.rgat.RGAT", "in_dim": 5, "num_classes": 3, "num_relations": 2, "head_dim": 4}
@@ -95,6 +96,24 @@ def test_the_data_are_treated_as_those_of_the_run(zoo, graph_run, arrays, file):
     for folder in (run, run / "model"):
         out = zoo("predict", folder, file(**arrays))[1]
         assert [row.split() for row in out.splitlines()[1:20]] == wanted
+
+
+def test_a_model_folder_tells_how_its_graphs_were_prepared(zoo, arrays, file, tmp_path, caplog):
+    """The folder alone, wherever it lies: no run, no config.yaml. One of an earlier version does not tell, which is said."""
+    model = library.build(GAT).eval()
+    model.preprocess = GraphPreprocess(in_dim=5, row_normalise=True)
+    folder = library.save(model, tmp_path / "elsewhere" / "mine")
+    x, edge_index = both(arrays)
+    x = x - x.min()
+    wanted = lines(logits(folder, x / x.sum(1, keepdim=True).clamp(min=1), edge_index).softmax(-1), 3)[:19]
+    named = [[word.replace("kind", "") for word in row] for row in wanted]
+    code, out, err = zoo("predict", folder, file(**arrays))
+    assert code == 0, err
+    assert [row.split() for row in out.splitlines()[1:20]] == [[word for word in row if word] for row in named]
+    model.preprocess = None
+    assert "as it stands" not in caplog.text
+    zoo("predict", library.save(model, folder), file(**arrays))
+    assert "does not tell how its graphs were prepared: this one is taken as it stands" in caplog.text
 
 
 def test_several_labels(zoo, graph_run, arrays, file):

@@ -159,7 +159,7 @@ BROKEN = {
     "no json": (lambda f: (f / "config.json").write_text("{"), "config.json' cannot be read"),
     "of another tool": (lambda f: (f / "config.json").write_text('{"a": 1}'), "describes no model of attention-zoo"),
     "of timm": (lambda f: (f / "config.json").write_text('{"architecture": "vit_x"}'), r"timm has no model 'vit_x'; "),
-    "newer": (lambda f: change(f, format=2), "has format 2, this version reads up to 1"),
+    "newer": (lambda f: change(f, format=4), "has format 4, this version reads up to 3"),
     "other shape": (
         lambda f: change(f, model={**CONFIG, "dim": 32}),
         r"cls_token \(\[1, 1, 16\] there, \[1, 1, 32\] here\)",

@@ -8,10 +8,14 @@ from typing import Any, ClassVar
 from torch import nn
 
 from zoo.errors import ZooError
+from zoo.graphs import GraphPreprocess
 from zoo.models import examples
 from zoo.models.examples import Draw
 from zoo.preprocess import Preprocess
 from zoo.series import SeriesPreprocess
+
+#: How inputs of a modality were prepared.
+Prepared = Preprocess | SeriesPreprocess | GraphPreprocess
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Model(nn.Module):
             once, as a captioner does.
         num_classes: numbers it gives a row; 0: features alone.
         config: plain, with a `_target_`, to build it from again (set by `zoo.build`).
-        preprocess: how its images or series were prepared; None where nobody has told, or it reads none.
+        preprocess: how its images, series or graphs were prepared; None where nobody has told, or it reads none.
         classes: names of its outputs, in order; None where nobody has told, or they are no classes.
         grid: (rows, cols) of its patches, where tokens are patches of an image; else None.
         num_prefix_tokens: tokens before the patches (class, registers).
@@ -62,7 +66,7 @@ class Model(nn.Module):
 
     num_classes: int
     config: dict[str, Any] | None = None
-    preprocess: Preprocess | SeriesPreprocess | None = None
+    preprocess: Prepared | None = None
     classes: tuple[str, ...] | None = None
     targets: str = "class"
     tokenizer: Any = None

@@ -3,11 +3,14 @@
 import dataclasses
 import inspect
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from zoo.declared import strangers
 from zoo.errors import ZooError, nearest
+from zoo.graphs import GraphPreprocess
 from zoo.models import Model
+from zoo.models.base import Prepared
 from zoo.preprocess import Preprocess
 from zoo.series import SeriesPreprocess
 from zoo.spec import TARGETS
@@ -16,22 +19,25 @@ from zoo.text.base import ROLES, target_of
 
 LARGEST = 4096  # pixels of a side: what a wrong number there costs is their square
 MODES = ("nearest", "bilinear", "bicubic")
+#: What was done to inputs of other kinds than images, by the kind that it says.
+KINDS: dict[str, Any] = {"series": SeriesPreprocess, "graph": GraphPreprocess}
 FIELDS = tuple(field.name for field in dataclasses.fields(Preprocess))
 
 
-def preprocess(content: Any, where: str) -> Preprocess | SeriesPreprocess | None:
-    """A preprocessing from its plain fields: of series where its kind says so, else of images; None for null.
+def preprocess(content: Any, where: str) -> Prepared | None:
+    """A preprocessing from its plain fields: of series or graphs where its kind says so, else of images; None for null.
 
     Raises: ZooError that names the field.
     """
     if content is None:
         return None
     if isinstance(content, dict) and "kind" in content:
-        if content["kind"] != "series":
+        if not isinstance(kind := content["kind"], str) or kind not in KINDS:
+            names = " and ".join(sorted(KINDS))
             raise ZooError(
-                f"{where}: preprocess.kind={_short(content['kind'])} is unknown; there is series, and none of images."
+                f"{where}: preprocess.kind={_short(kind)} is unknown; there are {names}, and none of images."
             )
-        return SeriesPreprocess.from_plain(content, where)
+        return KINDS[kind].from_plain(content, where)
     if not isinstance(content, dict) or "size" not in content:
         raise ZooError(f"{where}: preprocess={_short(content)} is not a set of fields with a size; null for none.")
     if unknown := sorted(content.keys() - set(FIELDS)):
@@ -92,9 +98,7 @@ def converted_from(content: Any, where: str) -> str | None:
     return content
 
 
-def check_agree(
-    model: Any, prepared: Preprocess | SeriesPreprocess | None, names: tuple[str, ...] | None, where: str
-) -> None:
+def check_agree(model: Any, prepared: Prepared | None, names: tuple[str, ...] | None, where: str) -> None:
     """Refuse preprocessing for other inputs than the model takes, and names for other outputs than it has."""
     if names and isinstance(model, Model) and model.num_classes != len(names):
         raise ZooError(f"{where}: {len(names)} names for the {model.num_classes} classes of {type(model).__name__}.")
@@ -102,14 +106,10 @@ def check_agree(
         return
     defaults = {name: p.default for name, p in inspect.signature(type(model)).parameters.items()}
     whole = defaults | model.config
-    if isinstance(prepared, SeriesPreprocess):
-        for name, value in prepared.sizes().items():
-            wanted = whole.get(name)
-            wanted = tuple(wanted) if isinstance(wanted, list) else wanted
-            if wanted is not None and name in whole and wanted != value:
-                raise ZooError(
-                    f"{where}: preprocess has {name}={value}, but {type(model).__name__} takes {_short(wanted)}."
-                )
+    if not isinstance(prepared, Preprocess):
+        if (name := other_size(prepared, whole)) is not None:
+            value, wanted = prepared.sizes()[name], _short(whole[name])
+            raise ZooError(f"{where}: preprocess has {name}={value}, but {type(model).__name__} takes {wanted}.")
         return
     channels, size = whole.get("in_chans"), whole.get("img_size")
     if type(channels) is int and channels != prepared.in_chans:
@@ -118,6 +118,16 @@ def check_agree(
         )
     if size is not None and prepared.size not in (size if isinstance(size, list | tuple) else [size]):
         raise ZooError(f"{where}: preprocess.size={prepared.size}, but {type(model).__name__} takes {size}.")
+
+
+def other_size(prepared: SeriesPreprocess | GraphPreprocess, config: Mapping[str, Any]) -> str | None:
+    """The first setting of a model's config that is another than the inputs' size; None where all are the same."""
+    unread = (None, 0) if isinstance(prepared, GraphPreprocess) else (None,)  # edge_dim=0 leaves out what edges have
+    for name, value in prepared.sizes().items():
+        wanted = config.get(name)
+        if wanted not in unread and (tuple(wanted) if isinstance(wanted, list) else wanted) != value:
+            return name
+    return None
 
 
 def roles(content: Any, where: str) -> dict[str, Any] | None:

@@ -1,11 +1,12 @@
 """A model as a folder: model.safetensors, config.json, card.json, README.md. Nothing in it is pickle or code.
 
-config.json: {"format": 1, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
+config.json: {"format": 3, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
 "class" | "labels" | "numbers", "tokenizer": {"kind": ..., "bos": id | null, ...}, if there is a tokenizer.json,
-"converted_from": a class of transformers, if there is one}.
-With an adapter {"format": 2, ..., "adapter": {...}}: its tensors lie in adapter_model.safetensors (zoo.pretrained.adapters),
-the base in model.safetensors, or elsewhere.
-`format` grows when a reader of today could not understand the file; folders of every older format keep loading.
+"converted_from": a class of transformers, if there is one, "adapter": {...}, if there is one: its tensors lie in
+adapter_model.safetensors (zoo.pretrained.adapters), the base in model.safetensors, or elsewhere}.
+"preprocess" is of images, or says its kind: {"kind": "series" | "graph", ...}.
+`format` grows when a reader of today could not understand the file; folders of every older format keep loading, by the steps
+of zoo.pretrained.migrations.
 card.json (zoo.catalog.card): what is known of the model, with the hashes of the files; README.md says the same to people.
 """
 
@@ -26,12 +27,11 @@ from zoo.errors import ZooError, nearest, one_line, printable
 from zoo.files import replacing
 from zoo.layers.quantized import Int8Linear
 from zoo.models import Model
-from zoo.pretrained import adapter_files, card, facts, weights
+from zoo.pretrained import adapter_files, card, facts, migrations, weights
 from zoo.text import Tokenizer
 from zoo.text.base import ROLES
 
 log = logging.getLogger(__name__)
-FORMAT, WITH_ADAPTER = 1, 2
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
 
@@ -66,7 +66,7 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
     preprocess, classes = getattr(model, "preprocess", None), getattr(model, "classes", None)
     adapter = getattr(model, "adapter", None)
     content = {
-        "format": FORMAT if adapter is None else WITH_ADAPTER,
+        "format": migrations.FORMAT,
         "model": config,
         "preprocess": asdict(preprocess) if preprocess else None,
         "classes": list(map(printable, classes)) if classes else None,
@@ -150,11 +150,7 @@ def describe(folder: Path) -> dict[str, Any]:
     if not isinstance(content.get("model"), dict) or type(content.get("format")) is not int:
         keys = ", ".join(content)[:300] or "no keys"
         raise ZooError(f"{str(path)!r} describes no model of attention-zoo: it has {keys}.")
-    known = FORMAT if content.get("adapter") is None else WITH_ADAPTER
-    if content["format"] > known:
-        raise ZooError(
-            f"{str(path)!r} has format {content['format']}, this version reads up to {known}: update attention-zoo."
-        )
+    content = migrations.current(content, repr(str(path)))
     return {
         "model": content["model"],
         "preprocess": facts.preprocess(content.get("preprocess"), str(path)),

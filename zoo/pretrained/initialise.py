@@ -12,16 +12,15 @@ from zoo.checked import model as checked
 from zoo.config import locate
 from zoo.errors import ZooError
 from zoo.models import Model, Preprocess
-from zoo.models.base import Origin
+from zoo.models.base import Origin, Prepared
 from zoo.models.factory import with_config
 from zoo.models.fit import words
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
-from zoo.pretrained.facts import give_tokenizer
+from zoo.pretrained.facts import give_tokenizer, other_size
 from zoo.pretrained.kinds.base import Source
 from zoo.pretrained.loading import load
 from zoo.pretrained.sources import open_source, preprocess_of
-from zoo.series import SeriesPreprocess
 
 __all__ = ["Change", "initialise", "peek"]
 
@@ -176,18 +175,15 @@ def of_task(theirs: Mapping[str, Any], ours: Mapping[str, Any], keys: Sequence[s
     return found
 
 
-def fit(
-    preprocess: Preprocess | SeriesPreprocess | None, config: Mapping[str, Any]
-) -> Preprocess | SeriesPreprocess | None:
+def fit(preprocess: Prepared | None, config: Mapping[str, Any]) -> Prepared | None:
     """The same preprocessing at a model's size and channels (mean and std averaged over other channels).
 
-    That of series is what it is where the model's sizes are the same; of others there is none.
+    That of series or graphs is what it is where the model's sizes are the same; of others there is none.
     """
     if preprocess is None:
         return None
-    if isinstance(preprocess, SeriesPreprocess):
-        same = all(config.get(name, value) in (value, None) for name, value in preprocess.sizes().items())
-        return preprocess if same else None
+    if not isinstance(preprocess, Preprocess):
+        return preprocess if other_size(preprocess, config) is None else None
     size, n = config.get("img_size") or preprocess.size, config.get("in_chans") or preprocess.in_chans
     if not isinstance(size, int):
         if len(set(size)) > 1:

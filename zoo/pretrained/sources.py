@@ -15,12 +15,11 @@ from zoo import catalog
 from zoo.catalog import card
 from zoo.catalog.files import CARD
 from zoo.errors import ZooError
-from zoo.preprocess import Preprocess
+from zoo.models.base import Prepared
 from zoo.pretrained import adapter_files, folder, llama2c, llama2c_tokenizer
 from zoo.pretrained.kinds import theirs
 from zoo.pretrained.kinds.base import Kind, Source
 from zoo.pretrained.kinds.ours import BareFile, ModelFolder, RunCheckpoint
-from zoo.series import SeriesPreprocess
 from zoo.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ def has_config(source: str | Path) -> bool:
     return not isinstance(find(source), BareFile)
 
 
-def preprocess_of(source: str | Path) -> Preprocess | SeriesPreprocess | None:
+def preprocess_of(source: str | Path) -> Prepared | None:
     """What a source tells about its inputs, without reading its weights."""
     return find(source).preprocess()
 

@@ -1,12 +1,13 @@
 """What a model says of the graph in an .npz file, and what one of its nodes looks at.
 
-A run's config tells what was done to its data (features that add up to 1 a node, several labels a node); the same is done
-here. A model folder alone does not tell, and its graph is taken as it stands.
+What was done to the graphs that it was trained on is done to this one: its model folder tells (`model.preprocess`), or of
+runs of earlier versions their config.yaml. Where neither does, the graph is taken as it stands, and that is said.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,10 @@ from zoo.errors import ZooError, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zoo.graphs import GraphPreprocess
     from zoo.models import GraphModel
 
+log = logging.getLogger(__name__)
 ROWS = 20  # lines of a table
 TOP = 3  # classes of each node
 TARGETS = ("y", "train_mask", "val_mask", "test_mask")  # of data=npz; nothing here looks at them
@@ -58,12 +61,11 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
 
     from zoo.inspect.predictions import told
 
-    config = trained(run)
-    graph = read(model, file, config.get("data") or {})
+    graph = read(model, file, prepared(model, run))
     size = graph.num_nodes
     if node is not None and not 0 <= node < size:
         raise ZooError(f"--node {node} is not one of the graph's; its {size:,} nodes are numbered from 0.")
-    several = bool((config.get("task") or {}).get("multilabel"))  # runs of earlier versions say it there alone
+    several = bool(trained(run)["task"].get("multilabel"))  # runs of earlier versions say it there alone
     targets = "labels" if several else model.targets
     with torch.no_grad():
         outputs = model.forward(*model.inputs(graph)).float()
@@ -86,6 +88,24 @@ def predict_graph(model: GraphModel, run: str, file: Path, node: int | None, top
     print(drawn)
 
 
+def prepared(model: GraphModel, run: str) -> GraphPreprocess:
+    """What is done to a graph before this model sees it."""
+    from zoo.graphs import GraphPreprocess
+
+    if isinstance(told := model.preprocess, GraphPreprocess):
+        return told
+    data = trained(run)["data"]
+    if not data:
+        log.warning(f"{run} does not tell how its graphs were prepared: this one is taken as it stands.")
+    return GraphPreprocess(
+        in_dim=model.in_dim,
+        num_nodes=model.num_nodes,
+        row_normalise=data.get("row_normalise") is True,
+        features=data.get("features"),
+        positions=model.wants,
+    )
+
+
 def trained(run: str) -> Mapping[str, Any]:
     """`data` and `task` of the run that a run folder, or the model folder inside, belongs to; empty where there is none."""
     from zoo.checked.texts import read_yaml
@@ -93,17 +113,17 @@ def trained(run: str) -> Mapping[str, Any]:
     folder = Path(run).resolve()
     file = (folder.parent if folder.name == "model" else folder) / "config.yaml"
     found = read_yaml(file) if file.is_file() else {}
-    parts = {key: found.get(key) for key in ("data", "task")} if isinstance(found, dict) else {}
+    parts = {key: found.get(key) if isinstance(found, dict) else {} for key in ("data", "task")}
     return {key: part if isinstance(part, dict) else {} for key, part in parts.items()}
 
 
-def read(model: GraphModel, file: Path, data: Mapping[str, Any]) -> Any:
+def read(model: GraphModel, file: Path, prepared: GraphPreprocess) -> Any:
     """The graph of a file as the model takes it, checked as data=npz checks its own.
 
     Args:
         model: its sizes say what is read: x [N, F], edge_index [2, E], edge_attr [E, A] and edge_type [E].
             Where it knows nodes by number, x may be left out.
-        data: the config of the data that the model was trained on.
+        prepared: what is done to it then.
 
     Raises: ZooError for arrays that lack, that the model does not read, or that do not fit it.
     """
@@ -113,13 +133,8 @@ def read(model: GraphModel, file: Path, data: Mapping[str, Any]) -> Any:
     from datamodules.graphs.checks import check
     from datamodules.graphs.collection import GraphCollection
     from datamodules.graphs.npz import read_arrays
-    from zoo.graphs import add_positions, normalised
 
-    if data.get("features"):
-        raise ZooError(
-            f"The run learned from features that node2vec made of its own graph (data.features={data['features']}); those "
-            "of another graph would mean something else. Train with data.features=null to predict on others."
-        )
+    prepared.check_others()
     kind, width, edge_dim, numbered = type(model).__name__, model.in_dim, model.edge_dim, model.num_nodes
     found = read_arrays(file)
     _check_names(model, kind, file, found.keys(), numbered is not None)
@@ -135,9 +150,7 @@ def read(model: GraphModel, file: Path, data: Mapping[str, Any]) -> Any:
     edge_attr = graph.get("edge_attr")
     if edge_attr is not None and edge_attr.shape[1] != edge_dim:
         raise ZooError(f"{file}: edge_attr has {edge_attr.shape[1]} features, but {kind} was made for {edge_dim}.")
-    if data.get("row_normalise") and numbered is None:
-        graph.x = normalised(graph.x)
-    add_positions([graph], model.wants)
+    prepared.prepare(graph)
     like = next(model.parameters())
     return graph.apply(lambda each: each.to(like) if each.is_floating_point() else each)
 

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 from torch import nn
 
 from zoo.adapters.record import Record
-from zoo.preprocess import Preprocess
+from zoo.models.base import Prepared
 from zoo.pretrained import weights
-from zoo.series import SeriesPreprocess
 from zoo.text import Tokenizer
 
 
@@ -55,7 +54,7 @@ class Source:
     state: weights.State
     weights: str
     config: Any = None
-    preprocess: Preprocess | SeriesPreprocess | None = None
+    preprocess: Prepared | None = None
     classes: tuple[str, ...] | None = None
     described: str = ""
     targets: str = "class"
@@ -80,7 +79,7 @@ class Kind(Protocol):
     def described(self) -> tuple[Any, Path]:
         """(the plain config of the model, not looked at yet, and the file that tells it)."""
 
-    def preprocess(self) -> Preprocess | SeriesPreprocess | None:
+    def preprocess(self) -> Prepared | None:
         """How inputs were prepared; None where nobody has told."""
 
     def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:

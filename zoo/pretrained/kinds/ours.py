@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import from_plain
 from zoo.errors import ZooError, one_line
-from zoo.preprocess import Preprocess
+from zoo.models.base import Prepared
 from zoo.pretrained import adapter_files, facts, folder, weights
 from zoo.pretrained.kinds.base import Joined, Source
-from zoo.series import SeriesPreprocess
 from zoo.text import Tokenizer, from_text
 from zoo.text.base import ROLES
 
@@ -48,7 +47,7 @@ class ModelFolder:
     def described(self) -> tuple[Any, Path]:
         return folder.describe(self.where)["model"], self.where / folder.CONFIG
 
-    def preprocess(self) -> Preprocess | SeriesPreprocess | None:
+    def preprocess(self) -> Prepared | None:
         return folder.describe(self.where)["preprocess"]
 
     def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
@@ -128,7 +127,7 @@ class RunCheckpoint:
         given = weights.read(self.file).get("hyper_parameters")
         return given.get("model") if isinstance(given, dict) else None, self.file
 
-    def preprocess(self) -> Preprocess | SeriesPreprocess | None:
+    def preprocess(self) -> Prepared | None:
         return folder.describe(self._beside)["preprocess"] if self._finished else None
 
     def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:

@@ -30,9 +30,9 @@ def files(source: str) -> list[Path]:
 
 def entries(model: Any, file: Path, run: str) -> Iterator[Entry]:
     """The graph, checked and prepared as the model's was."""
-    from zoo.cli.predict.graphs import read, trained
+    from zoo.cli.predict.graphs import prepared, read
 
-    yield Entry(str(file), read(model, file, trained(run).get("data") or {}))
+    yield Entry(str(file), read(model, file, prepared(model, run)))
 
 
 def columns(model: Any, top: int | None) -> list[str]:
