@@ -33,9 +33,7 @@ class Spec:
     """
 
     modality: ClassVar[str]
-    preprocess: ClassVar[Any] = (
-        None  # a Preprocess (of images), GraphPreprocess or SeriesPreprocess
-    )
+    preprocess: ClassVar[Any] = None  # a Preprocess (of images), GraphPreprocess or SeriesPreprocess
     tokenizer: ClassVar[Any] = None
 
     classes: tuple[str, ...] = ()
