@@ -37,9 +37,15 @@ def quoted(value: object) -> str:
 def expand(words: Sequence[str]) -> list[str]:
     """A command line whose `pattern.size=4` says what it means: `model.attention.pattern.size=4`.
 
-    The first word of such a key is a group whose files say where they belong (`# @package`). All else stays as it is.
+    The first word of such a key is a group whose files say where they belong (`# @package`). An address that ends in a pin
+    (`init=https://...#sha256=...`) is quoted, as Hydra's grammar wants it. All else stays as it is.
     """
-    return [re.sub(r"^([+~]*)(\w+)\.(?=[^=]*(=|$))", _in_full, word) for word in words]
+    return [re.sub(r"^([+~]*)(\w+)\.(?=[^=]*(=|$))", _in_full, _pinned(word)) for word in words]
+
+
+def _pinned(word: str) -> str:
+    key, _, value = word.partition("=")
+    return f"{key}={quoted(value)}" if re.match(r"https?://[^'\"]*#", value) else word
 
 
 def ready(words: Sequence[str]) -> list[str]:

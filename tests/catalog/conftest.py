@@ -10,11 +10,11 @@ from zoo.catalog import card, http
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """ZOO_CACHE, empty; no waiting between tries, silence of half a second is a cut."""
+    """ZOO_CACHE, empty; no waiting between tries."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "ZOO_INDEX"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(http, "PATIENCE", http.Patience(timeout=0.5, waits=(0, 0, 0), longest=0.05, gain=100_000))
+    monkeypatch.setattr(http, "PATIENCE", http.Patience(timeout=3, waits=(0, 0, 0), longest=0.05, gain=100_000))
     return tmp_path / "cache"
 
 

@@ -20,6 +20,7 @@ from zoo.checked.texts import BYTES, parse_json
 from zoo.errors import ZooError
 
 log = logging.getLogger(__name__)
+BY_HAND = "by-hand"  # a version that somebody without a network puts into the cache
 
 
 def local(url: str) -> Path:
@@ -69,41 +70,48 @@ def content(url: str, pin: str | None = None) -> card.Card | None:
     if address.name.endswith(".safetensors"):
         address = address.parent
     place = Place.of(address)
-    if (found := _cached(address, place, CARD)) or offline():
-        return card.read(found or _obtained(address, place, CARD, Path))
+    if found := _cached(address, place, CARD):
+        return card.read(found)
     try:
         return _read(_card(address), address)
     except Missing:
         return None
+    except Unreachable as error:
+        return card.read(_instead(address, place, error))
 
 
 def _obtained(address: Address, place: Place, pinned: str, get: Callable[[], Path]) -> Path:
     """What is in the cache where that will do, else what `get` fetches. pinned: the file that the pin is of."""
     if found := _cached(address, place, pinned):
         return found
-    there = place.folder / (address.pin or "by-hand")
-    if word := offline():
-        raise absent(str(address), there, f"{word} forbids the network.")
     try:
         return get()
     except Unreachable as error:
-        if address.pin or not (found := place.latest()):
-            raise absent(str(address), there, str(error)) from error
-        log.warning(f"{error} The version of it in the cache is taken, {str(found)!r}.")
-        return found
+        return _instead(address, place, error)
+
+
+def _instead(address: Address, place: Place, error: Unreachable) -> Path:
+    """What the cache has of an address that cannot be had now. Raises: Absent for nothing."""
+    if address.pin or not (found := place.latest()):
+        raise absent(str(address), place.folder / (address.pin or BY_HAND), str(error)) from error
+    log.warning(f"{error} The version of it in the cache is taken, {str(found)!r}.")
+    return found
 
 
 def _cached(address: Address, place: Place, file: str) -> Path | None:
-    """The pinned version, whoever put it there under whatever name; without a network the latest."""
-    if not address.pin:
-        return place.latest() if offline() else None
-    for found in (place.version(address.pin), place.latest()):
+    """The pinned version, whoever put it there under whatever name; where the network is forbidden the latest.
+
+    Raises: Absent where it is forbidden and there is none; ZooError for one that was changed.
+    """
+    for found in (place.version(address.pin), place.latest()) if address.pin else ():
         if found and (found / file).is_file():
             if sha256(found / file) == address.pin:
                 return found
             if found.name == address.pin:
                 raise ZooError(f"{str(found / file)!r} has been changed since it was fetched; delete {str(found)!r}.")
-    return None
+    if (word := offline()) and (address.pin or not place.latest()):
+        raise absent(str(address), place.folder / (address.pin or BY_HAND), f"{word} forbids the network.")
+    return place.latest() if word else None
 
 
 def _newest(address: Address, place: Place, carded: bool) -> Path:

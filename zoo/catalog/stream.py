@@ -82,7 +82,8 @@ class Tries:
         """Wait before the next try. Raises: Unreachable where as many as there are waits came to nothing."""
         self.failed = 1 if gained >= http.PATIENCE.gain else self.failed + 1
         if self.failed > len(http.PATIENCE.waits):
-            raise Unreachable(f"{self.address} cannot be had: {cut} ({self.failed} tries).") from cut
+            tries = f"{self.failed} {'try' if self.failed == 1 else 'tries'}"
+            raise Unreachable(f"{self.address} cannot be had: {cut} ({tries}).") from cut
         time.sleep(max(http.PATIENCE.waits[self.failed - 1], cut.after))
 
 
