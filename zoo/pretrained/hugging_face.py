@@ -86,7 +86,8 @@ def weights_file(folder: Path) -> Path:
         for file in (folder / name, folder / f"{name}.index.json"):
             if file.is_file():
                 return file
-    inside = ", ".join(sorted(path.name for path in folder.iterdir()))[:500]
+    weights.check_there(folder, WEIGHTS)
+    inside = one_line(", ".join(sorted(path.name for path in folder.iterdir())), 500)
     wanted = " nor ".join(WEIGHTS)
     raise ZooError(
         f"{str(folder)!r} has a {CONFIG} and no weights: neither {wanted}, nor their index; it holds {inside}."

@@ -1,6 +1,7 @@
 """Tensors between files and models: their names, and whether they fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,11 +9,30 @@ from torch import Tensor, nn
 from zoo.attention.record import strip_wrappers
 from zoo.checked.fits import check_fits, with_tied
 from zoo.checked.tensors import check_numbers, read
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
-__all__ = ["State", "clean", "fill", "read", "tensors"]
+__all__ = ["State", "check_there", "clean", "fill", "read", "tensors"]
 
 State = dict[str, Tensor]
+
+
+#: Files of tensors that can hold code as well.
+PICKLE = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".h5", ".joblib")
+
+
+def check_there(folder: Path, wanted: Sequence[str]) -> None:
+    """Refuse a folder whose weights are pickle alone. Raises: ZooError that names what lies there.
+
+    Args:
+        wanted: files of weights that are read.
+    """
+    there = sorted(path.name for path in folder.iterdir())
+    pickled = [name for name in there if name.lower().endswith(PICKLE)]
+    if pickled and not set(wanted) & set(there):
+        raise ZooError(
+            f"{str(folder)!r} has no {wanted[0]}, and {one_line(', '.join(pickled), 300)}, which is pickle and may hold code, "
+            "is not read; ask for the weights as safetensors, or write them by safetensors.torch.save_file if you trust them."
+        )
 
 
 def clean(state: Mapping[str, Any]) -> State:

@@ -31,6 +31,7 @@ class ModelFolder:
         known["tokenizer"] = folder.read_tokenizer(self.where, content["tokenizer"], trust)
         record = folder.record(self.where, content, trust)
         if record is None:
+            weights.check_there(self.where, (file.name,))
             return Source(weights.clean(weights.read(file)), str(file), **known)
         held, own = adapter_files.read(record, self.where)
         called = repr(str(self.where / adapter_files.TENSORS))
