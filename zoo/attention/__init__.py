@@ -22,6 +22,7 @@ from zoo.attention.graph_scores import (
 )
 from zoo.attention.kernels import KERNELS
 from zoo.attention.local_score import LocalP
+from zoo.attention.memory import Memory
 from zoo.attention.module import Attention
 from zoo.attention.parts import bind, build, make_pattern, unbind
 from zoo.attention.patterns import (
@@ -126,6 +127,7 @@ __all__ = [
     "LinearFeatures",
     "LocalP",
     "MeanHeads",
+    "Memory",
     "ModelCache",
     "MultiplicativeEdgeScore",
     "Or",

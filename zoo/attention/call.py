@@ -41,14 +41,15 @@ class AttentionOutput(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AttentionCall:
-    """Everything a kernel may look at; `attend` says what each is. `q_pos` [Q] or [B, Q] and `k_pos` [K], [B, K] or
-    [B, H_kv, K] are the tokens' places in the sequence; None means that the keys are 0..K-1 and the queries the last Q of
-    them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a cache:
-    keys at place -1 are zeros, and none stands behind a sample's last query. `training` is whether the caller trains:
-    neither a score nor a pattern knows. `drop(weights, dropout)` drops weights, where a kernel has them as a matrix.
-    `finite_bias` is the promise that the bias hides no key (no -inf in it), so that nobody looks. `cross`: the keys are of
-    another sequence. `draw` is what choices by chance go by, an int64 scalar that a call that trains is given when it is made:
-    whoever looks at the call afterwards (a recording) sees the same choice. Without one they go by their own seed."""
+    """Everything a kernel may look at; `attend` says what each is. `q_pos` [Q] or [B, Q] and `k_pos` [K], [B, K] or [B,
+    H_kv, K] are the tokens' places in the sequence; None means that the keys are 0..K-1 and the queries the last Q of
+    them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a
+    cache: keys at place -1 are zeros, and none stands behind a sample's last query; `clean` is the first half of it.
+    `training` is whether the caller trains: neither a score nor a pattern knows. `drop(weights, dropout)` drops weights,
+    where a kernel has them as a matrix. `finite_bias` is the promise that the bias hides no key (no -inf in it), so that
+    nobody looks. `cross`: the keys are of another sequence. `draw` is what choices by chance go by, an int64 scalar that
+    a call that trains is given when it is made: whoever looks at the call afterwards (a recording) sees the same choice.
+    Without one they go by their own seed."""
 
     q: Tensor
     k: Tensor
@@ -68,6 +69,7 @@ class AttentionCall:
     finite_bias: bool = False
     cross: bool = False
     draw: Tensor | None = None
+    clean: bool = False
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
@@ -166,7 +168,10 @@ class AttentionCall:
     def zero_hidden(self, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """k and v with zeros at keys that no query of their sample may see, so that a NaN in padding goes nowhere. Of a
         cache under Causal() all that is there is seen, and what is not there is zeros: nothing is copied."""
-        if mask is None or (self.cached and not self.bias_hides and isinstance(self.pattern, Causal | Full)):
+        zeros = (
+            isinstance(self.pattern, Full) if self.clean else self.cached and isinstance(self.pattern, Causal | Full)
+        )
+        if mask is None or (zeros and not self.bias_hides):
             return self.k, self.v
         seen = mask.any(-2).unsqueeze(-1)  # [b, h, K, 1]
         if seen.shape[1] > 1 and self.queries_per_kv > 1:  # a key/value head is seen if any head of its group sees it
@@ -188,7 +193,8 @@ def check(call: AttentionCall) -> None:
     check_part("score", call.score, Score)
     if not (q.ndim == k.ndim == v.ndim == 4):
         raise ZooError(f"q, k, v are [batch, heads, length, width]; got {_shapes(call)}.")
-    if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
+    widths = q.shape[3] == k.shape[3] or call.score.widths_differ
+    if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or not widths:
         raise ZooError(
             f"q and k need the same batch and width, k and v the same batch, heads and length; got {_shapes(call)}."
         )

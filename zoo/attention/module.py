@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zoo.attention.cache import KVCache, Slots
 from zoo.attention.call import AttentionCall
 from zoo.attention.dispatch import run
+from zoo.attention.memory import Memory, places_of
 from zoo.attention.parts import build
 from zoo.attention.patterns import Full, Pattern
 from zoo.attention.patterns.base import check_part
@@ -106,7 +107,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        context: Tensor | None = None,
+        context: Tensor | Memory | None = None,
         *,
         pattern: Pattern | None = None,
         pos: Tensor | None = None,
@@ -119,7 +120,7 @@ class Attention(nn.Module):
         """[B, N, dim] -> [B, N, dim]; with `need_logits` that and the logits, [B, H, N, K].
 
         Args:
-            context: [B, M, context_dim], what is attended to; default the tokens themselves.
+            context: [B, M, context_dim], what is attended to, or what `remember` made of it; default the tokens themselves.
             pattern: AND-ed to the static one.
             pos: [N] or [B, N], places of the tokens for the position part; default `places`, with 0 for what is no token.
             places: [N] or [B, N], places of the tokens for patterns, and for biases where they are given or there is a
@@ -143,8 +144,13 @@ class Attention(nn.Module):
                 without one; see also the parts.
         """
         pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
-        k_pos = places
-        if context is not None:
+        k_pos, score = places, self.score
+        if isinstance(context, Memory):
+            if places is not None or cache is not None:
+                raise ZooError("A memory holds keys and values of a context already: leave out cache= and places=.")
+            q, placed = self._read_memory(x, context, q_pos if pos is None else pos)
+            k, v, k_pos, score = context.k, context.v, context.k_pos, context.score
+        elif context is not None:
             if places is not None:
                 raise ZooError(
                     "places are those of tokens that attend to themselves; a context's padding is Padding(mask)."
@@ -169,10 +175,10 @@ class Attention(nn.Module):
         pattern, on_edges = self._on_edges(pattern)
         needs = cache is not None and cache.wants_weights
         call = AttentionCall(
-            q, k, v, self.score, pattern, placed if bias is None else bias if placed is None else placed + bias,
+            q, k, v, score, pattern, placed if bias is None else bias if placed is None else placed + bias,
             self.dropout if self.training else 0.0, needs, need_logits, q_pos, k_pos, on_edges, self.training,
             cached=cache is not None and context is None, drop=self.drop, finite_bias=placed is None,
-            cross=context is not None,
+            cross=context is not None, clean=isinstance(context, Memory),
         )  # fmt: skip
         seen = run(call, self.kernel)
         if needs and cache is not None and seen.weights is not None:
@@ -259,6 +265,38 @@ class Attention(nn.Module):
         k_pos = torch.arange(K, device=q.device)
         own = pos if pos is not None else k_pos[K - Q :]
         return self.position.rotate(q, own), self.position.rotate(k, k_pos), v, self.position.bias(own, k_pos)
+
+    def remember(self, context: Tensor, lengths: Tensor | None = None, *, mask: Tensor | None = None) -> Memory:
+        """A context [B, M, context_dim] as this layer reads it, for many calls: `forward(x, memory, q_pos=...)`.
+
+        Args:
+            lengths: [B], how many tokens of each sample there are, standing first; or
+            mask: [B, M] bool, True = a token.
+
+        Raises: ZooError for both, or shapes that do not fit.
+        """
+        k, v = self.projection.keys_values(context)
+        k = self._normed(k, self.k_norm)
+        k_pos = places_of(k, lengths, mask)
+        if self.position is not None:
+            k = self.position.rotate(
+                k, torch.arange(k.shape[2], device=k.device) if k_pos is None else k_pos.clamp(min=0)
+            )
+        if k_pos is not None:  # a NaN there reaches nobody
+            token = (k_pos >= 0)[:, None, :, None]
+            k, v = torch.where(token, k, 0), torch.where(token, v, 0)
+        score, k = self.score.on_keys(k)
+        return Memory(k, v, score, k_pos)
+
+    def _read_memory(self, x: Tensor, memory: Memory, pos: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """q of the tokens, and the bias on what is remembered."""
+        q = self._normed(self.projection.queries(x), self.q_norm)
+        if self.position is None:
+            return q, None
+        if pos is None:
+            raise ZooError(f"{type(self.position).__name__} needs the places of queries on a memory: give q_pos=.")
+        k_pos = torch.arange(memory.k.shape[2], device=q.device) if memory.k_pos is None else memory.k_pos.clamp(min=0)
+        return self.position.rotate(q, pos), self.position.bias(pos, k_pos)
 
     def _on_edges(self, pattern: Pattern) -> tuple[Pattern, Tensor | None]:
         """The pattern with its edges' features as the score takes them, and what they add to the values."""

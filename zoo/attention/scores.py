@@ -6,6 +6,7 @@ A score is one class with `pairs`. The other methods say what else it can be wri
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -46,6 +47,8 @@ class Score(nn.Module):
 
     #: Whether `normalize` gives weights that sum to 1 over the keys a query may see; not so for a sigmoid of each.
     is_distribution: bool = True
+    #: Whether queries and keys may be of different widths.
+    widths_differ: ClassVar[bool] = False
     #: Whether `normalize` goes by where keys stand in a sequence: not for the edges of a graph, whose nodes have no order.
     uses_places: ClassVar[bool] = False
     #: Modalities it is for; none: any.
@@ -60,6 +63,11 @@ class Score(nn.Module):
     def dense(self, q: Tensor, k: Tensor) -> Tensor:
         """Compare every query with every key: [B, H, Q, D], [B, H, K, D] -> [B, H, Q, K]."""
         return self.pairs(q.unsqueeze(3), k.unsqueeze(2))
+
+    def on_keys(self, k: Tensor) -> tuple[Score, Tensor]:
+        """(s', k') with s'(q, k') = score(q, k): what depends on the keys [B, H_kv, K, D] alone is done, once for all queries
+        that will be compared with them. By default nothing is."""
+        return self, k
 
     def edge_shape(self, num_heads: int, head_dim: int) -> tuple[int, ...]:
         """The shape of one edge's features: a key's, to be added to the key, unless the score has a map of its own for
@@ -157,6 +165,18 @@ class ScoreWrapper(Score):
     def dense(self, q, k):
         return super().dense(q, k) if self._defines("pairs") else self.score.dense(q, k)
 
+    @property
+    def widths_differ(self) -> bool:  # type: ignore[override]
+        return self.score.widths_differ
+
+    def on_keys(self, k):
+        inner, mapped = self.score.on_keys(k)
+        if inner is self.score or self._defines("pairs") or self._defines("dense"):
+            return self, k
+        twin = copy(self)  # the same parameters around another score
+        twin._modules = {**self._modules, "score": inner}
+        return twin, mapped
+
     def edge_shape(self, num_heads, head_dim):
         return self.score.edge_shape(num_heads, head_dim)
 
@@ -253,6 +273,9 @@ class General(Score):
     def dense(self, q, k):
         return (q @ self.weight) @ k.transpose(-2, -1)
 
+    def on_keys(self, k):
+        return Dot(), k @ self.weight.mT
+
     def as_dot(self, q, k):
         return q @ self.weight, k, 1.0
 
@@ -271,9 +294,25 @@ class Additive(Score):
     def pairs(self, q, k, edge=None):
         return self.out(torch.tanh(self.query(q) + self.key(with_edge(k, edge)))).squeeze(-1)
 
+    def on_keys(self, k):
+        return _AdditiveOnKeys(self), self.key(k)
+
     def as_additive(self, q, k, edge=None):
         u = self.out.weight.expand(q.shape[1], -1)
         return AdditiveForm(self.query(q), self.key(k), u, "tanh", None if edge is None else self.key(edge))
+
+
+class _AdditiveOnKeys(Score):
+    """u.tanh(W_q q + k'), k' = W_k k."""
+
+    widths_differ = True
+
+    def __init__(self, whole: Additive):
+        super().__init__()
+        self.whole = whole
+
+    def pairs(self, q, k, edge=None):
+        return self.whole.out(torch.tanh(self.whole.query(q) + k)).squeeze(-1)
 
 
 @declared
