@@ -79,7 +79,7 @@ def test_an_index_that_changes_between_requests(remote, server, gat):
 
 def test_an_index_of_another_card_is_a_sentence(remote, gat, visible):
     (gat / "card.json").write_text((gat / "card.json").read_text() + " ")
-    with pytest.raises(ZooError, match=r"gat.mine/card.json is not the pinned one: its sha256 is"):
+    with pytest.raises(ZooError, match=r"/zoo has another gat.mine than its index.json tells of: it is being"):
         local("gat.mine")
     assert not [path for path in visible() if "gat.mine" in path]
 

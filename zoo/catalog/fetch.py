@@ -14,7 +14,7 @@ from zoo.catalog.address import Address, parse
 from zoo.catalog.cache import Absent, Place, absent, adding, check_room, offline
 from zoo.catalog.download import file
 from zoo.catalog.files import CARD, LOADED, sha256
-from zoo.catalog.http import Changed, Missing, Unreachable
+from zoo.catalog.http import Changed, Missing, OtherCard, Unreachable
 from zoo.catalog.stream import small
 from zoo.checked.texts import BYTES, parse_json
 from zoo.errors import ZooError
@@ -136,7 +136,7 @@ def _newest(address: Address, place: Place, carded: bool) -> Path:
 def _card(address: Address) -> bytes:
     text = small(address / CARD, BYTES["json"], pinned=address.pin is not None)
     if address.pin and (found := hashlib.sha256(text).hexdigest()) != address.pin:
-        raise Changed(
+        raise OtherCard(
             f"{address / CARD} is not the pinned one: its sha256 is {found}, not {address.pin}; correct the pin, or ask "
             "whoever publishes it."
         )

@@ -56,6 +56,10 @@ class Changed(ZooError):
     """What comes is not what the card or the index says: the server's fault, or it was replaced between two requests."""
 
 
+class OtherCard(Changed):
+    """A card that is not the one that is pinned, or that an index tells of."""
+
+
 class Cut(Exception):
     """An answer that ended, stalled or failed so that another try may do better.
 

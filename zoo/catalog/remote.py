@@ -9,7 +9,7 @@ from zoo.catalog import fetch
 from zoo.catalog.address import Address, parse
 from zoo.catalog.cache import Place, absent, keep, offline
 from zoo.catalog.card import Card
-from zoo.catalog.http import Changed, Missing, Unreachable
+from zoo.catalog.http import Changed, Missing, OtherCard, Unreachable
 from zoo.catalog.index import INDEX, Entry, entries
 from zoo.catalog.stream import small
 from zoo.checked.texts import BYTES, parse_json
@@ -37,12 +37,17 @@ class RemoteZoo:
         """As `Zoo.folder`, by way of the cache: the card that the index tells of, with all its files."""
         try:
             return fetch.folder(*self._pinned(name))
-        except Changed:  # somebody published since the index was read?
+        except Changed as error:  # somebody published since the index was read?
             before = self._pinned(name)
             self.index()
-            if self._pinned(name) == before:
+            if self._pinned(name) != before:
+                return fetch.folder(*self._pinned(name))
+            if not isinstance(error, OtherCard):
                 raise
-            return fetch.folder(*self._pinned(name))
+            raise ZooError(
+                f"{parse(self.where)} has another {name} than its {INDEX} tells of: it is being published just now, or was by "
+                "half; try again, or tell whoever publishes it."
+            ) from error
 
     def card(self, name: str) -> Card | None:
         """The card of a model, without its other files."""
