@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.attention.examples import PATTERNS, POSITIONS, SCORES, B, D, H, N, make
+from tests.attention.examples import PATTERNS, POSITIONS, SCORES, B, D, H, N, make, needs
 from zoo.attention import Attention, Causal, Documents, KVCache, Padding, RoPE, SeparateQKV
 from zoo.errors import ZooError
 
@@ -33,7 +33,7 @@ def compiled(module):
 
 
 @pytest.mark.parametrize("how", [
-    *[dict(score=kind) for kind in SCORES], *[dict(position=kind) for kind in INSIDE if kind.__name__ != "AxialRoPE"],
+    *[dict(score=kind) for kind in SCORES], *[dict(position=kind) for kind in INSIDE if "grid" not in needs(kind)],
     *[dict(pattern=name) for name in PATTERNS], dict(num_kv_heads=2),
 ], ids=str)  # fmt: skip
 def test_one_graph(how):

@@ -13,6 +13,7 @@ from zoo.attention import (
     Causal,
     Learned,
     Learned2D,
+    MixedRoPE,
     Position,
     RelativeBias,
     RoPE,
@@ -114,6 +115,40 @@ def test_axial_rope_turns_halves_by_row_and_column():
     torch.testing.assert_close(got[..., 4:], half.rotate(x[..., 4:], pos % 4))
 
 
+def test_axial_rope_on_a_span_turns_by_the_part_of_the_grid():
+    """EVA-02 and DINOv3: the same place of an image has the same angle on a grid twice as fine."""
+    x = torch.randn(1, 1, 1, 8, dtype=torch.float64)
+
+    def turned(side, place, **how):
+        row, column = place
+        position = AxialRoPE(8, (side, side), span=16.0, **how)
+        return position.rotate(x, torch.tensor([row * side + column]))
+
+    torch.testing.assert_close(turned(4, (1, 3)), turned(8, (2, 6)))
+    torch.testing.assert_close(turned(4, (1, 3)), AxialRoPE(8, (16, 16)).rotate(x, torch.tensor([4 * 16 + 12])))
+    torch.testing.assert_close(turned(5, (2, 2), centred=True), x)
+    torch.testing.assert_close(turned(4, (1, 3), columns_first=True), turned(4, (3, 1)))
+    torch.testing.assert_close(turned(4, (1, 2), offset=1.0), turned(4, (2, 3)))
+    order = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7])  # pairs side by side, or half a width apart
+    halves = AxialRoPE(8, (4, 4), halves=True).rotate(x, torch.tensor([7]))
+    torch.testing.assert_close(halves[..., order], AxialRoPE(8, (4, 4)).rotate(x[..., order], torch.tensor([7])))
+
+
+def test_mixed_rope_turns_each_pair_by_column_and_row():
+    """Heo et al. 2024, equation 14, for one head as axial, for the other by both axes at once."""
+    position = MixedRoPE(8, 2, (3, 4)).double()
+    size = 100.0 ** -(torch.arange(0, 8, 4, dtype=torch.double) / 8)
+    with torch.no_grad():
+        position.frequencies[:, 0] = torch.stack([torch.cat([0 * size, size]), torch.cat([size, 0 * size])])
+        position.frequencies[:, 1] = 1.0
+    x, pos = torch.randn(1, 2, 12, 8, dtype=torch.float64), torch.arange(12)
+    got = position.rotate(x, pos)
+    torch.testing.assert_close(got[:, :1], AxialRoPE(8, (3, 4)).rotate(x[:, :1], pos))
+    half = RoPE(2, base=2.0)
+    torch.testing.assert_close(got[:, 1, :, 2:4], half.rotate(x[:, 1:, :, 2:4], pos // 4 + pos % 4)[:, 0])
+    torch.testing.assert_close(position.rotate(x, pos.expand(1, 12)), got)
+
+
 def test_alibi_slopes():
     """Press et al. 2022, section 3: 8 heads have 1/2 .. 1/256; others as in the authors' code."""
     torch.testing.assert_close(torch.tensor(ALiBi(8).slopes), 2.0 ** -torch.arange(1.0, 9))
@@ -211,6 +246,9 @@ def test_places_may_differ_by_sample(kind):
         (lambda: RoPE(8, scaling={"type": "llama3", "factor": 2.0, "high_freq_factor": 1.0}), "above low_freq_factor"),
         (lambda: RoPE(8, scaling=4.0), "scaling=4.0"),
         (lambda: AxialRoPE(6, (2, 2)), "got 6"),
+        (lambda: AxialRoPE(8, (2, 2), centred=True), "give span="),
+        (lambda: MixedRoPE(6, 2, (2, 2)), "got 6"),
+        (lambda: MixedRoPE(8, 2, (2, 2)).rotate(torch.zeros(1, 1, 4, 8), torch.arange(4)), "2 heads, not 1"),
         (lambda: SinCos2D(6, (2, 2)), "6 % 4"),
         (lambda: Learned(4, 3).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens, but Learned has 3"),
         (lambda: Learned2D(4, (2, 2)).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens for a grid"),

@@ -15,6 +15,7 @@ from zoo.attention import (
     AxialRoPE,
     Causal,
     LinearFeatures,
+    MixedRoPE,
     OutputProjection,
     RelativeBias,
     RoPE,
@@ -53,7 +54,8 @@ def test_sizes_are_timms(name):
 @pytest.mark.parametrize("how", [
     {}, dict(reg_tokens=3), dict(class_token=False, pool="mean"), dict(pool="mean", reg_tokens=1), dict(qk_norm=nn.LayerNorm),
     dict(layer_scale=1e-4, drop_path=0.2), dict(prefix_position=False), dict(pre_block_norm=True), dict(num_classes=0),
-    dict(position=RoPE), dict(position=AxialRoPE), dict(position=RelativeBias), dict(position=SinCos2D),
+    dict(position=RoPE), dict(position=AxialRoPE), dict(position=MixedRoPE), dict(inner_position=AxialRoPE, reg_tokens=1),
+    dict(position=RelativeBias), dict(position=SinCos2D),
     dict(attention=partial(Attention, score=Additive)), dict(attention=partial(Attention, score=LinearFeatures)),
     dict(pool=AttentionPool), dict(pool=partial(AttentionPool, only_patches=True), reg_tokens=1), dict(final_norm=False),
     dict(pool=JoinPrefix, reg_tokens=1), dict(feed_forward=GatedFeedForward), dict(patch_norm=nn.LayerNorm, pool="mean"),
@@ -198,6 +200,7 @@ def test_models_by_name():
         (dict(patch_size=3), "not divisible by patch_size=3"),
         (dict(pool="tokens"), "pool='tokens'"),
         (dict(pool=["token"]), "pool="),
+        (dict(position=RoPE, inner_position=AxialRoPE), "RoPE is inside already"),
         (
             dict(pool=JoinPrefix, class_token=False),
             "JoinPrefix joins the tokens before the patches, and there are none",

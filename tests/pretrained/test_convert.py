@@ -144,7 +144,7 @@ def test_what_ours_has_not_is_refused_by_name(options, name):
     ("name", "word"),
     [
         ("vit_tiny_r_s16_p8_224", "embed_layer=HybridEmbed"),
-        ("eva02_tiny_patch14_224", "timm.models.eva.Eva is another architecture"),
+        ("cait_xxs24_224", "timm.models.cait.Cait is another architecture"),
         ("vit_relpos_small_patch16_224", "VisionTransformerRelPos is another architecture"),
         ("resnet10t", "ResNet is another architecture"),
     ],

@@ -23,6 +23,7 @@ _TRANSFORMERS = {
 #: Class of another library -> module that registers a converter for it; imported when such a model is handed over.
 SOURCES = {
     "timm.models.vision_transformer.VisionTransformer": "zoo.pretrained.from_timm",
+    "timm.models.eva.Eva": "zoo.pretrained.from_timm",
     "torch_geometric.nn.conv.gat_conv.GATConv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.gatv2_conv.GATv2Conv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.transformer_conv.TransformerConv": "zoo.pretrained.from_pyg",
@@ -44,7 +45,7 @@ SOURCES = {
 class Convert:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
-    timm's VisionTransformer and VisionTransformerDistilled; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv,
+    timm's VisionTransformer, VisionTransformerDistilled and Eva; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv,
     RGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM,
     BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction, PatchTSTForPretraining and
     InformerForPrediction.

@@ -1,4 +1,4 @@
-"""timm's VisionTransformer (vit_*, deit_*, deit3_*, aimv2_*, beit3_*, ...) as ours.
+"""timm's VisionTransformer (vit_*, deit_*, deit3_*, aimv2_*, beit3_*, ...) and Eva (eva02_*, *_dinov3, vit_pe_*, ...) as ours.
 
 Nothing is taken on trust. Each module of theirs must be one that is known (timm's options choose module classes), the
 options that no module shows are read, tensors must match name by name, and at the end both models see the same image.
@@ -9,7 +9,9 @@ from collections import defaultdict
 from typing import Any
 
 import torch
+from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3, RotaryEmbeddingMixed
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
@@ -36,8 +38,9 @@ RENAMED = {
 
 @convert.register(VisionTransformerDistilled)
 @convert.register(VisionTransformer)
-def from_timm(model: VisionTransformer) -> ViT:
-    """timm's VisionTransformer -> ViT, see `zoo.convert`. Dosovitskiy et al. 2021 in timm's form (Wightman 2019).
+@convert.register(Eva)
+def from_timm(model: Any) -> ViT:
+    """timm's VisionTransformer or Eva -> ViT, see `zoo.convert`. Dosovitskiy et al. 2021 in timm's form (Wightman 2019).
 
     The two classifiers of a distilled DeiT, whose outputs it averages, are one map of both tokens side by side.
     A model with dynamic_img_size is converted for the one size it was built for; ours refuses other sizes.
@@ -56,7 +59,7 @@ def from_timm(model: VisionTransformer) -> ViT:
     return ours
 
 
-def config_of(model: VisionTransformer) -> dict[str, Any]:
+def config_of(model: Any) -> dict[str, Any]:
     """The plain config of our ViT that computes the same."""
     block, patches = timm_blocks.options(model.blocks[0]), model.patch_embed
     hidden, (height, width) = block.pop("hidden"), patches.img_size
@@ -73,10 +76,7 @@ def config_of(model: VisionTransformer) -> dict[str, Any]:
         "depth": len(model.blocks),
         # ours takes the whole part of dim * ratio, which rounding may have pushed under `hidden`
         "mlp_ratio": ratio if int(model.embed_dim * ratio) == hidden else math.nextafter(ratio, math.inf),
-        "position": {
-            "_target_": f"zoo.attention.{'Position' if model.pos_embed is None else 'Learned2D'}",
-            "_partial_": True,
-        },
+        **positions_of(model),
         "prefix_position": not model.no_embed_class,
         "class_token": model.cls_token is not None,
         "reg_tokens": model.num_prefix_tokens - (model.cls_token is not None),
@@ -91,14 +91,41 @@ def config_of(model: VisionTransformer) -> dict[str, Any]:
     }
 
 
-def pool_of(model: VisionTransformer) -> str | dict[str, Any]:
+def positions_of(model: Any) -> dict[str, Any]:
+    """Our `position`, and `inner_position` where there is one of each kind."""
+    rope = getattr(model, "rope", None)
+    turned = None if rope is None else rope_of(rope)
+    if model.pos_embed is None:
+        return {"position": turned or part("zoo.attention.Position")}
+    return {"position": part("zoo.attention.Learned2D"), **({"inner_position": turned} if turned else {})}
+
+
+def rope_of(rope: Any) -> dict[str, Any]:
+    """The node of a rotary position on a grid."""
+    if isinstance(rope, RotaryEmbeddingMixed):
+        return part("zoo.attention.MixedRoPE", base=float(rope.temperature))
+    if isinstance(rope, RotaryEmbeddingDinoV3):  # whole circles from the middle of the image
+        how: dict[str, Any] = {"span": 4 * math.pi, "centred": True}
+    else:
+        how = {"span": None if rope.ref_feat_shape is None else [float(side) for side in rope.ref_feat_shape]}
+    return part(
+        "zoo.attention.AxialRoPE",
+        base=float(rope.temperature),
+        halves=rope.rotate_half or None,
+        columns_first=rope.grid_indexing == "xy" or None,
+        offset=float(rope.grid_offset) or None,
+        **how,
+    )
+
+
+def pool_of(model: Any) -> str | dict[str, Any]:
     """Our `pool`: a word, or the node of a part."""
     if isinstance(model, VisionTransformerDistilled):
         return part("zoo.layers.JoinPrefix")
     pool: Any = model.attn_pool
     if pool is None:
         return {"token": "token", "avg": "mean"}[model.global_pool]
-    skipped = bool(model.num_prefix_tokens) and not model.pool_include_prefix
+    skipped = bool(model.num_prefix_tokens) and not getattr(model, "pool_include_prefix", True)  # Eva's looks at all
     return part(
         "zoo.layers.AttentionPool",
         num_heads=pool.num_heads,
@@ -108,7 +135,7 @@ def pool_of(model: VisionTransformer) -> str | dict[str, Any]:
     )
 
 
-def tensors_of(model: VisionTransformer) -> weights.State:
+def tensors_of(model: Any) -> weights.State:
     """timm's tensors under our names and in our shapes."""
     state: weights.State = {}
     blocks: dict[str, weights.State] = defaultdict(dict)
@@ -116,6 +143,11 @@ def tensors_of(model: VisionTransformer) -> weights.State:
         if name.startswith("blocks."):
             _, i, own = name.split(".", 2)
             blocks[i][own] = tensor
+            continue
+        if name == "rope.freqs":  # [2, depth, heads, pairs], of the column and the row, or the other way round
+            both = tensor if model.rope.grid_indexing == "xy" else tensor.flip(0)
+            inner = "attn.position.position.frequencies"
+            state |= {f"blocks.{i}.{inner}": own for i, own in enumerate(both.unbind(1))}
             continue
         if name == "pos_embed":
             tensor = tensor[0]

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from timm.layers import DropPath, GluMlp, LayerNorm, LayerNormFp32, RmsNorm, SwiGLU
 from timm.layers.activations import GELU, GELUTanh, QuickGELU
+from timm.models.eva import EvaBlock, EvaBlockPostNorm
 from timm.models.vision_transformer import LayerScale, ParallelScalingBlock, ResPostBlock
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ ACTS: dict[type, dict[str, Any]] = {
     nn.SiLU: {"_target_": "torch.nn.SiLU"},
 }
 GATED = (SwiGLU, GluMlp)
+EVA = (EvaBlock, EvaBlockPostNorm)
 #: timm's names of a block of two sublayers -> ours; what is not listed has the same name.
 RENAMED = {
     "attn.qkv.": "attn.projection.qkv.",
@@ -33,6 +36,8 @@ RENAMED = {
     "attn.norm.": "attn.output.norm.",
     "ls1.gamma": "branch1.0.gamma",
     "ls2.gamma": "branch2.0.gamma",
+    "gamma_1": "branch1.0.gamma",
+    "gamma_2": "branch2.0.gamma",
     "mlp.fc1_g.": "mlp.gate.",
     "mlp.fc1_x.": "mlp.up.",
 }
@@ -52,10 +57,21 @@ def options(block: Any) -> dict[str, Any]:
     return _of_parallel(block) if isinstance(block, ParallelScalingBlock) else _of_two(block)
 
 
+def qkv_bias(attn: Any) -> bool:
+    """Whether queries and values have a bias; of BEiT's and EVA's attention keys have none, which is one of zeros."""
+    if getattr(attn, "q_bias", None) is not None:
+        return True
+    return (attn.qkv if attn.qkv is not None else attn.q_proj).bias is not None
+
+
 def refused(block: Any, dim: int) -> Iterator[str]:
     """Options of one block that are no modules and that ours does not have, as `name=value`."""
     parallel = isinstance(block, ParallelScalingBlock)
     attn = block if parallel else block.attn
+    if getattr(attn, "num_kv_heads", attn.num_heads) != attn.num_heads:
+        yield f"num_kv_heads={attn.num_kv_heads}"
+    if isinstance(block, EvaBlock) and (block.gamma_1 is None) != (block.gamma_2 is None):
+        yield "attn_only_layer_scale=True"
     if attn.num_heads * attn.head_dim != dim:
         yield f"attn_head_dim={attn.head_dim}"
     if attn.scale != attn.head_dim**-0.5:
@@ -90,7 +106,7 @@ def tensors(block: Any, state: State) -> State:
     if isinstance(block, ParallelScalingBlock):
         return _parallel_tensors(block, state)
     made = {}
-    for name, tensor in state.items():
+    for name, tensor in _joined(block.attn, state).items():
         own = name.removeprefix("mlp.fc1.")
         if isinstance(block.mlp, GluMlp) and own != name:
             halves = ("up", "gate") if block.mlp.gate_last else ("gate", "up")
@@ -121,6 +137,10 @@ def part(name: str, **settings: Any) -> dict[str, Any]:
 def _of_two(block: Any) -> dict[str, Any]:
     attn, mlp = block.attn, block.mlp
     ls = getattr(block, "ls1", None)
+    scale = ls.init_values if isinstance(ls, LayerScale) else None
+    if getattr(block, "gamma_1", None) is not None:
+        scale = block.init_values
+    after = isinstance(block, ResPostBlock | EvaBlockPostNorm)
     no_bias = attn.proj.bias is None
     return {
         "num_heads": attn.num_heads,
@@ -128,14 +148,33 @@ def _of_two(block: Any) -> dict[str, Any]:
         "norm": norm_node(block.norm1),
         "act": act_node(mlp.act),
         "qk_norm": norm_node(attn.q_norm),
-        "qkv_bias": attn.qkv.bias is not None,
-        "layer_scale": ls.init_values if isinstance(ls, LayerScale) else None,
+        "qkv_bias": qkv_bias(attn),
+        "layer_scale": scale,
         "dropout": attn.proj_drop.p,
         "attn_dropout": attn.attn_drop.p,
         **_feed_forward(mlp),
-        **({"order": part("zoo.layers.res_post_norm")} if isinstance(block, ResPostBlock) else {}),
+        **({"order": part("zoo.layers.res_post_norm")} if after else {}),
         **_output(norm_node(attn.norm), no_bias),
     }
+
+
+def _joined(attn: Any, state: State) -> State:
+    """Maps of queries, keys and values, and their biases, as one; where keys have no bias it is zeros."""
+    parts = [f"attn.{part}" for part in ("q", "k", "v")]
+    fused = {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith(tuple(f"{p}_{x}" for p in parts for x in ("proj", "bias")))
+    }
+    if len(fused) == len(state):
+        return state
+    if attn.qkv is None:
+        fused["attn.qkv.weight"] = torch.cat([state[f"{part}_proj.weight"] for part in parts])
+    names = [f"{part}_bias" if f"{part}_bias" in state else f"{part}_proj.bias" for part in parts]
+    if qkv_bias(attn):
+        like = state[names[0]]
+        fused["attn.qkv.bias"] = torch.cat([state.get(name, torch.zeros_like(like)) for name in names])
+    return fused
 
 
 def _of_parallel(block: Any) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Which options of timm's VisionTransformer ours does not have: each is found in the model itself, and named."""
+"""Which options of timm's VisionTransformer and Eva ours does not have: each is found in the model itself, and named."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from timm.layers import AttentionPoolLatent, DropPath, GluMlp, SwiGLU
+from timm.layers import AttentionPoolLatent, AttentionRope, DropPath, GluMlp, SwiGLU
+from timm.layers.pos_embed_sincos import RotaryEmbeddingCat, RotaryEmbeddingDinoV3, RotaryEmbeddingMixed
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.eva import Eva, EvaAttention
 from timm.models.vision_transformer import (
     Attention,
     Block,
@@ -55,13 +57,14 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "patch_embed.norm": ("embed_norm_layer", ANY_NORM),
     "pos_drop": ("pos_drop", DROPOUT),
     "patch_drop": ("patch_drop", NONE),
+    "rope": ("rope_type", (RotaryEmbeddingCat, RotaryEmbeddingDinoV3, RotaryEmbeddingMixed)),
     "norm_pre": ("norm_layer", ANY_NORM),
-    "blocks": ("blocks", (nn.Sequential,)),
-    "blocks.*": ("block_fn", (Block, ResPostBlock, ParallelScalingBlock)),
+    "blocks": ("blocks", (nn.Sequential, nn.ModuleList)),
+    "blocks.*": ("block_fn", (Block, ResPostBlock, ParallelScalingBlock, *timm_blocks.EVA)),
     "blocks.*.norm1": ("norm_layer", tuple(NORMS)),
     "blocks.*.norm2": ("norm_layer", tuple(NORMS)),
-    "blocks.*.attn": ("attn_layer", (Attention,)),
-    "blocks.*.attn.qkv": ("attn_layer.qkv", LINEAR),
+    "blocks.*.attn": ("attn_layer", (Attention, EvaAttention, AttentionRope)),
+    **{f"blocks.*.attn.{name}": (f"attn_layer.{name}", LINEAR) for name in ("qkv", "q_proj", "k_proj", "v_proj")},
     **_attention("blocks.*.attn."),
     "blocks.*.attn.norm": ("scale_attn_norm", ANY_NORM),
     "blocks.*.attn.proj": ("attn_layer.proj", LINEAR),
@@ -97,16 +100,16 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
 }
 
 
-def unsupported(model: VisionTransformer) -> list[str]:
+def unsupported(model: Any) -> list[str]:
     """The options, as `name=value`, that keep the model from being converted; empty if it can be."""
-    if type(model) not in (VisionTransformer, VisionTransformerDistilled):
+    if type(model) not in (VisionTransformer, VisionTransformerDistilled, Eva):
         return [f"class={type(model).__name__}"]
     # Options that are not modules are read only where every module is known.
     found = [*_pools(model), *_modules(model)] or list(_values(model))
     return list(dict.fromkeys(found))
 
 
-def _pools(model: VisionTransformer) -> Iterator[str]:
+def _pools(model: Any) -> Iterator[str]:
     if model.global_pool not in ("token", "avg", "map"):
         yield f"global_pool={model.global_pool!r}"
     elif model.global_pool == "avg" and getattr(model, "pool_include_prefix", False) and model.num_prefix_tokens:
@@ -115,7 +118,7 @@ def _pools(model: VisionTransformer) -> Iterator[str]:
         yield f"global_pool={model.global_pool!r} with attn_pool={type(model.attn_pool).__name__}"
 
 
-def _modules(model: VisionTransformer) -> Iterator[str]:
+def _modules(model: nn.Module) -> Iterator[str]:
     """Modules of a class that is not known at their place. What is inside one of those is not looked at."""
     refused = "."
     for name, module in list(model.named_modules(remove_duplicate=False))[1:]:
@@ -126,7 +129,7 @@ def _modules(model: VisionTransformer) -> Iterator[str]:
             yield f"{option}={type(module).__name__}"
 
 
-def _values(model: VisionTransformer) -> Iterator[str]:
+def _values(model: Any) -> Iterator[str]:
     patches: Any = model.patch_embed
     blocks: list[Any] = list(model.blocks)
     size, patch = patches.img_size, patches.patch_size
@@ -146,6 +149,8 @@ def _values(model: VisionTransformer) -> Iterator[str]:
         yield "reg_tokens of a class that passes them over"
     if model.pos_drop.p:
         yield f"pos_drop_rate={model.pos_drop.p}"
+    if getattr(model, "rope", None) is not None:
+        yield from _rope(model)
     if getattr(model, "attn_pool", None) is not None:
         yield from _attention_pool(model.attn_pool, model.embed_dim)
     if not blocks:
@@ -161,7 +166,7 @@ def _values(model: VisionTransformer) -> Iterator[str]:
             yield f"drop_path_rate that does not grow linearly with depth ({own} in block {i})"
 
 
-def _norms(model: VisionTransformer) -> Iterator[str]:
+def _norms(model: nn.Module) -> Iterator[str]:
     """Each group of norms must be of one class with one eps; those of a part of its own may be of others."""
     norms = {name: module for name, module in model.named_modules() if type(module) in NORMS}
     if any(parameter is None for norm in norms.values() for parameter in norm._parameters.values()):
@@ -176,6 +181,26 @@ def _norms(model: VisionTransformer) -> Iterator[str]:
     for option, kinds in groups.items():
         if len(kinds) > 1:
             yield f"{option} of several kinds ({', '.join(sorted(kinds))})"
+
+
+def _rope(model: Any) -> Iterator[str]:
+    """Options of a rotary position that ours does not have; what it does in training alone (its own noise) among them."""
+    rope, (height, width) = model.rope, model.patch_embed.grid_size
+    for option, usual in (
+        ("grid_type", "index"),
+        ("in_pixels", False),
+        ("min_period", None),
+        ("max_period", None),
+        ("aug_active", False),
+    ):
+        if getattr(rope, option, usual) != usual:
+            yield f"rope.{option}={getattr(rope, option)}"
+    if getattr(rope, "normalize_coords", "separate") != "separate" and height != width:
+        yield f"rope.normalize_coords={rope.normalize_coords!r} on a grid of {height} x {width}"
+    if tuple(rope.feat_shape or ()) != (height, width) and not model.dynamic_img_size:
+        yield f"rope.feat_shape={rope.feat_shape} on a grid of {height} x {width}"
+    if any(block.attn.num_prefix_tokens != model.num_prefix_tokens for block in model.blocks):
+        yield "num_prefix_tokens that the attention counts otherwise"
 
 
 def _attention_pool(pool: Any, dim: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Positions on a grid of rows and columns. The place of a token is its index, row by row; the grid is a part's own."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -72,20 +73,101 @@ class SinCos2D(Position):
 class AxialRoPE(Position):
     """RoPE on a grid: half of the pairs turn by the row, half by the column. Heo et al. 2024, section 3.2 (axial).
 
+        angle of pair i = base^(-4i/D) t,    t = (index + offset) span / cells, or without a span index + offset
+
     base = 100: the grid is short. Angles in float32 or wider (C8).
+
+    Args:
+        head_dim: D.
+        grid: (rows, cols).
+        base: of the frequencies.
+        halves: pairs are (x_i, x_i+D/2), as in `RoPE`.
+        columns_first: the first half of the pairs turns by the column.
+        span: length that an axis of the grid is stretched to, or (rows, cols) of them, so that another grid has the same angles
+            at its ends: 16 in EVA-02 (Fang et al. 2023), 4 pi in DINOv3 (Simeoni et al. 2025).
+        offset: added to each index.
+        centred: t = (index + offset + 1/2) span / cells - span / 2, from the middle of the grid, as in DINOv3; needs a span.
+
+    Raises:
+        ZooError: a width that is no multiple of 4, centred without a span.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("image",)
     is_relative = False  # a row ends: one place further is not always one column further
 
-    def __init__(self, head_dim: int, grid: tuple[int, int], base: float = 100.0):
+    def __init__(
+        self,
+        head_dim: int,
+        grid: tuple[int, int],
+        base: float = 100.0,
+        halves: bool = False,
+        columns_first: bool = False,
+        span: float | tuple[float, float] | None = None,
+        offset: float = 0.0,
+        centred: bool = False,
+    ):
         super().__init__()
         if head_dim % 4:
             raise ZooError(f"AxialRoPE splits pairs between rows and columns: head_dim % 4 must be 0; got {head_dim}.")
+        if centred and span is None:
+            raise ZooError("AxialRoPE(centred=True) counts from the middle of a span: give span=.")
         self.head_dim, self.grid, self.base = head_dim, tuple(grid), base
+        self.halves, self.columns_first, self.offset, self.centred = halves, columns_first, offset, centred
+        self.span = None if span is None else (span, span) if isinstance(span, int | float) else tuple(span)
 
     def rotate(self, x, pos):
         wide = torch.promote_types(x.dtype, torch.float32)
         frequency = self.base ** -(torch.arange(0, self.head_dim, 4, device=x.device, dtype=wide) / self.head_dim)
-        row, col = (pos // self.grid[1]).to(wide), (pos % self.grid[1]).to(wide)
-        return apply_rotary(x, torch.cat([row.unsqueeze(-1) * frequency, col.unsqueeze(-1) * frequency], -1))
+        axes = [self._coordinate((pos // self.grid[1]).to(wide), 0), self._coordinate((pos % self.grid[1]).to(wide), 1)]
+        angles = [axis.unsqueeze(-1) * frequency for axis in (axes[::-1] if self.columns_first else axes)]
+        return apply_rotary(x, torch.cat(angles, -1), self.halves)
+
+    def _coordinate(self, index: Tensor, axis: int) -> Tensor:
+        index = index + self.offset if self.offset else index
+        if self.span is None:
+            return index
+        span, cells = self.span[axis], self.grid[axis]
+        return ((index + 0.5) / cells - 0.5) * span if self.centred else index / cells * span
+
+
+@declared
+class MixedRoPE(Position):
+    """RoPE on a grid whose frequencies are learned, by layer and head: each pair turns by column and row at once.
+
+        angle of pair i in head h = f[0, h, i] column + f[1, h, i] row
+
+    Heo et al. 2024, section 3.3 (RoPE-Mixed). They start as two rotated copies of the axial ones, a random angle a head, as in
+    the authors' code. Angles in float32 or wider (C8).
+
+    Args:
+        head_dim: D.
+        num_heads: H; keys have as many.
+        grid: (rows, cols).
+        base: of the frequencies that it starts from.
+
+    Raises:
+        ZooError: a width that is no multiple of 4; keys with fewer heads.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("image",)
+    is_relative = False
+
+    def __init__(self, head_dim: int, num_heads: int, grid: tuple[int, int], base: float = 10.0):
+        super().__init__()
+        if head_dim % 4:
+            raise ZooError(f"MixedRoPE starts from pairs of directions: head_dim % 4 must be 0; got {head_dim}.")
+        self.grid, self.base = tuple(grid), base
+        size = base ** -(torch.arange(0, head_dim, 4) / head_dim)
+        turned = torch.rand(num_heads, 1) * 2 * math.pi + torch.tensor([0.0, math.pi / 2]).repeat_interleave(len(size))
+        self.frequencies = nn.Parameter(torch.stack([turned.cos(), turned.sin()]) * size.repeat(2))
+
+    def rotate(self, x, pos):
+        if x.shape[1] != self.frequencies.shape[1]:
+            raise ZooError(f"MixedRoPE has frequencies for {self.frequencies.shape[1]} heads, not {x.shape[1]}.")
+        wide = torch.promote_types(x.dtype, torch.float32)
+        column, row = (
+            (axis.to(wide).unsqueeze(-2)).unsqueeze(-1) for axis in (pos % self.grid[1], pos // self.grid[1])
+        )
+        f = self.frequencies.to(wide).unsqueeze(-2)  # [2, H, 1, D/2]
+        angle = column * f[0] + row * f[1]  # [(B,) H, N, D/2]
+        return apply_rotary(x, angle if angle.ndim == 4 else angle.unsqueeze(0))

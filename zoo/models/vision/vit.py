@@ -80,6 +80,8 @@ class ViT(ImageModel):
             (the number of tokens before the patches) and num_heads. The class and register tokens see all and are seen by all:
             every block has `pattern | Global(prefix)`; a choice by content is among the patches.
         position: factory. `embed` acts on the tokens, `rotate` and `bias` in every layer, on the patches alone.
+        inner_position: factory of another, inside the attention of every layer, beside a `position` that is added to the
+            tokens: EVA-02 has a learned and a rotary one.
         prefix_position: whether a learned position has entries for the class and register tokens (timm: not no_embed_class).
         class_token, reg_tokens: the tokens before the patches.
         pool: "token" (the class token), "mean" (of the patches), or a factory of a module [B, N, dim] -> [B, dim] (or to its
@@ -117,6 +119,7 @@ class ViT(ImageModel):
         attention: Callable[..., nn.Module] | None = None,
         pattern: Pattern | Callable[..., Pattern] | None = None,
         position: Callable[..., Position] | None = None,
+        inner_position: Callable[..., Position] | None = None,
         prefix_position: bool = True,
         class_token: bool = True,
         reg_tokens: int = 0,
@@ -156,11 +159,16 @@ class ViT(ImageModel):
         self.grid, self.has_class_token = self.patch_embed.grid, class_token
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.empty(1, reg_tokens, dim)) if reg_tokens else None
-        place = partial(
-            build, position or Learned2D, dim=dim, num_heads=num_heads, head_dim=dim // num_heads, grid=self.grid,
+        places: dict[str, Any] = dict(
+            dim=dim, num_heads=num_heads, head_dim=dim // num_heads, grid=self.grid,
             length=self.grid[0] * self.grid[1], prefix=n_prefix if prefix_position else 0,
         )  # fmt: skip
-        start: Position = place()
+        start: Position = build(position or Learned2D, **places)
+        if inner_position is not None and start.acts_inside:
+            raise ZooError(
+                f"inner_position stands beside one on the tokens, and {type(start).__name__} is inside already."
+            )
+        inside = inner_position or (position if start.acts_inside else None)
         self.position = start if "tokens" in start.acts_on else Position()
         self.norm_pre = norm(dim) if pre_block_norm else None
 
@@ -172,7 +180,7 @@ class ViT(ImageModel):
         def make_attention() -> nn.Module:
             return build(
                 attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
-                position=SkipPrefix(place(), n_prefix) if start.acts_inside else None,
+                position=SkipPrefix(build(inside, **places), n_prefix) if inside else None,
                 output=bind(output or partial(OutputProjection, bias=True), dropout=dropout), pattern=pattern,
             )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.pretrained.convert import convert
 from zoo.reports.coverage.rows import Row, held_against, reason
 
@@ -42,6 +42,8 @@ def _judge(name: str) -> Row:
             convert(full)
     except ZooError as error:
         return Row(name, kind, "refused", reason(error))
+    except Exception as error:  # not a sentence
+        return Row(name, kind, "wrong", one_line(f"{type(error).__name__}: {error}", 200))
     size = full.patch_embed.img_size
     images = torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(1))
     return held_against(name, kind, lambda: small(name, full), lambda model: model(images))
