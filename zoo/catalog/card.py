@@ -12,11 +12,14 @@ from typing import Any
 
 from zoo.catalog import readme
 from zoo.catalog.files import CARD, LOADED, NAME, README, check_listed, listed, sha256
+from zoo.checked.formats import Steps, newest, upgraded
 from zoo.checked.texts import check_plain, read_json
 from zoo.errors import ZooError, one_line
 from zoo.files import write_text
 
-FORMAT = 1
+#: A function for each older format, which makes the next of it.
+STEPS: Steps = {}
+FORMAT = newest(STEPS)
 Card = dict[str, Any]
 TEXT, NUMBER, TABLE = (str,), (int, float), (dict,)
 #: Keys of a card and what they are where they are not null.
@@ -58,10 +61,7 @@ def check(content: Any, where: str) -> Card:
         raise ZooError(
             f"{where} is not a card of a model: it holds no mapping with a format; copy it again, or delete it."
         )
-    if content["format"] > FORMAT:
-        raise ZooError(
-            f"{where} has format {content['format']}, this version reads up to {FORMAT}: update attention-zoo."
-        )
+    content = upgraded(content, STEPS, where)
     for key, kinds in KEYS.items():
         _check_kind(content.get(key), kinds, key, where)
         for inner, inner_kinds in INSIDE.get(key, {}).items():

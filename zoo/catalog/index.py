@@ -11,10 +11,14 @@ from typing import Any, Protocol
 
 from zoo.catalog.card import Card
 from zoo.catalog.files import HASH, KNOWN, NAME, Listed, check_listed
+from zoo.checked.formats import Steps, newest, upgraded
 from zoo.checked.texts import read_json
 from zoo.errors import ZooError, one_line
 
-INDEX, FORMAT = "index.json", 1
+INDEX = "index.json"
+#: A function for each older format, which makes the next of it.
+STEPS: Steps = {}
+FORMAT = newest(STEPS)
 #: What an index says of a model in short; `zoo.list_pretrained` chooses by it.
 SUMMARY: dict[str, tuple[type, ...]] = {
     "task": (str,), "modality": (str,), "licence": (str,), "parameters": (int,), "metric": (str,), "value": (int, float),
@@ -25,7 +29,9 @@ SUMMARY: dict[str, tuple[type, ...]] = {
 class Zoo(Protocol):
     """Where models lie."""
 
-    where: str
+    @property
+    def where(self) -> str:
+        """The folder or address."""
 
     def index(self) -> "dict[str, Entry]":
         """Its models by name. Raises: ZooError for an index that is broken, hostile, or not to be had."""
@@ -57,10 +63,7 @@ def entries(content: Any, where: str, zoo: Zoo) -> dict[str, Entry]:
     """As `read`, of the content of an index that came from `where`."""
     if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise ZooError(f"{where} is not the index of a zoo: it holds no mapping with a format.")
-    if content["format"] > FORMAT:
-        raise ZooError(
-            f"{where} has format {content['format']}, this version reads up to {FORMAT}: update attention-zoo."
-        )
+    content = upgraded(content, STEPS, where)
     if not isinstance(models := content.get("models"), dict):
         raise ZooError(f"{where} is not the index of a zoo: its models are not a mapping.")
     return {name: _entry(name, given, zoo, where) for name, given in models.items()}

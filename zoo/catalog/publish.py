@@ -46,11 +46,13 @@ def stage(source: Path, content: card.Card, target: Path) -> card.Card:
             f"zoo.save(zoo.load({str(source)!r}), folder), and publish that folder."
         )
     if lacking := [key for key in card.missing(content) if key not in ("files", "name")]:
-        sayable = [key for key in lacking if key in about.SAID]
         recorded = [key for key in lacking if key not in about.SAID]
-        parts = [f"say {', '.join(sayable)} (KEY=VALUE, or --about FILE.yaml)"] * bool(sayable)
-        parts += [f"{', '.join(recorded)} come from a run of train.py: publish its folder"] * bool(recorded)
-        raise ZooError(f"The card of {str(source)!r} lacks {', '.join(lacking)}: {'; '.join(parts)}.")
+        how = (
+            f"; {', '.join(recorded)}: only a run of train.py records that, so publish one's folder" if recorded else ""
+        )
+        if recorded != lacking:
+            how = f"; say it as {next(key for key in lacking if key in about.SAID)}=..., or in a file (--about){how}"
+        raise ZooError(f"The card of {str(source)!r} lacks {', '.join(lacking)}{how}.")
     target.mkdir()
     for name in LOADED:
         if (source / name).is_file():

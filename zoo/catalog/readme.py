@@ -41,7 +41,7 @@ def metadata(card: Mapping[str, Any]) -> dict[str, Any]:
     told["tags"] = [
         word for word in ("attention-zoo", _called(card).partition(".")[0].lower(), card.get("modality")) if word
     ]
-    metric, data, task = (card.get(key) or {} for key in ("metric", "data", "task"))
+    (metric, data), task = (card.get(key) or {} for key in ("metric", "data")), card.get("task")
     if not task or metric.get("value") is None or not metric.get("name") or not data.get("name"):
         return told
     known = HUB_TASKS.get(f"{card.get('objective')} {task}", HUB_TASKS.get(task))
@@ -85,7 +85,7 @@ def _sections(card: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "Training", {key.replace("_", " "): card[key] for key in keys if card.get(key) is not None}
     for key, fact in card.items():
         if key == "data" and fact:
-            fact = {name: value for name, value in fact.items() if name != "config" and value is not None}
+            fact = {name: value for name, value in fact.items() if not isinstance(value, dict) and value is not None}
         if key not in PLACED:
             yield key.replace("_", " ").capitalize(), fact
 
@@ -95,7 +95,7 @@ def figure(card: Mapping[str, Any]) -> dict[str, str]:
     metric, others, theirs = (card.get(key) or {} for key in ("metric", "baseline", "published"))
     if metric.get("value") is None:
         return {}
-    better = {"max": ", more is better", "min": ", less is better"}.get(metric.get("direction"), "")
+    better = {"max": ", more is better", "min": ", less is better"}.get(str(metric.get("direction")), "")
     samples = f" ({metric['samples']:,} samples{better})" if metric.get("samples") is not None else ""
     rows = {str(metric.get("name") or "metric"): f"{cell(metric['value'])}{samples}"}
     if metric.get("mean") is not None and metric.get("std") is not None:
