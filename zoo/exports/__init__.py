@@ -29,6 +29,7 @@ TOLERANCE = 1e-4
 #:   OPTIONS                           names of the options that are its own
 TARGETS = {
     "torch_export": "zoo.exports.torch_export",
+    "onnx": "zoo.exports.onnx",
 }
 
 

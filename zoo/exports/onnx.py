@@ -45,7 +45,7 @@ def _write(served: Served, file: Path, notes: dict[str, Any]) -> float:
         with quietly(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the exporter does itself
             plain = program.run_decompositions(SORTED)
-            names = dict(input_names=list(flat(example)), output_names=outputs)
+            names: Any = dict(input_names=list(flat(example)), output_names=outputs)
             made: Any = torch.onnx.export(plain, **names, opset_version=OPSET, dynamo=True, verbose=False)
     except Exception as error:  # the exporter's errors have no base in common
         kind = type(served.model).__name__
