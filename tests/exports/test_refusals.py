@@ -56,16 +56,16 @@ def test_kernels_are_given_back():
 
 def _pinned(model, kernels):
     graph = served(model)
-    inputs = graph.draw(graph.traced, torch.Generator().manual_seed(0))
+    inputs = graph.draw(graph.traced)
     return pinned(model, lambda: graph(**inputs), kernels)
 
 
 class _Line(Served):
     def __init__(self):
-        super().__init__(nn.Linear(3, 2), {"x": ("batch", None)}, {}, {"batch": 2}, [{"batch": 1}, {"batch": 4}])
+        super().__init__(nn.Linear(3, 2), {"x": ("batch", None)}, {}, {"rows": 2}, [{"rows": 1}, {"rows": 4}])
 
-    def draw(self, sizes, generator):
-        return {"x": torch.randn(sizes["batch"], 3, generator=generator)}
+    def draw(self, sizes, seed=0):
+        return {"x": torch.randn(sizes["rows"], 3)}
 
     def forward(self, x):
         return {"y": self.model(x)}

@@ -30,6 +30,7 @@ TOLERANCE = 1e-4
 TARGETS = {
     "torch_export": "zoo.exports.torch_export",
     "onnx": "zoo.exports.onnx",
+    "timm": "zoo.exports.timm",
 }
 
 

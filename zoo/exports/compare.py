@@ -1,14 +1,13 @@
 """Whether an export says what ours says."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.exports import TOLERANCE
-from zoo.exports.served import Served, Sizes, Tensors
+from zoo.exports.served import Served, Tensors
 
 
 @torch.no_grad()
@@ -19,13 +18,13 @@ def largest_difference(ours: Served, theirs: Callable[[Tensors], Mapping[str, Te
     """
     worst = 0.0
     for i, sizes in enumerate(ours.compared):
-        inputs = ours.draw(sizes, torch.Generator().manual_seed(seed + i))
-        wanted = ours(**inputs)
+        inputs = ours.draw(sizes, seed + i)
+        wanted, here = ours(**inputs), words(ours, inputs)
         try:
             found = theirs(inputs)
         except Exception as error:  # of whatever engine runs it
             reason = " ".join(str(error).split())[:300]
-            raise ZooError(f"The exported model does not run at {words(sizes)}, so it is not kept: {reason}") from error
+            raise ZooError(f"The exported model does not run at {here}, so it is not kept: {reason}") from error
         if list(found) != list(wanted):
             raise ZooError(
                 f"The exported model gives {', '.join(found)}, and ours {', '.join(wanted)}: it is not kept."
@@ -34,7 +33,7 @@ def largest_difference(ours: Served, theirs: Callable[[Tensors], Mapping[str, Te
         name = max(each, key=lambda name: each[name])
         if not each[name] <= TOLERANCE:
             raise ZooError(
-                f"The exported model's {name} differs from ours by {each[name]:.3g} at {words(sizes)}, more than "
+                f"The exported model's {name} differs from ours by {each[name]:.3g} at {here}, more than "
                 f"{TOLERANCE:g}: it is not kept."
             )
         worst = max(worst, each[name])
@@ -49,11 +48,11 @@ def difference(a: Tensor, b: Tensor) -> float:
     return apart if apart == apart else float("inf")
 
 
-def words(sizes: Sizes) -> str:
+def words(served: Served, inputs: Tensors) -> str:
     """batch 3, length 24."""
-    return ", ".join(f"{name} {count}" for name, count in sizes.items())
+    return ", ".join(f"{name} {count}" for name, count in served.counted(inputs).items())
 
 
-def at(served: Any) -> str:
+def at(served: Served) -> str:
     """All sizes that are compared, in words."""
-    return "; ".join(words(sizes) for sizes in served.compared)
+    return "; ".join(words(served, served.draw(sizes)) for sizes in served.compared)

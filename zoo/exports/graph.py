@@ -25,7 +25,7 @@ def exported(
 
     narrow = {tensor.dtype for tensor in model.parameters()} - {torch.float32}
     graph = served(model.float()).eval()
-    example = graph.draw(graph.traced, torch.Generator().manual_seed(0))
+    example = graph.draw(graph.traced)
     with pinned(model, lambda: graph(**example), kernels if kernel is None else [kernel]) as chosen, torch.no_grad():
         outputs = graph(**example)
         told = {

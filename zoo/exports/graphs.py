@@ -3,25 +3,18 @@
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.exports.served import Served, Sizes, Tensors, served
-from zoo.layers import Embeddings
+from zoo.exports.served import Served, Tensors, served
 from zoo.layers.relational import RelationalAttention
 from zoo.models.graph.gat import GAT
 from zoo.models.graph.han import HAN
 from zoo.models.graph.rgat import RGAT
 
 MOST = 2**31 - 1  # nodes: they are sorted as 32-bit numbers
-NODES: dict[str, tuple[int, int | None]] = {"nodes": (1, MOST), "edges": (1, None)}
-TRACED = {"nodes": 9, "edges": 30}
-COMPARED = ({"nodes": 5, "edges": 11}, {"nodes": 40, "edges": 170})
-
-
-def edges(sizes: Sizes, generator: torch.Generator, count: str = "edges") -> Tensor:
-    """[2, E], loops and several edges between two nodes among them."""
-    return torch.randint(sizes["nodes"], (2, sizes[count]), generator=generator)
+LIMITS: dict[str, tuple[int, int | None]] = {"nodes": (1, MOST), "edges": (1, None)}
+TRACED = {"rows": 3, "nodes": 9, "edges": 30}
+COMPARED = ({"rows": 1, "nodes": 5, "edges": 11}, {"rows": 4, "nodes": 30, "edges": 130})
 
 
 @served.register(GAT)
@@ -33,42 +26,21 @@ class Nodes(Served):
     """
 
     def __init__(self, model: GAT):
-        axes: dict[str, Any] = {"x": ("nodes", None), "edge_index": (None, "edges")}
-        limits, traced, compared = NODES, TRACED, list(COMPARED)
+        flat = len(getattr(model.embed, "tables", ())) == 1  # nodes described by one number
+        axes: dict[str, Any] = {"x": ("nodes",) if flat else ("nodes", None), "edge_index": (None, "edges")}
         if model.edge_dim:
             axes["edge_attr"] = ("edges", None)
         if model.wants:
             axes["pos"] = ("nodes", "nodes" if "shortest_path" in model.wants else None)
         if model.pools:
             axes["graph_sizes"] = ("graphs",)
-            limits, traced = {**NODES, "graphs": (1, MOST)}, {**TRACED, "graphs": 3}
-            compared = [{**sizes, "graphs": n} for sizes, n in zip(COMPARED, (1, 5), strict=True)]
-        super().__init__(model, axes, limits, traced, compared)
+        super().__init__(model, axes, {**LIMITS, "graphs": (1, MOST)}, TRACED, COMPARED)
 
-    def draw(self, sizes: Sizes, generator: torch.Generator) -> Tensors:
-        model, nodes = self.model, sizes["nodes"]
-        if isinstance(model.embed, Embeddings):
-            tables = [cast(nn.Embedding, table).num_embeddings for table in model.embed.tables]
-            x = torch.stack([torch.randint(rows, (nodes,), generator=generator) for rows in tables], 1)
-        else:
-            x = torch.randn(nodes, model.in_dim, generator=generator)
-        found = {"x": x, "edge_index": edges(sizes, generator)}
-        if "edge_attr" in self.axes:
-            found["edge_attr"] = torch.randn(sizes["edges"], model.edge_dim, generator=generator)
-        if "pos" in self.axes:
-            (width,) = model.wants.values()
-            last = nodes if self.axes["pos"][1] else width
-            drawn = torch.randint(width, (nodes, last), generator=generator)
-            found["pos"] = drawn if self.axes["pos"][1] else drawn / width
-        if "graph_sizes" in self.axes:  # no edge leads from one graph to another
-            graphs = sizes["graphs"]
-            starts = torch.arange(graphs + 1) * nodes // graphs
-            source, target = found["edge_index"]
-            at = torch.searchsorted(starts, source, right=True)
-            begin, end = starts[at - 1], starts[at]
-            found["edge_index"] = torch.stack([source, begin + target % (end - begin)])
-            found["graph_sizes"] = starts.diff()
-        return found
+    def named(self, batch: Any) -> Tensors:
+        x, index, attr, pos, *_ = self.model.inputs(batch)
+        sizes = batch.ptr.diff() if self.model.pools else None
+        found = {"x": x, "edge_index": index, "edge_attr": attr, "pos": pos, "graph_sizes": sizes}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def forward(
         self,
@@ -87,36 +59,27 @@ class Nodes(Served):
 
 @served.register(RGAT)
 class Relations(Served):
-    """x, edge_index [2, edges], relation [edges], and edge_attr where the model reads it -> logits [nodes, classes].
+    """x, edge_index [2, edges], edge_type [edges], and edge_attr where the model reads it -> logits [nodes, classes].
 
     x is [nodes, F]; of a model that knows nodes by number [nodes], these numbers.
     """
 
     def __init__(self, model: RGAT):
-        numbers = model.num_nodes is not None
-        axes: dict[str, Any] = {"x": ("nodes",) if numbers else ("nodes", None), "edge_index": (None, "edges")}
-        axes["relation"] = ("edges",)
+        axes: dict[str, Any] = {"x": ("nodes",) if model.num_nodes is not None else ("nodes", None)}
+        axes |= {"edge_index": (None, "edges"), "edge_type": ("edges",)}
         if model.edge_dim:
             axes["edge_attr"] = ("edges", None)
         rows = max(cast(RelationalAttention, layer).num_relations for layer in model.layers)  # of each node
-        super().__init__(model, axes, {**NODES, "nodes": (1, MOST // rows)}, TRACED, COMPARED)
+        super().__init__(model, axes, {**LIMITS, "nodes": (1, MOST // rows)}, TRACED, COMPARED)
 
-    def draw(self, sizes: Sizes, generator: torch.Generator) -> Tensors:
-        model, nodes = self.model, sizes["nodes"]
-        if model.num_nodes is not None:
-            x = torch.randint(model.num_nodes, (nodes,), generator=generator)
-        else:
-            x = torch.randn(nodes, model.in_dim, generator=generator)
-        relation = torch.randint(model.num_relations, (sizes["edges"],), generator=generator)
-        found = {"x": x, "edge_index": edges(sizes, generator), "relation": relation}
-        if "edge_attr" in self.axes:
-            found["edge_attr"] = torch.randn(sizes["edges"], model.edge_dim, generator=generator)
-        return found
+    def named(self, batch: Any) -> Tensors:
+        found = dict(zip(("x", "edge_index", "edge_type", "edge_attr"), self.model.inputs(batch), strict=True))
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def forward(
-        self, x: Tensor, edge_index: Tensor, relation: Tensor, edge_attr: Tensor | None = None
+        self, x: Tensor, edge_index: Tensor, edge_type: Tensor, edge_attr: Tensor | None = None
     ) -> dict[str, Tensor]:
-        return {"logits": self.model(x, edge_index, relation, edge_attr)}
+        return {"logits": self.model(x, edge_index, edge_type, edge_attr)}
 
 
 @served.register(HAN)
@@ -127,17 +90,10 @@ class MetaPaths(Served):
         counts = [f"edges_{i}" for i in range(len(model.metapaths))]
         axes = {"x": ("nodes", None), "edge_index": [(None, count) for count in counts]}
         limits = {"nodes": (1, MOST), **dict.fromkeys(counts, (1, None))}
+        super().__init__(model, axes, limits, TRACED, COMPARED)
 
-        def of(sizes: Sizes) -> Sizes:  # each meta-path has another number of edges
-            return {"nodes": sizes["nodes"], **{count: sizes["edges"] + i for i, count in enumerate(counts)}}
-
-        super().__init__(model, axes, limits, of(TRACED), [of(sizes) for sizes in COMPARED])
-
-    def draw(self, sizes: Sizes, generator: torch.Generator) -> Tensors:
-        x = torch.randn(sizes["nodes"], self.model.in_dim, generator=generator)
-        return {"x": x, "edge_index": [edges(sizes, generator, count) for count in sizes if count != "nodes"]}
+    def named(self, batch: Any) -> Tensors:
+        return dict(zip(("x", "edge_index"), self.model.inputs(batch), strict=True))
 
     def forward(self, x: Tensor, edge_index: list[Tensor]) -> dict[str, Tensor]:
-        if len(edge_index) != len(self.model.paths):
-            raise ZooError(f"{len(edge_index)} graphs for {len(self.model.paths)} meta-paths.")
         return {"logits": self.model(x, edge_index)}

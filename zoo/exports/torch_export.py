@@ -39,7 +39,7 @@ def program_of(served: Served) -> torch.export.ExportedProgram:
 
     Raises: ZooError with the reason where torch.export cannot trace the model, or would fix an axis (B7).
     """
-    inputs = served.draw(served.traced, torch.Generator().manual_seed(0))
+    inputs = served.draw(served.traced)
     try:
         with torch.no_grad(), quietly():
             return written_out(torch.export.export(served, (), inputs, dynamic_shapes=dynamic_shapes(served)))

@@ -130,15 +130,19 @@ class RelationalAttention(nn.Module):
         weight: Tensor = self.weight
         relation, node = graph.rows
         number = None if x is not None and x.is_floating_point() else node if x is None else x[node]
-        if number is not None and self.coefficients is not None:  # of these pairs alone, not of all R N
-            return torch.einsum("pb,bpo->po", self.coefficients[relation], weight.index_select(1, number))
-        if self.coefficients is not None:
-            weight = torch.einsum("rb,bio->rio", self.coefficients, weight)
         if self.num_blocks:
             if number is not None:
                 raise ZooError("num_blocks is for nodes with features; for nodes by number use num_bases, or neither.")
             blocks = [torch.block_diag(*some) for some in weight.unflatten(0, (self.num_relations, self.num_blocks))]
             weight = torch.stack(blocks)
+        if torch.compiler.is_compiling():  # the rows are all pairs: a product, or a look-up, for each matrix
+            every = weight if x is None else weight[:, x] if number is not None else x @ weight
+            mixed = every if self.coefficients is None else torch.einsum("rb,bno->rno", self.coefficients, every)
+            return mixed.flatten(0, 1)
+        if number is not None and self.coefficients is not None:  # of these pairs alone, not of all R N
+            return torch.einsum("pb,bpo->po", self.coefficients[relation], weight.index_select(1, number))
+        if self.coefficients is not None:
+            weight = torch.einsum("rb,bio->rio", self.coefficients, weight)
         if number is not None:  # a row of the map is what the node is
             return weight.flatten(0, 1)[relation * weight.shape[1] + number]
         assert x is not None
