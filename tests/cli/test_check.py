@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -99,6 +100,12 @@ def test_series_shifted_by_one_row_are_found(tmp_path):
     assert evaluation.test(model, config, forecast, limits=2) == first
     other = evaluation.test(model, {**config, "split": [5000, 1701, 1700]}, forecast, limits=2)
     assert other.samples == first.samples and other.digest != first.digest
+    # Of the model's own files neither probe nor windows know the scale, and predict goes by it.
+    model.preprocess = evaluation.data_of(model, config).spec.preprocess
+    evaluation.test(model, config, forecast, limits=1)
+    model.preprocess = replace(model.preprocess, mean=tuple(1.01 * each for each in model.preprocess.mean))
+    with pytest.raises(evaluation.OtherData, match=r"their mean is .*, and the model's own preprocessing has"):
+        evaluation.test(model, config, forecast, limits=1)
 
 
 def test_what_is_not_at_hand_is_skipped_and_never_passed(zoo, copy, monkeypatch, tmp_path):

@@ -122,6 +122,9 @@ def metric_rows(model: Any, card: Mapping[str, Any], at: str | None, trust: Sequ
     except NotAtHand as error:
         yield Row(name, stated, None, None, SKIPPED, time.perf_counter() - began, str(error))
         return
+    except evaluation.OtherData as error:
+        yield Row(name, stated, None, None, DIFFERENT, time.perf_counter() - began, str(error))
+        return
     part, seconds = data.get("part") or {}, time.perf_counter() - began
     samples = metric.get("samples")
     if part.get("sha256"):

@@ -43,7 +43,13 @@ OF_TRAINING = (
     "model", "optimizer", "schedule", "mixing", "label_smoothing", "layer_decay", "finetune", "grad_checkpointing", "compile",
 )  # fmt: skip
 NO_STEP = {"_target_": "torch.optim.SGD", "lr": 1.0}  # a task asks for an optimizer
+#: Settings of data that a model's own preprocessing decides.
+FED = ("img_size", "in_chans", "normalise", "exif_orientation", "row_normalise")
 WHOLE = 2**20  # no whole number of a data config is larger, but seeds
+
+
+class OtherData(ZooError):
+    """Data that are scaled otherwise than those that the model was made for."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def test(
 
     Raises:
         NotAtHand: the data are not here, are of the user's own, or of another vintage.
+        OtherData: they are scaled otherwise than the model's own preprocessing says.
         ZooError: for configs that name what may not be built, or do not fit the model.
     """
     own = packages.checked(trust)
@@ -139,7 +146,7 @@ def data_of(
         raise ZooError(f"{where}: {tree.name} is no data module; give the card of a run.")
     _check_sizes(tree.given, where)
     mine: dict[str, Any] = {**conf.places(), "num_workers": 0, **_place(tree, at, where)}
-    mine |= {"augment": None} if "augment" in tree.given else {}
+    mine |= {key: None for key in ("augment", *(FED if model.preprocess is not None else ())) if key in tree.given}
     if "tokenizer" in tree.given or model.tokenizer is not None:
         if model.tokenizer is None:
             raise ZooError(f"{where} are texts, and no tokenizer comes with the model; give its folder, or its run.")
@@ -154,6 +161,7 @@ def data_of(
         if wanted := encodings(model.config):
             data.use_positions(wanted)
         data.setup()
+        _check_scale(data.spec.preprocess, model.preprocess)
     return data
 
 
@@ -219,6 +227,22 @@ def _place(tree: construct.Call, at: str | None, where: str) -> dict[str, Any]:
     if wanted and at is None:
         raise NotAtHand(f"{where} are somebody's own ({tree.name}); say where they lie: --data PATH.")
     return dict.fromkeys(wanted, at)
+
+
+def _check_scale(made: Any, own: Any) -> None:
+    """Refuse data whose columns, or pixels, have another mean or deviation than the model's files tell."""
+    for name in ("mean", "std"):
+        a, b = (getattr(each, name, None) for each in (made, own))
+        if a is None or b is None:
+            continue
+        a, b = (torch.as_tensor(each, dtype=torch.float64).flatten() for each in (a, b))
+        if a.shape != b.shape or not torch.allclose(a, b, rtol=1e-4, atol=1e-6):
+            raise OtherData(f"their {name} is {_said(a)}, and the model's own preprocessing has {_said(b)}.")
+
+
+def _said(numbers: torch.Tensor) -> str:
+    shown = ", ".join(f"{x:.6g}" for x in numbers[:6].tolist())
+    return f"{shown}{', ...' if len(numbers) > 6 else ''}"
 
 
 def _check_sizes(given: Mapping[str, Any], where: str) -> None:
