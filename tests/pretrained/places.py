@@ -22,7 +22,7 @@ TIMM = "test_vit"  # a name of timm's, of 0.4 M parameters
 def of_images(here: Path) -> dict[str, str]:
     """A run of a ViT for 8 x 8 pixels, and what is made of it by copying."""
     run = make_run(here / "run")
-    card.write(run / "model", {})
+    card.write(run / "model", {"parameters": sum(p.numel() for p in zoo.load(run).parameters())})
     checkpoint = run / "checkpoints" / "best.ckpt"
     content = torch.load(checkpoint, weights_only=True)
     state = {name.removeprefix("model."): tensor for name, tensor in content["state_dict"].items()}
@@ -43,6 +43,7 @@ def of_images(here: Path) -> dict[str, str]:
         "name": "vit.small",
         "https": "/zoo/vit.small",  # behind a server of the test's
         "https, a file": "/zoo/vit.small/model.safetensors",
+        "hf": "zoo/vit.small",  # in a stand-in of the hub
     }
 
 
@@ -72,6 +73,7 @@ def of_texts(here: Path) -> dict[str, str]:
         "name": "gpt.small",
         "https": "/zoo/gpt.small",
         "https, transformers": "/gpt2",
+        "hf, transformers": "gpt2",
     }
 
 
@@ -89,6 +91,7 @@ def of_timm(here: Path) -> dict[str, str]:
         "timm, a file": str(file),
         "timm://@": f"timm://{TIMM}@{file}",
         "https, timm": "/timm",
+        "hf, timm": "timm",
     }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from PIL import Image
 
 import zoo
+from tests.catalog import hub_server
 from tests.catalog.server import serve
 from tests.hostile.files import CONFIG
 from tests.pretrained.places import GPT, of_images, of_texts, of_timm
+from tests.training.compose import fit
 from zoo.cli import main
 from zoo.pretrained import initialise, peek, tokenizer_of
 
@@ -19,12 +22,17 @@ FAMILIES = {"images": (of_images, CONFIG), "texts": (of_texts, GPT), "timm": (of
 PLACES = {
     "images": (
         "run", "model folder", "safetensors", "another safetensors", "checkpoint", "of a compiled run", "of several processes",
-        "of both", "name", "https", "https, a file",
+        "of both", "name", "https", "https, a file", "hf",
     ),
-    "texts": ("model folder", "transformers", "transformers, a file", "name", "https", "https, transformers"),
-    "timm": ("model folder", "timm", "timm, a file", "timm://@", "https, timm"),
+    "texts": (
+        "model folder", "transformers", "transformers, a file", "name", "https", "https, transformers", "hf, transformers",
+    ),
+    "timm": ("model folder", "timm", "timm, a file", "timm://@", "https, timm", "hf, timm"),
 }  # fmt: skip
-EVERY = pytest.mark.parametrize("family, kind", [(family, kind) for family in PLACES for kind in PLACES[family]])
+PAIRS = [(family, kind) for family in PLACES for kind in PLACES[family]]
+EVERY = pytest.mark.parametrize("family, kind", PAIRS)
+#: Of timm's, which are converted each time, one verb by verb is enough for every day.
+SPARED = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair[0] == "timm" and pair[1] != "timm")) for pair in PAIRS]
 
 
 class Family:
@@ -55,12 +63,19 @@ def place(families, family, kind, tmp_path, monkeypatch):
     one = families(family)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ZOO_INDEX", str(one.here / "zoo") if (one.here / "zoo").is_dir() else "")
-    if not kind.startswith("https"):
+    if kind.startswith("https"):
+        servers = serve(one.here)
+        yield one, next(servers).url + one.places[kind]
+        next(servers, None)
+    elif kind.startswith("hf"):
+        hubs = hub_server.serve()
+        monkeypatch.setenv("HF_ENDPOINT", (hub := next(hubs)).url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+        files = {file.name: file.read_bytes() for file in (one.here / one.places[kind]).iterdir()}
+        yield one, f"hf://me/it@{hub.commit('me/it', files)}"
+        next(hubs, None)
+    else:
         yield one, one.places[kind]
-        return
-    servers = serve(one.here)
-    yield one, next(servers).url + one.places[kind]
-    next(servers, None)
 
 
 def same(model, one):
@@ -97,21 +112,27 @@ def said(*words):
     return out.getvalue()
 
 
-@EVERY
+@pytest.mark.parametrize("family, kind", SPARED)
 def test_the_same_answer_of_every_verb(place, family, tmp_path):
     one, source = place
-    if family == "texts":
-        words = ("a", "--temperature", "0", "--max-new-tokens", "8")
-        assert said("generate", source, *words) == said("generate", one.folder, *words)
-        return
-    image = tmp_path / "image.png"
-    Image.new("L", (20, 30), 99).save(image)
-    answers = []
-    for each in (source, one.folder):
-        said("predict", each, str(image), "--to", str(tmp_path / "out.jsonl"))
-        answers.append((tmp_path / "out.jsonl").read_text())
-        (tmp_path / "out.jsonl").unlink()
-    assert answers[0] == answers[1]
+
+    def answers(each):
+        if family == "texts":
+            (tmp_path / "text.txt").write_text("abc" * 20)
+            yield said("generate", each, "a", "--temperature", "0", "--max-new-tokens", "8")
+            yield (
+                said("report", "perplexity", f"run={each}", f"path={tmp_path / 'text.txt'}")
+                .partition(" loss ")[2]
+                .partition("predicted")[0]
+            )
+        else:
+            Image.new("L", (20, 30), 99).save(tmp_path / "image.png")
+            said("predict", each, str(tmp_path / "image.png"), "--to", str(tmp_path / "out.jsonl"))
+            yield (tmp_path / "out.jsonl").read_text()
+            (tmp_path / "out.jsonl").unlink()
+        assert f"{sum(p.numel() for p in one.model.parameters()):,}" in said("info", each)
+
+    assert list(answers(source)) == list(answers(one.folder))
 
 
 # ---- names
@@ -199,3 +220,43 @@ def test_what_a_card_tells_is_compared(families, tmp_path, caplog):
     with caplog.at_level("INFO", logger="zoo.pretrained"):
         assert zoo.load(folder) is not None
     assert "has no card.json: its files are not verified" in caplog.text
+
+
+def test_a_training_begins_with_a_name(named, tmp_path):
+    """Fed as the model was: its preprocessing, its tokenizer, which the data take over."""
+    images = fit(tmp_path / "a", "init=vit.small", "data=digits", "trainer.fast_dev_run=true")
+    model, wanted = images.lightning_module.model, named("images").model
+    assert model.origin.source == "vit.small" and model.config["dim"] == wanted.config["dim"]
+    assert images.datamodule.spec.preprocess.mean == wanted.preprocess.mean
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 40)
+    path = (f"data.path={tmp_path / 'text.txt'}", f"data.cache={tmp_path}", "data.context=16")
+    texts = fit(tmp_path / "b", "model=gpt", "init=gpt.small", "data=textfile", *path, "trainer.fast_dev_run=true")
+    assert texts.datamodule.spec.tokenizer == named("texts").model.tokenizer == texts.lightning_module.model.tokenizer
+
+
+def test_an_adapter_by_its_address(families, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    base = families("images").folder
+    zoo.save_adapter(zoo.adapt(zoo.load(base), "lora", rank=1), tmp_path / "adapter")
+    servers = serve(tmp_path)
+    address = f"{next(servers).url}/adapter"
+    assert zoo.load_adapter(zoo.load(base), address).adapter is not None
+    assert zoo.load(address, base=base).adapter is not None
+    next(servers, None)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (("gpt.small", "cat.jpg"), "gpt.small is a GPT, which reads text, and cat.jpg is an image; give a sentence"),
+        (("gpt.small", "graph.npz"), "graph.npz is a graph; give a sentence"),
+        (("vit.small", "graph.npz"), "ViT takes no graph, and graph.npz is one"),
+        (("vit.smal", "cat.jpg"), "'vit.smal' is no.*did you mean 'vit.small'"),
+    ],
+)
+def test_inputs_of_another_kind(named, words, sentence, capsys):
+    assert main(["predict", *words]) == 2
+    assert re.search(sentence, capsys.readouterr().err)

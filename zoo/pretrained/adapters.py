@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from zoo import packages
+from zoo import catalog, packages
 from zoo.adapters import adapter_of
 from zoo.adapters.model import plain_of
 from zoo.adapters.record import Record, join, shapes
@@ -15,6 +15,7 @@ from zoo.checked.texts import read_json
 from zoo.errors import ZooError
 from zoo.models.base import Origin
 from zoo.pretrained import adapter_files, folder, peft_files
+from zoo.pretrained.sources import verify
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -45,20 +46,21 @@ def load_adapter(model: M, where: str | Path, strict: bool = True, trust: Sequen
 
     Args:
         model: the base, without an adapter.
-        where: the folder, or a run's.
+        where: the folder, or a run's, or the name or address of one.
         strict: False takes an adapter of another base of the same shapes, such as a rounded copy.
         trust: packages of your own, whose kinds of adapter the folder may name, see `zoo.load`.
 
     Returns: the model, whose adapter trains and whose own weights do not.
     Raises: ZooError for a folder without an adapter, one of another base, tensors that do not fit, NaN among them.
     """
-    path = Path(where)
+    path = catalog.local(where)
     path = path / "model" if (path / "model" / adapter_files.TENSORS).is_file() else path
     if not (path / adapter_files.TENSORS).is_file():
         there = ", ".join(sorted(each.name for each in path.iterdir())[:20]) if path.is_dir() else "not a folder"
         raise ZooError(
             f"{str(path)!r} holds no adapter, which is {adapter_files.TENSORS}; there is: {there or 'nothing'}."
         )
+    verify(path)
     called, known = repr(str(path / adapter_files.TENSORS)), _record(path, packages.checked(trust))
     target: Any = plain_of(model)
     if known is None:

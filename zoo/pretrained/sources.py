@@ -82,7 +82,7 @@ def open_source(
     """
     given = None if tokenizer is None else _tokenizer(tokenizer, trust)
     kind, called = _located(source)
-    _verify(kind.where)
+    verify(kind.where)
     found = replace(_on_base(kind.read(trust), base, trust), origin=called)
     found = found if given is None else replace(found, tokenizer=given)
     if found.whole_vocabulary and found.tokenizer and found.tokenizer.vocab_size != found.config["vocab_size"]:
@@ -116,8 +116,8 @@ def described(source: str | Path) -> tuple[Any, Path]:
     return find(source).described()
 
 
-def _verify(where: Path | None) -> None:
-    """Compare the files of a model folder with its card, where it has one."""
+def verify(where: Path | None) -> None:
+    """Compare the files of a model folder with its card, where it has one. Raises: ZooError that names the file."""
     if where is None:
         return
     if (known := card.read(where)) is None:
@@ -139,7 +139,7 @@ def _on_base(found: Source, given: str | Path | None, trust: tuple[str, ...]) ->
             f"({base.source}); say where it is: zoo.load(..., base=<its folder>)."
         )
     kind = find(places[0])
-    _verify(kind.where)
+    verify(kind.where)
     inner = kind.read(trust)
     if inner.adapter is not None:  # a file that says what its base is cannot lead in a circle
         raise ZooError(

@@ -7,8 +7,9 @@ policy. Told for each: the bytes that it takes, perplexity of the tokens after t
 together), and at how many places its likeliest next token is the full cache's. A figure shows perplexity against bytes, and
 what is lost by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a
 quarter of the length where some are dropped), length (tokens of a stretch; default: the model's context, at most 256), rows
-(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run), trust (packages of your own that the run
-may name). A policy may be a class of such a package: policies=full,mypackage.caches.Even.
+(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run; of a model folder or a name of a zoo, which
+stay as they are, reports-<its name>), trust (packages of your own that the run may name). A policy may be a class of such a
+package: policies=full,mypackage.caches.Even.
 """
 
 from __future__ import annotations
@@ -74,11 +75,16 @@ def run(words: Sequence[str]) -> None:
         model.new_cache(1, length, named(policy))  # what is no policy is refused before anything is computed
     found = {policy: read(model, ids, policy) for policy in policies}
     lines = [row(policy, each, found["full"]) for policy, each in found.items()]
-    out = Path(settings.out) if settings.out else Path(settings.run) / "reports"
+    out = Path(settings.out) if settings.out else _usual_place(Path(settings.run))
     write_text(out / "cache.csv", _csv(lines))
     shown = [[cell(value) for cell, value in zip(CELLS.values(), line, strict=True)] for line in lines]
     table(shown, f"{ids.shape[0]} x {length} tokens of {settings.path}, one at a time", tuple(CELLS))
     print(plot(found, out / "cache.png").absolute())
+
+
+def _usual_place(run: Path) -> Path:
+    """In a run's folder; a model folder, and what lies elsewhere, stays as it is."""
+    return run / "reports" if (run / "config.yaml").is_file() else Path(f"reports-{run.name}")
 
 
 #: Title of a column -> how its value is written.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.console import table
 from zoo.errors import ZooError, one_line
+from zoo.preprocess import EXTENSIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 WHAT, OPTIONS = "a sentence", ("layer", "head")
 TOP = 5
 MASK = "[MASK]"
+#: One word that ends so is the path of a file that other models read.
+FILES = {"an image": (*EXTENSIONS,), "a graph": (".npz",), "a table": (".csv", ".tsv")}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +44,12 @@ def name(source: str) -> tuple[str, ...]:
 
 
 def check(model: Any, source: str, run: str) -> None:
-    """Raises: ZooError for a model that cannot read letters."""
+    """Raises: ZooError for a model that cannot read letters, and for what is a file of another kind."""
+    suffix = Path(source).suffix.lower() if len(source.split()) == 1 else ""
+    if found := next((what for what, ends in FILES.items() if suffix in ends), None):
+        raise ZooError(
+            f"{run} is a {type(model).__name__}, which reads text, and {one_line(source, 200)} is {found}; give a sentence."
+        )
     if model.tokenizer is None:
         raise ZooError(
             f"{run} has no tokenizer, without which a sentence is no ids; save one beside the model: "
