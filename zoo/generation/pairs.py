@@ -1,0 +1,105 @@
+"""`generate` of models of pairs: from a source sentence to the tokens of its target, by the same loops as texts."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.generation.checks import check_request
+from zoo.generation.generated import Generated, Stream
+from zoo.generation.loop import evaluating, one_by_one, searched
+from zoo.generation.prompts import Prompts, prompts
+from zoo.generation.sampling import Draws, Sampling
+from zoo.generation.stopping import Rows, Stop
+
+
+class PairReader:
+    """A decoder and where it stands, as the loops of generation ask for it: `zoo.generation.reader.Reader` of a text.
+
+    Args:
+        model: has `decode(target, memory, state)`.
+        memory: what its encoder read, a row each.
+    """
+
+    def __init__(self, model: Any, memory: Any):
+        self.model, self.memory, self.read = model, memory, 0
+        self.state: Any = None
+
+    @torch.no_grad()
+    def prompt(self, start: Prompts) -> Tensor:
+        """Read what every target begins with; logits [B, V] of what follows."""
+        self.state, self.read = None, 0
+        return self.step(start.ids)[:, -1]
+
+    @torch.no_grad()
+    def step(self, ids: Tensor) -> Tensor:
+        """Read n further tokens [B, n] of each row; logits [B, n, V] behind each of them."""
+        self.read += ids.shape[1]
+        logits, self.state = self.model.decode(ids, self.memory, self.state)
+        return logits
+
+    def reorder(self, index: Tensor) -> None:
+        """Row i is now what row index[i] was; rows change places among the beams of one sentence alone, so memory stays."""
+        self.state = self.state.reorder(index)
+
+
+def generate(
+    model: Any,
+    source: Tensor,
+    lengths: Tensor | None = None,
+    max_new_tokens: int = 64,
+    *,
+    begin: int | None = None,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    stop: int | str | Iterable[int | str] | None = None,
+    seed: int | None = None,
+    num_beams: int = 1,
+    length_penalty: float = 1.0,
+    stream: bool = False,
+) -> Generated | Stream:
+    """The target of each source sentence, y_t ~ p(y_t | y_<t, x) one after another; greedy where nothing else is said.
+
+    Args:
+        model: a `zoo.models.pairs.base.PairModel`.
+        source: [B, S] long, padded on the right.
+        lengths: [B], tokens of each; None: all are.
+        begin: the token that a target begins with; None: the tokenizer's bos.
+        max_new_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed, num_beams, length_penalty, stream: as
+            of a text's `zoo.generation.loop.generate`; stop None: the tokenizer's eos.
+
+    Returns: Generated(ids [B, n], lengths [B], logprobs [B, n]), or a `Stream`.
+    Raises: ZooError as there; where nobody says what a target begins with.
+    """
+    check_request(max_new_tokens, num_beams, temperature, None, stream)
+    sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
+    tokenizer, V = model.tokenizer, model.target_vocab
+    begin = begin if begin is not None else None if tokenizer is None else tokenizer.bos
+    if begin is None:
+        raise ZooError(
+            "Nobody says which token a target begins with: give begin=, or a model with a tokenizer that has a bos."
+        )
+    eos = None if tokenizer is None else tokenizer.eos
+    ends = Stop(stop, end_tokens=None if eos is None else [eos], vocab_size=V, tokenizer=tokenizer)
+    start = prompts([[begin]] * len(source), vocab_size=V, device=source.device)
+    rows = Rows(ends, start.rows())
+    with ExitStack() as stack:
+        stack.enter_context(evaluating([model]))
+        with torch.no_grad():
+            memory = model.encode(source, lengths)
+        if num_beams > 1:
+            memory = memory.select(torch.arange(len(source), device=source.device).repeat_interleave(num_beams))
+        reader: Any = PairReader(model, memory)
+        if num_beams > 1:
+            return searched(reader, start, ends, sampling, max_new_tokens, num_beams, length_penalty)
+        made = Stream(one_by_one(reader, start, sampling, Draws(seed, len(source)), rows, max_new_tokens), rows)
+        if not stream:
+            return made.all()
+        made.at_end = stack.pop_all().close  # the model stays as it is until the last token
+        return made

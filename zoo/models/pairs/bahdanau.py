@@ -1,0 +1,104 @@
+"""Jointly learning to align and translate: the first attention. Bahdanau et al. 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Additive
+from zoo.declared import declared
+from zoo.models.pairs.recurrent import (
+    Hidden,
+    Read,
+    RecurrentDecoder,
+    RecurrentPairs,
+    Steps,
+    make_cells,
+    one_look,
+    run_cells,
+    stacked,
+)
+
+
+class AlignAndTranslate(RecurrentDecoder):
+    """The query is the state before the token is read:
+
+        c_i = sum_j a_ij h_j,  a_i = softmax_j(e(s_{i-1}, h_j));  s_i = f(s_{i-1}, [y_{i-1}; c_i])
+        out_i = maxout(U [s_i; c_i; y_{i-1}]),  pairs of units;   s_0 = tanh(W_s h_1 backward)
+
+    Bahdanau et al. 2015, section 3.1 and appendices A.1.2, A.2.2. Departures: the readout sees s_i, as equation 4 says, where
+    the appendix has s_{i-1}; torch's GRU has its reset gate behind the map of the state; with several layers the query is the
+    top one's state.
+
+    Args:
+        dim: width of tokens, states and outputs.
+        attention: factory of the attention; its score is `Additive` where none is chosen.
+        depth, cell, dropout: of the cells.
+    """
+
+    stepping = True
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int = 1,
+        cell: str = "gru",
+        dropout: float = 0.0,
+        attention: Callable[..., nn.Module] | None = None,
+    ):
+        super().__init__()
+        self.attn = one_look(attention, dim, score=Additive)
+        self.cells = make_cells(cell, 2 * dim, dim, depth, dropout)
+        self.start = nn.Linear(dim // 2, dim, bias=False)
+        self.readout = nn.Linear(3 * dim, 2 * dim)
+
+    def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
+        return Read(last, self.attn.remember(states, lengths))
+
+    def begin(self, read: Read) -> Steps:
+        backward = read.last[0].chunk(2, -1)[1]
+        first = torch.tanh(self.start(backward))
+        return Steps((first, *(torch.zeros_like(first) for _ in read.last[1:])))
+
+    def forward(self, x: Tensor, read: Read, state: Steps) -> tuple[Tensor, Steps]:
+        hidden, T = state.hidden, x.shape[1]
+        places = torch.arange(state.place, state.place + T, device=x.device)
+        states, contexts = [], []
+        for t in range(T):
+            c = self.attn(hidden[0][-1].unsqueeze(1), read.seen, q_pos=places[t : t + 1])
+            s, hidden = run_cells(self.cells, torch.cat([x[:, t : t + 1], c], -1), hidden)
+            states.append(s)
+            contexts.append(c)
+        everything = torch.cat([stacked(states, x), stacked(contexts, x), x], -1)
+        return self.readout(everything).unflatten(-1, (-1, 2)).amax(-1), Steps(hidden, state.place + T)
+
+
+@declared
+class Bahdanau(RecurrentPairs):
+    """A decoder that looks back at each word of the source while it says the next. Bahdanau et al. 2015.
+
+    Args:
+        source_vocab, target_vocab: ids are below them.
+        dim: width of the decoder; each direction of the encoder has half of it.
+        depth: layers of either side.
+        cell: "gru" (the paper's) or "lstm".
+        attention: factory of the attention, `functools.partial(Attention, score=...)`; additive where none is chosen.
+        dropout: on embeddings, between layers and before the map to the vocabulary.
+
+    Its alignments: `record_attention(model)`["decoder.attn"], [B, 1, T, S]. Raises: as `Seq2Seq`.
+    """
+
+    def __init__(
+        self,
+        source_vocab: int,
+        target_vocab: int,
+        dim: int = 256,
+        depth: int = 1,
+        cell: str = "gru",
+        attention: Callable[..., nn.Module] | None = None,
+        dropout: float = 0.0,
+    ):
+        decoder = AlignAndTranslate(dim, depth, cell, dropout, attention)
+        super().__init__(decoder, source_vocab, target_vocab, dim, depth, cell, dropout)

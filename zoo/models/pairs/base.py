@@ -1,0 +1,85 @@
+"""What models of pairs of sequences share: one protocol, whatever computes it.
+
+memory = model.encode(source, lengths)                  what was read, for as many steps as are asked
+logits, state = model.decode(target[:, :3], memory)     where the decoder stands behind three tokens
+logits, state = model.decode(target[:, 3:], memory, state)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.models.base import Model
+
+
+class Said(Protocol):
+    """What an encoder gives its decoder, one a source sentence."""
+
+    def select(self, index: Tensor) -> Said:
+        """Sentence i is what sentence index[i] was."""
+
+
+class State(Protocol):
+    """Where a decoder stands in each row's target."""
+
+    def reorder(self, index: Tensor) -> State:
+        """Row i goes on from where row index[i] stood."""
+
+
+class PairModel(Model):
+    """Base class. A family defines `encode` and `decode`; `forward` is both.
+
+    Args:
+        source_vocab, target_vocab: ids are below them.
+
+    Shapes: source [B, S] long, padded on the right; lengths [B], its tokens, None: all are. target [B, T] long, which starts
+        with the begin token: logits [B, T, target_vocab] say what follows each. Padding of a target changes nothing before it.
+    Raises: ZooError for vocabularies below 1.
+    """
+
+    num_classes = 0
+    targets = "tokens"
+
+    def __init__(self, source_vocab: int, target_vocab: int):
+        super().__init__()
+        if min(source_vocab, target_vocab) < 1:
+            raise ZooError(f"Vocabularies have 1 token or more; got {source_vocab=}, {target_vocab=}.")
+        self.source_vocab, self.target_vocab = source_vocab, target_vocab
+
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> Said:
+        """Read source sentences."""
+        raise NotImplementedError(f"{type(self).__name__} is a model of pairs without `encode`: define it.")
+
+    def decode(self, target: Tensor, memory: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """(logits [B, T, V], where the decoder stands then); state: None at the beginning of a target."""
+        raise NotImplementedError(f"{type(self).__name__} is a model of pairs without `decode`: define it.")
+
+    def generate(self, source: Tensor, lengths: Tensor | None = None, **options: Any) -> Any:
+        """The targets of source sentences, see `zoo.generation.pairs.generate`."""
+        from zoo.generation.pairs import generate
+
+        check_lengths(source, lengths)
+        return generate(self, source, lengths, **options)
+
+    def forward(self, source: Tensor, target: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits [B, T, target_vocab] of what follows each token of the target."""
+        check_lengths(source, lengths)
+        return self.decode(target, self.encode(source, lengths))[0]
+
+
+def check_lengths(source: Tensor, lengths: Tensor | None) -> None:
+    """Raises: ZooError for numbers that are no lengths of these sentences; an empty sentence has nothing to look at."""
+    if lengths is None:
+        if source.shape[1] == 0:
+            raise ZooError("A source sentence has 1 token or more; got none.")
+        return
+    if lengths.shape != source.shape[:1]:
+        raise ZooError(f"lengths is one number a sentence, [{len(source)}]; got {list(lengths.shape)}.")
+    if len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= source.shape[1]:
+        raise ZooError(
+            f"A source sentence has 1 to {source.shape[1]} tokens here; lengths go from {int(lengths.min())} to "
+            f"{int(lengths.max())}."
+        )

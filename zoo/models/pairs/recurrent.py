@@ -1,0 +1,169 @@
+"""A recurrent encoder and what recurrent decoders share: cells, states, the model around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from zoo.attention import Attention, IdentityQKV, JoinHeads, Memory, build
+from zoo.errors import ZooError, nearest
+from zoo.models.pairs.base import PairModel
+
+#: A GRU's states (h,), an LSTM's (h, c), [depth, B, dim] each.
+Hidden = tuple[Tensor, ...]
+CELLS: dict[str, type[nn.RNNBase]] = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+def make_cells(cell: str, in_dim: int, dim: int, depth: int, dropout: float = 0.0, **how: Any) -> nn.RNNBase:
+    """Recurrent layers. Raises: ZooError for an unknown cell or sizes below 1."""
+    if cell not in CELLS:
+        raise ZooError(f"model.cell={cell} is unknown; {nearest(str(cell), CELLS)}")
+    if min(dim, depth) < 1:
+        raise ZooError(f"model.dim={dim} and model.depth={depth} are sizes of a recurrent network; give 1 or more.")
+    return CELLS[cell](in_dim, dim, depth, batch_first=True, dropout=dropout if depth > 1 else 0.0, **how)
+
+
+def run_cells(cells: nn.RNNBase, x: Any, hidden: Hidden | None = None) -> tuple[Any, Hidden]:
+    """x [B, N, in_dim] and states -> outputs [B, N, dim] and states."""
+    given: Any = hidden if hidden is None or isinstance(cells, nn.LSTM) else hidden[0]
+    out, after = cells(x, given)
+    return out, after if isinstance(after, tuple) else (after,)
+
+
+class RecurrentEncoder(nn.Module):
+    """Both directions over a sentence: h_j = [h_j forward; h_j backward]. Bahdanau et al. 2015, section 3.2.
+
+    Args:
+        vocab: ids are below it.
+        dim: width of embeddings and of h_j; each direction has half of it.
+        depth: layers.
+        cell: "gru" or "lstm".
+        dropout: on embeddings and between layers.
+
+    Raises: ZooError for an odd dim.
+    """
+
+    def __init__(self, vocab: int, dim: int, depth: int = 1, cell: str = "gru", dropout: float = 0.0):
+        super().__init__()
+        if dim % 2:
+            raise ZooError(
+                f"model.dim={dim} is odd, and each direction of the encoder has half of it: give an even one."
+            )
+        self.embed = nn.Embedding(vocab, dim)
+        self.drop = nn.Dropout(dropout)
+        self.cells = make_cells(cell, dim, dim // 2, depth, dropout, bidirectional=True)
+
+    def forward(self, source: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Hidden]:
+        """[B, S] -> (h [B, S, dim], 0 in padding; the last states of both directions side by side, [depth, B, dim])."""
+        x = self.drop(self.embed(source))
+        if lengths is None:
+            out, hidden = run_cells(self.cells, x)
+        else:
+            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            out, hidden = run_cells(self.cells, packed)
+            out = pad_packed_sequence(out, batch_first=True, total_length=source.shape[1])[0]
+        return out, tuple(each.unflatten(0, (-1, 2)).transpose(1, 2).flatten(2) for each in hidden)
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What a recurrent encoder gives: the last states, and what attention looks at (None: nothing)."""
+
+    last: Hidden
+    seen: Memory | None = None
+
+    def select(self, index: Tensor) -> Read:
+        """Sentence i is what sentence index[i] was."""
+        seen = None if self.seen is None else self.seen.select(index)
+        return Read(tuple(each.index_select(1, index) for each in self.last), seen)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Where a recurrent decoder stands: its states, how many tokens it has read, what it said last (Luong's input feeding)."""
+
+    hidden: Hidden
+    place: int = 0
+    said: Tensor | None = None
+
+    def reorder(self, index: Tensor) -> Steps:
+        """Row i goes on from where row index[i] stood."""
+        said = None if self.said is None else self.said.index_select(0, index)
+        return replace(self, hidden=tuple(each.index_select(1, index) for each in self.hidden), said=said)
+
+
+class RecurrentDecoder(nn.Module):
+    """Base class: `begin` says where it starts, `forward` reads tokens from there on."""
+
+    #: Whether it goes along a target step by step, so that its own tokens may be fed in between.
+    stepping: bool = False
+
+    def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
+        """What it will need of a source."""
+        return Read(last)
+
+    def begin(self, read: Read) -> Steps:
+        """Before the first token."""
+        raise NotImplementedError(f"{type(self).__name__} is a decoder without `begin`: define it.")
+
+    def forward(self, x: Tensor, read: Read, state: Steps) -> tuple[Tensor, Steps]:
+        """Embedded tokens [B, T, dim] -> (features [B, T, dim], where it stands then)."""
+        raise NotImplementedError(f"{type(self).__name__} is a decoder without `forward`: define it.")
+
+
+def one_look(attention: Callable[..., nn.Module] | None, dim: int, **usual: Any) -> nn.Module:
+    """The attention of a recurrent decoder: one head on the encoder's states as they are; `usual`: its usual parts."""
+    output: Any = JoinHeads(1, dim, bias=False)
+    return build(
+        attention or Attention, **{"dim": dim, "num_heads": 1, "projection": IdentityQKV, "output": output, **usual}
+    )
+
+
+class RecurrentPairs(PairModel):
+    """A recurrent encoder, a decoder, and a map to the target's vocabulary.
+
+    Args:
+        decoder: reads embedded tokens [B, T, dim].
+        source_vocab, target_vocab, dim, depth, cell, dropout: see `RecurrentEncoder`.
+    """
+
+    def __init__(
+        self,
+        decoder: RecurrentDecoder,
+        source_vocab: int,
+        target_vocab: int,
+        dim: int,
+        depth: int = 1,
+        cell: str = "gru",
+        dropout: float = 0.0,
+    ):
+        super().__init__(source_vocab, target_vocab)
+        self.encoder = RecurrentEncoder(source_vocab, dim, depth, cell, dropout)
+        self.embed = nn.Embedding(target_vocab, dim)
+        self.drop = nn.Dropout(dropout)
+        self.decoder = decoder
+        self.head = nn.Linear(dim, target_vocab)
+
+    @property
+    def stepping(self) -> bool:
+        """Whether a target is gone along step by step."""
+        return self.decoder.stepping
+
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> Read:
+        states, last = self.encoder(source, lengths)
+        return self.decoder.remember(states, last, lengths)
+
+    def decode(self, target: Tensor, memory: Read, state: Steps | None = None) -> tuple[Tensor, Steps]:
+        state = self.decoder.begin(memory) if state is None else state
+        features, state = self.decoder(self.drop(self.embed(target)), memory, state)
+        return self.head(self.drop(features)), state
+
+
+def stacked(steps: list[Tensor], like: Tensor) -> Tensor:
+    """Steps [B, 1, D] each -> [B, T, D]; of no steps [B, 0, D]."""
+    return torch.cat(steps, 1) if steps else like[:, :0]
