@@ -93,8 +93,10 @@ class Transformer2017(PairModel):
         attention: factory of each attention.
         pattern: of the self-attentions; in the decoder AND-ed to Causal().
         position: factory; added to the tokens, or inside each self-attention.
-        norm: factory. order: `post_norm`, the paper's, or `pre_norm`, which then has a norm behind the last block.
-        dropout: on embeddings and each sublayer. attn_dropout: of weights.
+        norm: factory.
+        order: `post_norm`, the paper's, or `pre_norm`, which then has a norm behind the last block.
+        dropout: on embeddings and each sublayer.
+        attn_dropout: of weights.
 
     Raises: ZooError for joint embeddings of two vocabularies, and as `Attention`.
     """
