@@ -177,14 +177,22 @@ def oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def serve():
-    """A generator for a fixture: the Hub, until the test ends."""
+def serve(monkeypatch, cache):
+    """A generator for a fixture: the Hub, where the client looks until the test ends; its cache is the folder, and no token is
+    known."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     hub = Hub()
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, hub=hub)) as server:
         server.daemon_threads, server.block_on_close = True, False
         hub.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
         yield hub
         server.shutdown()
         thread.join()

@@ -11,16 +11,8 @@ from zoo.errors import ZooError
 
 @pytest.fixture
 def far(tmp_path, monkeypatch, cache):
-    """A hub, empty; the client's cache is the test's own, and no token is known."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for served in serve():
-        monkeypatch.setenv("HF_ENDPOINT", served.url)
-        yield served
+    """A hub, empty."""
+    yield from serve(monkeypatch, tmp_path / "hub")
 
 
 FILES = {"config.json": b'{"format": 1}', "model.safetensors": b"tensors", "tokenizer.json": b"{}"}

@@ -68,11 +68,9 @@ def place(families, family, kind, tmp_path, monkeypatch):
         yield one, next(servers).url + one.places[kind]
         next(servers, None)
     elif kind.startswith("hf"):
-        hubs = hub_server.serve()
-        monkeypatch.setenv("HF_ENDPOINT", (hub := next(hubs)).url)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+        hubs = hub_server.serve(monkeypatch, tmp_path / "hub")
         files = {file.name: file.read_bytes() for file in (one.here / one.places[kind]).iterdir()}
-        yield one, f"hf://me/it@{hub.commit('me/it', files)}"
+        yield one, f"hf://me/it@{next(hubs).commit('me/it', files)}"
         next(hubs, None)
     else:
         yield one, one.places[kind]
