@@ -7,9 +7,9 @@ policy. Told for each: the bytes that it takes, perplexity of the tokens after t
 together), and at how many places its likeliest next token is the full cache's. A figure shows perplexity against bytes, and
 what is lost by place. Settings: run, path, policies (none,full,int8,window:N,sinks:S+N,heavy:H+N; default: these, with a
 quarter of the length where some are dropped), length (tokens of a stretch; default: the model's context, at most 256), rows
-(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run; of a model folder or a name of a zoo, which
-stay as they are, reports-<its name>), trust (packages of your own that the run may name). A policy may be a class of such a
-package: policies=full,mypackage.caches.Even.
+(default 8), out (folder of cache.png and cache.csv, default: reports/ in the run; for a name of a zoo or an address
+reports-<name>), trust (packages of your own that the run may name). A policy may be a class of such a package:
+policies=full,mypackage.caches.Even.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from zoo import catalog
 from zoo.config import locate
 from zoo.errors import ZooError
 from zoo.files import write_text
@@ -75,16 +76,17 @@ def run(words: Sequence[str]) -> None:
         model.new_cache(1, length, named(policy))  # what is no policy is refused before anything is computed
     found = {policy: read(model, ids, policy) for policy in policies}
     lines = [row(policy, each, found["full"]) for policy, each in found.items()]
-    out = Path(settings.out) if settings.out else _usual_place(Path(settings.run))
+    out = Path(settings.out) if settings.out else _usual_place(settings.run)
     write_text(out / "cache.csv", _csv(lines))
     shown = [[cell(value) for cell, value in zip(CELLS.values(), line, strict=True)] for line in lines]
     table(shown, f"{ids.shape[0]} x {length} tokens of {settings.path}, one at a time", tuple(CELLS))
     print(plot(found, out / "cache.png").absolute())
 
 
-def _usual_place(run: Path) -> Path:
-    """In a run's folder; a model folder, and what lies elsewhere, stays as it is."""
-    return run / "reports" if (run / "config.yaml").is_file() else Path(f"reports-{run.name}")
+def _usual_place(run: str) -> Path:
+    """In the folder; beside what is none, or one of a zoo, which stays as it is."""
+    path = Path(run)
+    return path / "reports" if path.is_dir() and not catalog.knows(run) else Path(f"reports-{path.name}")
 
 
 #: Title of a column -> how its value is written.
