@@ -87,12 +87,31 @@ def test_half_precision_is_computed_in_float32_too():
     assert probe.compare(model, stated) > 1e-4
 
 
+def test_a_side_of_which_the_weights_hold_nothing_takes_no_memory():
+    model = built("cnn")
+    model.config = {**model.config, "img_size": 2**20}
+    with pytest.raises(ZooError, match="2,199,023,255,552 numbers"):
+        probe.make(model)
+
+
+def test_a_compiled_model_is_not_compiled_again():
+    model = built("nlinear")
+    stated = probe.make(model)
+
+    def backend(graph, inputs):
+        raise AssertionError("it is compiled")
+
+    model.compile(backend=backend)
+    assert probe.make(model) == stated
+
+
 def test_what_is_no_probe_is_a_sentence():
     model = built("dlinear")
     stated = probe.make(model)
     with pytest.raises(ZooError, match="made otherwise by this version"):
         probe.differences(model, {**stated, "input": {**stated["input"], "sha256": "0" * 64}})
-    for broken in ({"outputs": stated["outputs"]}, {**stated, "outputs": {"int4": {}}}, {**stated, "seed": "x"}):
+    wrong = [{"outputs": {"int4": {}}}, {"outputs": {}}, {"outputs": [1]}, {"seed": "x"}, {"seed": -1}, {"seed": None}]
+    for broken in ({"outputs": stated["outputs"]}, *({**stated, **each} for each in wrong)):
         with pytest.raises(ZooError):
             probe.differences(model, broken)
     for values in (["x"], None):

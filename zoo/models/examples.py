@@ -7,6 +7,7 @@ by steps that IEEE 754 fixes. So a seed means the same batch with any version of
 from __future__ import annotations
 
 import inspect
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
+
 ROWS = 2  # samples of a batch
 TOKENS = 64  # of a text, at most
 NODES, EDGES = 12, 40  # of a graph
+MOST = 2**25  # numbers of a tensor: a file may say sizes of which its weights hold nothing, such as an image's side
 
 
 class Draw:
@@ -27,6 +31,8 @@ class Draw:
         rows: samples that a batch is to hold.
         tokens: of a text, at most.
         nodes, edges: of a graph.
+
+    Raises: ZooError for more numbers at once than any example has.
     """
 
     def __init__(
@@ -37,7 +43,9 @@ class Draw:
 
     def shares(self, *shape: int) -> np.ndarray:
         """float64 of [0, 1): the upper 53 of each 64 bits."""
-        raw = self.stream.random_raw(int(np.prod(shape)))
+        if (count := math.prod(shape)) > MOST:
+            raise ZooError(f"An example of this model would hold {count:,} numbers ({list(shape)}); a size is wrong.")
+        raw = self.stream.random_raw(count)
         return ((raw >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(shape)
 
     def numbers(self, *shape: int) -> Tensor:
