@@ -1,4 +1,4 @@
-"""card.json: written with every model folder, read as somebody else's file, compared with the files it lies beside."""
+"""A7: card.json is written with every model folder, read as somebody else's file, and compared with the files beside it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""index.json of somebody else: whatever it holds, one sentence, and nothing outside the zoo is read."""
+"""A8: index.json of somebody else. Whatever it holds, one sentence; nothing outside the zoo is read."""
 
 import copy
 import json
@@ -54,7 +54,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize(("change", "sentence"), ENTRIES.values(), ids=ENTRIES)
-def test_entries(place, change, sentence):
+def test_entries_name_no_path(place, change, sentence):
     content = json.loads((place / "index.json").read_text())
     change(content["models"]["vit.mine"])
     (place / "index.json").write_text(json.dumps(content))
@@ -79,7 +79,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names(place, name):
+def test_names_are_no_paths(place, name):
     content = json.loads((place / "index.json").read_text())
     content["models"][name] = copy.deepcopy(content["models"]["vit.mine"])
     (place / "index.json").write_text(json.dumps(content))
@@ -103,7 +103,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize(("content", "sentence"), WHOLE.values(), ids=WHOLE)
-def test_whole_files(place, content, sentence):
+def test_an_index_that_is_none(place, content, sentence):
     (place / "index.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ZooError, match=sentence) as error:
         catalog.local("vit.mine")
