@@ -296,6 +296,25 @@ def test_without_a_network_it_is_a_sentence(monkeypatch):
         initialise(CONFIG, "timm://vit_tiny_patch16_224", {})
 
 
+def test_offline_timms_weights_are_those_of_the_cache(tmp_path, monkeypatch):
+    """Fetched by timm before, or a sentence; no request goes out."""
+    timm = pytest.importorskip("timm")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a request went out"))
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(
+        zoo.ZooError, match=r"timm's test_vit is not in the hub's cache '.*', and ZOO_OFFLINE=1 forbids"
+    ):
+        zoo.load("timm://test_vit")
+    folder = tmp_path / "models--timm--test_vit.r160_in1k"
+    for name in ("refs", "snapshots/abc"):
+        (folder / name).mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    model = timm.create_model("test_vit").eval()
+    save_file(model.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
+    assert torch.equal(zoo.load("timm://test_vit").head.weight, model.head.weight)
+
+
 def test_hydra_takes_the_source_without_quotes():
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -43,8 +43,7 @@ def initialise(
         config: the model's config of the command line. Where the source has a config of its own, that one is built,
             with the rates of dropout and stochastic depth of `config`, and its score, pattern, kernel and position
             where they are not the defaults (what then does not fit the weights is refused); all else is the source's.
-        source: `timm://<name>[.<tag>]` (weights from timm's hub) or `timm://<name>@<file>`; a run or model folder; a
-            .safetensors file (with a config.json beside it, or of the architecture of `config`); a .ckpt of a run.
+        source: whatever `zoo.load` takes; a .safetensors file alone too, which is then of the architecture of `config`.
         facts: num_classes, img_size, in_chans of the data, of series `SeriesSpec.sizes`; what is left out or None stays as in
             the source.
         trust: packages of your own that the source's config may name, see `zoo.load`.

@@ -27,9 +27,11 @@ def load(
     """A trained model, ready to predict: in eval mode, with config, preprocess and classes, or its tokenizer.
 
     Args:
-        source: a run folder, a model folder, a .safetensors file with config.json beside it, or a run's .ckpt file; a folder
-            of the Hugging Face hub's form (config.json, weights whole or in shards, tokenizer.json) of the classes that
-            `zoo.convert` takes; llama2.c's .bin, or a folder of it and its tokenizer.
+        source: a name of a zoo (`gat.cora`, see `zoo.list_pretrained`); https://... or hf://owner/name[@revision], fetched into
+            the cache; a run folder, a model folder, a .safetensors file with config.json beside it, or a run's .ckpt file;
+            timm://name[.tag][@file]; a folder of transformers' form (config.json, weights whole or in shards,
+            tokenizer.json) of the classes that `zoo.convert` takes, or of timm's; llama2.c's .bin, or a folder of it and its
+            tokenizer. A folder that has a card.json is verified by it.
         tokenizer: of a model of text, in place of the source's own: a tokenizer.json or tokenizer.bin, or a Tokenizer.
         trust: packages of your own, whose code the model's config may name beside what this project declares. Name none
             that you do not know: the file decides which of its classes is called, with which arguments.
@@ -39,8 +41,8 @@ def load(
     What its config names is looked up among what declares itself (`zoo.declared`), its sizes are compared with the weights
     before the model takes memory, and nothing of it runs (docs/criteria.md, A7, A8).
 
-    Raises: ZooError for what holds no model, a truncated file, tensors that do not fit, NaN among them, a config that
-        names what may not be instantiated.
+    Raises: ZooError for an unknown name (the nearest is told), what cannot be fetched or is not what its card says, what holds
+        no model, a truncated file, tensors that do not fit, NaN among them, a config that names what may not be instantiated.
     """
     own = packages.checked(trust)
     found = sources.open_source(source, tokenizer, base, own)

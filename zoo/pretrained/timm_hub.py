@@ -10,6 +10,7 @@ import timm
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from zoo.catalog.cache import offline
 from zoo.checked.model import Most, Weightless
 from zoo.errors import ZooError, nearest, one_line
 from zoo.models import Preprocess
@@ -25,7 +26,9 @@ def create(name: str, file: Path | None = None) -> nn.Module:
     """
     if file is not None:
         return fitted(name, file, card(name))
-    card(name)  # refuses what is no name of timm's list
+    known = card(name)
+    if word := offline():
+        return fitted(name, _in_cache(name, known, word), known)
     try:
         return timm.create_model(name, pretrained=True)
     except Exception as error:  # the network's, the hub's and torch's errors have no base in common
@@ -33,6 +36,19 @@ def create(name: str, file: Path | None = None) -> nn.Module:
             f"timm has no weights for {name}, or there is no network ({_reason(error)}). Choose a name of "
             f"timm.list_pretrained(), or give a file: timm://{name}@<path>."
         ) from error
+
+
+def _in_cache(name: str, known: Mapping[str, Any], word: str) -> Path:
+    """The file that timm has fetched before, in the hub's cache. Raises: ZooError where there is none."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    found = try_to_load_from_cache(known["hf_hub_id"], "model.safetensors") if known.get("hf_hub_id") else None
+    if not isinstance(found, str):
+        raise ZooError(
+            f"timm's {name} is not in the hub's cache {constants.HF_HUB_CACHE!r}, and {word} forbids the network; give a file: "
+            f"timm://{name}@<path>."
+        )
+    return Path(found)
 
 
 def fitted(name: str, file: Path, cfg: dict[str, Any], options: Mapping[str, Any] = NO_OPTIONS) -> nn.Module:
