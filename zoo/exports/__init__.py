@@ -31,6 +31,7 @@ TARGETS = {
     "torch_export": "zoo.exports.torch_export",
     "onnx": "zoo.exports.onnx",
     "timm": "zoo.exports.timm",
+    "transformers": "zoo.exports.transformers",
 }
 
 

@@ -21,6 +21,7 @@ from zoo.models import Model
 PASSED_OVER = {"training", "kernel", "recorder", "drop", "dropout", "p", "inplace", "init_values"}
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.Identity)
 PLAIN = (bool, int, float, str, tuple, FunctionType, partial)
+BLOCK = re.compile(r"\.\d+\b")
 SHOWN = 8
 
 
@@ -33,31 +34,32 @@ def differing(model: nn.Module, config: dict[str, Any], *, but: frozenset[str] =
     """
     most = checked.Most(numbers=10**13, tensors=100_000)
     other = checked.sketch(construct.resolve(config, locate), "the model of the other library", most)
-    found = [re.sub(r"\.\d+\b", ".*", each) for each in _differences(model, other, PASSED_OVER | but)]
+    found = [f"{BLOCK.sub('.*', place)}={value}" for place, value in _differences(model, other, PASSED_OVER | but)]
     unique = list(dict.fromkeys(found))
     return unique[:SHOWN] + [f"{len(unique) - SHOWN} more"] * (len(unique) > SHOWN)
 
 
-def _differences(model: nn.Module, other: nn.Module, but: frozenset[str] | set[str]) -> Iterator[str]:
+def _differences(model: nn.Module, other: nn.Module, but: frozenset[str] | set[str]) -> Iterator[tuple[str, str]]:
     ours, theirs = _parts(model), _parts(other)
     refused: tuple[str, ...] = ()
     for path in sorted({*ours, *theirs}):
         if path.startswith(refused):
             continue
         a, b = ours.get(path), theirs.get(path)
-        if type(a) is not type(b):  # what is inside is not looked at
+        if path and type(a) is not type(b):  # what is inside is not looked at
             refused += (f"{path}.",)
-            yield f"{path or 'class'}={'none' if a is None else type(a).__name__}"
+            yield path, "none" if a is None else type(a).__name__
             continue
         mine, its = _settings(a, but), _settings(b, but)
         for name in sorted(mine.keys() | its.keys()):
-            if mine.get(name) != its.get(name):
-                yield f"{path}.{name}".lstrip(".") + f"={mine.get(name, 'none')}"
+            said, other_said = mine.get(name), its.get(name)
+            if _word(said) != _word(other_said) and said != other_said:
+                yield f"{path}.{name}".lstrip("."), _word(said)
     names = {name for name, _ in model.named_parameters()} ^ {name for name, _ in other.named_parameters()}
     own = {name for name, _ in model.named_parameters()}
     for name in sorted(names):
         if not name.startswith(refused):
-            yield f"{name}={'there' if name in own else 'none'}"
+            yield name, "there" if name in own else "none"
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:
@@ -66,13 +68,15 @@ def _parts(model: nn.Module) -> dict[str, nn.Module]:
     return {path: module for path, module in found.items() if not re.search("Dropout|Depth", type(module).__name__)}
 
 
-def _settings(module: Any, but: frozenset[str] | set[str]) -> dict[str, str]:
-    """Plain attributes, patterns, scalings and functions, in words."""
+def _settings(module: Any, but: frozenset[str] | set[str]) -> dict[str, Any]:
+    """Plain attributes, patterns, scalings and functions."""
     passed = but | (set(Model.__annotations__) if isinstance(module, Model) else set())
     found = {name: value for name, value in vars(module).items() if name[0] != "_" and name not in passed}
-    return {name: _word(value) for name, value in found.items() if isinstance(value, PLAIN) or is_dataclass(value)}
+    return {name: value for name, value in found.items() if isinstance(value, PLAIN) or is_dataclass(value)}
 
 
 def _word(value: Any) -> str:
+    if value is None:
+        return "none"
     value = getattr(value, "func", value)  # of a partial
     return value.__name__ if isinstance(value, FunctionType) else repr(value)
