@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -102,7 +103,7 @@ class DataModule(LightningDataModule):
         """A sha256 of which samples "train", "val" or "test" has, and of what is asked of them: another split has another."""
         found = hashlib.sha256()
         for part in self.identity(stage):
-            found.update(part if isinstance(part, bytes) else part.contiguous().numpy().tobytes())
+            found.update(part if isinstance(part, bytes) else torch.as_tensor(part).contiguous().numpy().tobytes())
         return found.hexdigest()
 
     def identity(self, stage: str) -> Sequence[Tensor | bytes]:

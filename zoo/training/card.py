@@ -2,7 +2,7 @@
 
 import logging
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ def of_data(data: Any, config: Mapping[str, Any], stage: str = "test") -> dict[s
     found = {key: getattr(data, name, None) for key, name in (("name", "title"), ("source", "reference"))}
     found |= {"licence": getattr(data, "licence", None), "config": _portable(plain)}
     found |= {"vintage": getattr(data, "vintage", None)}
-    return found | {"part": {"name": stage, "samples": len(data.rows(stage)), "sha256": data.digest(stage)}}
+    part = _tried("which samples it was measured on", lambda: (len(data.rows(stage)), data.digest(stage)))
+    return found | {"part": part and {"name": stage, "samples": part[0], "sha256": part[1]}}
 
 
 def baseline(beside: Mapping[str, float], direction: str) -> dict[str, Any] | None:
@@ -84,14 +85,10 @@ def baseline(beside: Mapping[str, float], direction: str) -> dict[str, Any] | No
 
 
 def of_model(model: Any) -> dict[str, Any] | None:
-    """The model's probe. A training that has ended is not lost because there is none: the log says why."""
+    """The model's probe; None where its class has no example."""
     from zoo.pretrained import probe
 
-    try:
-        return probe.make(model)
-    except Exception as error:  # of a model of somebody's own
-        log.warning(f"the model's card has no probe: {error}")
-        return None
+    return _tried("a probe", lambda: probe.make(model))
 
 
 def commit() -> str | None:
@@ -107,6 +104,15 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() or None
+
+
+def _tried(what: str, make: Callable[[], Any]) -> Any:
+    """A training that has ended is not lost because a class of somebody's own does not say all: the log tells why."""
+    try:
+        return make()
+    except Exception as error:  # of whatever that class does
+        log.warning(f"the model's card does not have {what}: {error}")
+        return None
 
 
 def _portable(node: Any) -> Any:
