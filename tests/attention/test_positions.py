@@ -16,6 +16,7 @@ from zoo.attention import (
     MixedRoPE,
     Position,
     RelativeBias,
+    RelativeBias2D,
     RoPE,
     SinCos2D,
     Sinusoidal,
@@ -159,6 +160,23 @@ def test_alibi_slopes():
     torch.testing.assert_close(bias, -torch.tensor(ALiBi(2).slopes).view(1, 2, 1, 1) * torch.tensor([4.0, 3, 2, 1, 0]))
 
 
+def test_relative_bias_on_a_grid_by_hand():
+    """Swin's equation 4: an entry for each pair of offsets; BEiT's three for the class token."""
+    position = RelativeBias2D(2, (2, 3), prefix=1)
+    with torch.no_grad():
+        position.table.copy_(torch.arange(18).unsqueeze(1) + torch.tensor([0.0, 100.0]))
+    bias = position.bias(torch.arange(7), torch.arange(7))
+    assert bias.shape == (1, 2, 7, 7) and torch.equal(bias[:, 1], bias[:, 0] + 100)
+    for q in range(6):
+        for k in range(6):
+            row, column = q // 3 - k // 3, q % 3 - k % 3
+            assert bias[0, 0, q + 1, k + 1] == (row + 1) * 5 + column + 2
+    assert bias[0, 0, 0, 0] == 17 and (bias[0, 0, 0, 1:] == 15).all() and (bias[0, 0, 1:, 0] == 16).all()
+    alone = RelativeBias2D(2, (2, 3))
+    alone.table.data = position.table.data[:15]
+    assert torch.equal(alone.bias(torch.arange(6), torch.arange(6)), bias[:, :, 1:, 1:])
+
+
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_relative_buckets_by_hand(bidirectional):
     """Raffel et al. 2020: exact up to half of the buckets, then logarithmic, then one bucket for all beyond."""
@@ -248,7 +266,7 @@ def test_places_may_differ_by_sample(kind):
         (lambda: AxialRoPE(6, (2, 2)), "got 6"),
         (lambda: AxialRoPE(8, (2, 2), centred=True), "give span="),
         (lambda: MixedRoPE(6, 2, (2, 2)), "got 6"),
-        (lambda: MixedRoPE(8, 2, (2, 2)).rotate(torch.zeros(1, 1, 4, 8), torch.arange(4)), "2 heads, not 1"),
+        (lambda: MixedRoPE(8, 2, (2, 2)).rotate(torch.zeros(1, 3, 4, 8), torch.arange(4)), "2 heads, not 3"),
         (lambda: SinCos2D(6, (2, 2)), "6 % 4"),
         (lambda: Learned(4, 3).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens, but Learned has 3"),
         (lambda: Learned2D(4, (2, 2)).embed(torch.zeros(1, 5, 4), torch.arange(5)), "5 tokens for a grid"),

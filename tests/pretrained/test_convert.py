@@ -145,7 +145,6 @@ def test_what_ours_has_not_is_refused_by_name(options, name):
     [
         ("vit_tiny_r_s16_p8_224", "embed_layer=HybridEmbed"),
         ("cait_xxs24_224", "timm.models.cait.Cait is another architecture"),
-        ("vit_relpos_small_patch16_224", "VisionTransformerRelPos is another architecture"),
         ("resnet10t", "ResNet is another architecture"),
     ],
 )

@@ -1,10 +1,12 @@
-"""zoo.convert: timm's Eva (EVA, EVA-02, DINOv3, RoPE-ViT, PE) gives the same logits (C14) at random weights."""
+"""zoo.convert: timm's Eva (EVA-02, DINOv3, RoPE-ViT, PE), Beit and VisionTransformerRelPos give the same logits (C14)."""
 
 from functools import partial
 
 import pytest
 import timm
+from timm.models.beit import Beit
 from timm.models.eva import Eva
+from timm.models.vision_transformer_relpos import ResPostRelPosBlock, VisionTransformerRelPos
 from torch import nn
 
 import zoo
@@ -37,9 +39,28 @@ SAME = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", SAME.values(), ids=SAME)
+RELATIVE = {
+    "beit": (Beit, {"use_abs_pos_emb": False, "use_rel_pos_bias": True, "init_values": 0.1}),
+    "beit, one table": (Beit, {"use_shared_rel_pos_bias": True, "global_pool": "token", "swiglu_mlp": True}),
+    "network": (VisionTransformerRelPos, {"init_values": None, "qk_norm": True}),
+    "network, class token": (
+        VisionTransformerRelPos,
+        {"class_token": True, "global_pool": "token", "rel_pos_type": "mlp"},
+    ),
+    "swin's network, one": (
+        VisionTransformerRelPos,
+        {"rel_pos_type": "mlpswin", "shared_rel_pos": True, "fc_norm": True},
+    ),
+    "table": (VisionTransformerRelPos, {"rel_pos_type": "bias", "class_token": True, "block_fn": ResPostRelPosBlock}),
+}
+
+
+@pytest.mark.parametrize(
+    "options", [(Eva, how) for how in SAME.values()] + list(RELATIVE.values()), ids=[*SAME, *RELATIVE]
+)
 def test_same_logits(options, tmp_path):
-    theirs = randomise(Eva(**{**TINY, **options}))
+    kind, options = options
+    theirs = randomise(kind(**{**TINY, **options}))
     ours = zoo.convert(theirs)
     assert difference(theirs, ours, (2, 3, 24, 40)) <= 1e-4
     again = zoo.load(zoo.save(ours, tmp_path / "model"))
@@ -62,6 +83,24 @@ def test_what_ours_has_not_is_refused_by_name(options, name):
     with pytest.raises(zoo.ZooError) as refusal:
         zoo.convert(Eva(**{**TINY, **options}))
     assert name in str(refusal.value)
+
+
+def test_both_kinds_of_shared_tables_are_refused():
+    with pytest.raises(zoo.ZooError, match="use_shared_rel_pos_bias=True with use_rel_pos_bias=True"):
+        zoo.convert(Beit(**TINY, use_rel_pos_bias=True, use_shared_rel_pos_bias=True))
+
+
+def test_biases_go_over_to_another_grid_and_are_told(tmp_path):
+    """B1: one table a layer, its entries of the class token as they were; on the same grid nothing changes."""
+    source = zoo.convert(randomise(Beit(**TINY, use_abs_pos_emb=False, use_rel_pos_bias=True)))
+    folder = str(zoo.save(source, tmp_path / "model"))
+    same, changes = initialise(source.config, folder, {})
+    assert changes == [] and difference(source, same.eval(), (2, 3, 24, 40)) == 0
+    larger, changes = initialise(source.config, folder, {"img_size": 48})
+    assert [change.name for change in changes] == [f"blocks.{i}.attn.position.table" for i in (0, 1)]
+    assert changes[0].old == (5 * 9 + 3, 4) and changes[0].new == (11 * 11 + 3, 4)
+    for name in (change.name for change in changes):
+        assert larger.state_dict()[name][-3:].equal(source.state_dict()[name][-3:])
 
 
 def test_positions_of_dinov3_go_over_to_another_grid_without_weights(tmp_path):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.attention import Learned, Learned2D
+from zoo.attention import Learned, Learned2D, RelativeBias2D
 from zoo.attention.positions.grids import resample_grid
 from zoo.checked.fits import with_tied
 from zoo.layers import PatchEmbed
@@ -117,6 +117,20 @@ def _(module: Learned2D, twin: nn.Module | None, state: State) -> Found:
         return {}
     how = f"positions resampled from a grid of {old} to {new}"
     return {"table": (resample_grid(table, old, new, module.prefix), how)}
+
+
+@adapt.register
+def _(module: RelativeBias2D, twin: nn.Module | None, state: State) -> Found:
+    """The grid of offsets is read off at other places; entries of class and register tokens stay."""
+    table, new = state.get("table"), module.offsets
+    if table is None or table.shape[1:] != module.table.shape[1:] or not isinstance(twin, RelativeBias2D):
+        return {}
+    own, old = len(module.table) - math.prod(new), twin.offsets
+    if old == new or len(table) - own != math.prod(old):
+        return {}
+    cells = len(table) - own
+    there = torch.cat([resample_grid(table[:cells], old, new), table[cells:]])
+    return {"table": (there, f"biases resampled from offsets of a grid of {twin.grid} to {module.grid}")}
 
 
 @adapt.register

@@ -24,6 +24,8 @@ _TRANSFORMERS = {
 SOURCES = {
     "timm.models.vision_transformer.VisionTransformer": "zoo.pretrained.from_timm",
     "timm.models.eva.Eva": "zoo.pretrained.from_timm",
+    "timm.models.beit.Beit": "zoo.pretrained.from_timm",
+    "timm.models.vision_transformer_relpos.VisionTransformerRelPos": "zoo.pretrained.from_timm",
     "torch_geometric.nn.conv.gat_conv.GATConv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.gatv2_conv.GATv2Conv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.transformer_conv.TransformerConv": "zoo.pretrained.from_pyg",
@@ -45,10 +47,10 @@ SOURCES = {
 class Convert:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
-    timm's VisionTransformer, VisionTransformerDistilled and Eva; PyTorch Geometric's GATConv, GATv2Conv, TransformerConv,
-    RGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM,
-    BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction, PatchTSTForPretraining and
-    InformerForPrediction.
+    timm's VisionTransformer, VisionTransformerDistilled, Eva, Beit and VisionTransformerRelPos; PyTorch Geometric's GATConv,
+    GATv2Conv, TransformerConv, RGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma,
+    GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction,
+    PatchTSTForPretraining and InformerForPrediction.
     Outputs differ by rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of the largest;
     tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and preprocessing,
     class names and ids that end a text where the other library tells them. It has the device, dtype and mode of `model`,

@@ -1,20 +1,26 @@
-"""timm's VisionTransformer (vit_*, deit_*, deit3_*, aimv2_*, beit3_*, ...) and Eva (eva02_*, *_dinov3, vit_pe_*, ...) as ours.
+"""timm's VisionTransformer (vit_*, deit_*, aimv2_*), Eva (eva02_*, *_dinov3), Beit and VisionTransformerRelPos as our ViT.
 
 Nothing is taken on trust. Each module of theirs must be one that is known (timm's options choose module classes), the
 options that no module shows are read, tensors must match name by name, and at the end both models see the same image.
 """
 
 import math
+import re
 from collections import defaultdict
+from copy import deepcopy
 from typing import Any
 
 import torch
+from timm.layers.pos_embed_rel import RelPosBias
 from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3, RotaryEmbeddingMixed
+from timm.models.beit import Beit
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from timm.models.vision_transformer_relpos import VisionTransformerRelPos
+from torch import Tensor, nn
 
+from zoo.attention import RelativeBias2D
 from zoo.errors import ZooError
 from zoo.models.vision.vit import ViT
 from zoo.pretrained import timm_blocks, weights
@@ -34,14 +40,20 @@ RENAMED = {
     "attn_pool.proj.": "pool.attn.output.proj.",
     "attn_pool.": "pool.",
 }
+#: what biases by relative places are made of
+BIASES = re.compile(r"attn\.(rel_pos\.|relative_position_bias_table)")
 
 
 @convert.register(VisionTransformerDistilled)
 @convert.register(VisionTransformer)
 @convert.register(Eva)
+@convert.register(Beit)
+@convert.register(VisionTransformerRelPos)
 def from_timm(model: Any) -> ViT:
-    """timm's VisionTransformer or Eva -> ViT, see `zoo.convert`. Dosovitskiy et al. 2021 in timm's form (Wightman 2019).
+    """timm's VisionTransformer, Eva, Beit or VisionTransformerRelPos -> ViT, see `zoo.convert`. Dosovitskiy et al. 2021 in
+    timm's form (Wightman 2019).
 
+    Biases by relative place become tables, one a layer, also where timm computes them by a small network or shares them.
     The two classifiers of a distilled DeiT, whose outputs it averages, are one map of both tokens side by side.
     A model with dynamic_img_size is converted for the one size it was built for; ours refuses other sizes.
 
@@ -77,14 +89,14 @@ def config_of(model: Any) -> dict[str, Any]:
         # ours takes the whole part of dim * ratio, which rounding may have pushed under `hidden`
         "mlp_ratio": ratio if int(model.embed_dim * ratio) == hidden else math.nextafter(ratio, math.inf),
         **positions_of(model),
-        "prefix_position": not model.no_embed_class,
+        "prefix_position": prefix_has_entries(model),
         "class_token": model.cls_token is not None,
         "reg_tokens": model.num_prefix_tokens - (model.cls_token is not None),
         "pool": pool_of(model),
         "pooled_norm": after is not None,
         **({} if before or after else {"final_norm": False}),
         **({"patch_norm": patch_norm} if patch_norm else {}),
-        "pre_block_norm": norm_node(model.norm_pre) is not None,
+        "pre_block_norm": norm_node(getattr(model, "norm_pre", timm_blocks.NONE)) is not None,
         "drop_path": timm_blocks.drop_path(model.blocks[-1]),
         "head_dropout": model.head_drop.p,
         **block,
@@ -93,11 +105,44 @@ def config_of(model: Any) -> dict[str, Any]:
 
 def positions_of(model: Any) -> dict[str, Any]:
     """Our `position`, and `inner_position` where there is one of each kind."""
-    rope = getattr(model, "rope", None)
-    turned = None if rope is None else rope_of(rope)
-    if model.pos_embed is None:
-        return {"position": turned or part("zoo.attention.Position")}
-    return {"position": part("zoo.attention.Learned2D"), **({"inner_position": turned} if turned else {})}
+    rope, inside = getattr(model, "rope", None), None
+    if rope is not None:
+        inside = rope_of(rope)
+    elif bias_of(model, 0) is not None:
+        inside = part("zoo.attention.RelativeBias2D")
+    if getattr(model, "pos_embed", None) is None:
+        return {"position": inside or part("zoo.attention.Position")}
+    return {"position": part("zoo.attention.Learned2D"), **({"inner_position": inside} if inside else {})}
+
+
+def prefix_has_entries(model: Any) -> bool:
+    """Whether the class token has learned positions; in timm's biases by a network it has none."""
+    if isinstance(model, VisionTransformerRelPos):
+        return type(model.shared_rel_pos or model.blocks[0].attn.rel_pos) is RelPosBias
+    return not getattr(model, "no_embed_class", False)
+
+
+def bias_of(model: Any, layer: int) -> Tensor | None:
+    """[H, N, N], what timm adds to a layer's logits by relative places; None for nothing."""
+    attn = model.blocks[layer].attn
+    if isinstance(model, Beit):
+        if attn.relative_position_bias_table is not None:
+            return attn._get_rel_pos_bias()[0]
+        return None if model.rel_pos_bias is None else model.rel_pos_bias()
+    if isinstance(model, VisionTransformerRelPos):
+        made_by = deepcopy(attn.rel_pos if attn.rel_pos is not None else model.shared_rel_pos)
+        return None if made_by is None else made_by.eval().get_bias()[0]  # its network has dropout
+    return None
+
+
+def table_of(bias: Tensor, grid: tuple[int, int], prefix: int) -> Tensor:
+    """[H, N, N] by relative places -> the table that our RelativeBias2D reads it from."""
+    like = RelativeBias2D(len(bias), grid, prefix)
+    place = torch.arange(bias.shape[1], device=bias.device)
+    entry = like.entry(place.unsqueeze(-1), place)
+    table = torch.zeros(like.table.shape, dtype=bias.dtype, device=bias.device)
+    table[entry.flatten()] = bias.detach().flatten(1).T
+    return table
 
 
 def rope_of(rope: Any) -> dict[str, Any]:
@@ -122,7 +167,7 @@ def pool_of(model: Any) -> str | dict[str, Any]:
     """Our `pool`: a word, or the node of a part."""
     if isinstance(model, VisionTransformerDistilled):
         return part("zoo.layers.JoinPrefix")
-    pool: Any = model.attn_pool
+    pool: Any = getattr(model, "attn_pool", None)
     if pool is None:
         return {"token": "token", "avg": "mean"}[model.global_pool]
     skipped = bool(model.num_prefix_tokens) and not getattr(model, "pool_include_prefix", True)  # Eva's looks at all
@@ -153,12 +198,20 @@ def tensors_of(model: Any) -> weights.State:
             tensor = tensor[0]
         elif name == "patch_embed.proj.weight":  # a convolution of stride = kernel is one matrix product
             tensor = tensor.flatten(1)
+        elif name.startswith(("shared_rel_pos.", "rel_pos_bias.")):
+            continue
         for theirs, ours in RENAMED.items():
             if name.startswith(theirs):
                 name = ours + name.removeprefix(theirs)
                 break
         state[name] = tensor
     for i, inside in blocks.items():
+        if (bias := bias_of(model, int(i))) is not None:
+            inside = {name: tensor for name, tensor in inside.items() if not BIASES.match(name)}
+            own = model.num_prefix_tokens if prefix_has_entries(model) else 0
+            first = model.num_prefix_tokens - own  # tokens without entries, which timm has zeros for
+            table = table_of(bias[:, first:, first:], model.patch_embed.grid_size, own)
+            state[f"blocks.{i}.attn.position.{'' if own else 'position.'}table"] = table
         found = timm_blocks.tensors(model.blocks[int(i)], inside)
         state |= {f"blocks.{i}.{own}": tensor for own, tensor in found.items()}
     if (

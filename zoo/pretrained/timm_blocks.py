@@ -8,6 +8,7 @@ from timm.layers import DropPath, GluMlp, LayerNorm, LayerNormFp32, RmsNorm, Swi
 from timm.layers.activations import GELU, GELUTanh, QuickGELU
 from timm.models.eva import EvaBlock, EvaBlockPostNorm
 from timm.models.vision_transformer import LayerScale, ParallelScalingBlock, ResPostBlock
+from timm.models.vision_transformer_relpos import ResPostRelPosBlock
 from torch import Tensor, nn
 
 from zoo.pretrained.weights import State
@@ -27,6 +28,7 @@ ACTS: dict[type, dict[str, Any]] = {
     nn.ReLU: {"_target_": "torch.nn.ReLU"},
     nn.SiLU: {"_target_": "torch.nn.SiLU"},
 }
+NONE = nn.Identity()
 GATED = (SwiGLU, GluMlp)
 EVA = (EvaBlock, EvaBlockPostNorm)
 #: timm's names of a block of two sublayers -> ours; what is not listed has the same name.
@@ -72,9 +74,10 @@ def refused(block: Any, dim: int) -> Iterator[str]:
         yield f"num_kv_heads={attn.num_kv_heads}"
     if isinstance(block, EvaBlock) and (block.gamma_1 is None) != (block.gamma_2 is None):
         yield "attn_only_layer_scale=True"
-    if attn.num_heads * attn.head_dim != dim:
-        yield f"attn_head_dim={attn.head_dim}"
-    if attn.scale != attn.head_dim**-0.5:
+    width = getattr(attn, "head_dim", 0) or attn.proj.in_features // attn.num_heads
+    if attn.num_heads * width != dim:
+        yield f"attn_head_dim={width}"
+    if attn.scale != width**-0.5:
         yield f"attn.scale={attn.scale}"
     if getattr(attn, "gate", None) is not None:
         yield "gated=True"
@@ -140,21 +143,21 @@ def _of_two(block: Any) -> dict[str, Any]:
     scale = ls.init_values if isinstance(ls, LayerScale) else None
     if getattr(block, "gamma_1", None) is not None:
         scale = block.init_values
-    after = isinstance(block, ResPostBlock | EvaBlockPostNorm)
+    after = isinstance(block, ResPostBlock | EvaBlockPostNorm | ResPostRelPosBlock)
     no_bias = attn.proj.bias is None
     return {
         "num_heads": attn.num_heads,
         "hidden": mlp.fc2.in_features,
         "norm": norm_node(block.norm1),
         "act": act_node(mlp.act),
-        "qk_norm": norm_node(attn.q_norm),
+        "qk_norm": norm_node(getattr(attn, "q_norm", NONE)),
         "qkv_bias": qkv_bias(attn),
         "layer_scale": scale,
         "dropout": attn.proj_drop.p,
         "attn_dropout": attn.attn_drop.p,
         **_feed_forward(mlp),
         **({"order": part("zoo.layers.res_post_norm")} if after else {}),
-        **_output(norm_node(attn.norm), no_bias),
+        **_output(norm_node(getattr(attn, "norm", NONE)), no_bias),
     }
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from timm.layers import AttentionPoolLatent, AttentionRope, DropPath, GluMlp, SwiGLU
+from timm.layers.pos_embed_rel import RelPosBias, RelPosMlp
 from timm.layers.pos_embed_sincos import RotaryEmbeddingCat, RotaryEmbeddingDinoV3, RotaryEmbeddingMixed
+from timm.models import beit
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva, EvaAttention
 from timm.models.vision_transformer import (
@@ -18,12 +20,23 @@ from timm.models.vision_transformer import (
     ResPostBlock,
     VisionTransformer,
 )
+from timm.models.vision_transformer_relpos import (
+    RelPosAttention,
+    RelPosBlock,
+    ResPostRelPosBlock,
+    VisionTransformerRelPos,
+)
 from torch import nn
 
 from zoo.pretrained import timm_blocks
 from zoo.pretrained.timm_blocks import ACTS, NORMS
 
 NONE = (nn.Identity,)
+CLASSES = (VisionTransformer, VisionTransformerDistilled, Eva, beit.Beit, VisionTransformerRelPos)
+BLOCKS = (
+    Block, ResPostBlock, ParallelScalingBlock, *timm_blocks.EVA, beit.Block, RelPosBlock, ResPostRelPosBlock,
+)  # fmt: skip
+ATTENTIONS = (Attention, EvaAttention, AttentionRope, beit.Attention, RelPosAttention)
 ANY_NORM = (*NORMS, *NONE)
 LINEAR, DROPOUT = (nn.Linear,), (nn.Dropout,)
 
@@ -60,13 +73,16 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "rope": ("rope_type", (RotaryEmbeddingCat, RotaryEmbeddingDinoV3, RotaryEmbeddingMixed)),
     "norm_pre": ("norm_layer", ANY_NORM),
     "blocks": ("blocks", (nn.Sequential, nn.ModuleList)),
-    "blocks.*": ("block_fn", (Block, ResPostBlock, ParallelScalingBlock, *timm_blocks.EVA)),
+    "blocks.*": ("block_fn", BLOCKS),
     "blocks.*.norm1": ("norm_layer", tuple(NORMS)),
     "blocks.*.norm2": ("norm_layer", tuple(NORMS)),
-    "blocks.*.attn": ("attn_layer", (Attention, EvaAttention, AttentionRope)),
+    "blocks.*.attn": ("attn_layer", ATTENTIONS),
     **{f"blocks.*.attn.{name}": (f"attn_layer.{name}", LINEAR) for name in ("qkv", "q_proj", "k_proj", "v_proj")},
     **_attention("blocks.*.attn."),
     "blocks.*.attn.norm": ("scale_attn_norm", ANY_NORM),
+    "blocks.*.attn.rel_pos": ("rel_pos_type", (RelPosBias, RelPosMlp)),
+    "shared_rel_pos": ("rel_pos_type", (RelPosBias, RelPosMlp)),
+    "rel_pos_bias": ("use_shared_rel_pos_bias", (beit.RelativePositionBias,)),
     "blocks.*.attn.proj": ("attn_layer.proj", LINEAR),
     "blocks.*.attn.proj_drop": ("proj_drop", DROPOUT),
     "blocks.*.ls1": ("init_values", (LayerScale, *NONE)),
@@ -102,7 +118,7 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
 
 def unsupported(model: Any) -> list[str]:
     """The options, as `name=value`, that keep the model from being converted; empty if it can be."""
-    if type(model) not in (VisionTransformer, VisionTransformerDistilled, Eva):
+    if type(model) not in CLASSES:
         return [f"class={type(model).__name__}"]
     # Options that are not modules are read only where every module is known.
     found = [*_pools(model), *_modules(model)] or list(_values(model))
@@ -118,11 +134,18 @@ def _pools(model: Any) -> Iterator[str]:
         yield f"global_pool={model.global_pool!r} with attn_pool={type(model.attn_pool).__name__}"
 
 
+_inside_bias = re.compile(
+    r"(blocks\.\d+\.attn\.rel_pos|shared_rel_pos)\."
+)  # what biases are computed by is not looked at
+
+
 def _modules(model: nn.Module) -> Iterator[str]:
     """Modules of a class that is not known at their place. What is inside one of those is not looked at."""
     refused = "."
     for name, module in list(model.named_modules(remove_duplicate=False))[1:]:
         place = re.sub(r"\.\d+", ".*", name)
+        if _inside_bias.match(name):
+            continue
         option, known = PLACES.get(place, (place, ()))
         if type(module) not in known and not name.startswith(refused):
             refused = f"{name}."
@@ -147,8 +170,14 @@ def _values(model: Any) -> Iterator[str]:
         yield "num_classes=0 of a distilled model, which averages its tokens then"
     if distilled and model.reg_token is not None:
         yield "reg_tokens of a class that passes them over"
-    if model.pos_drop.p:
-        yield f"pos_drop_rate={model.pos_drop.p}"
+    if (drop := getattr(model, "pos_drop", None)) is not None and drop.p:
+        yield f"pos_drop_rate={drop.p}"
+    if (
+        getattr(model, "rel_pos_bias", None) is not None
+        and blocks
+        and blocks[0].attn.relative_position_bias_table is not None
+    ):
+        yield "use_shared_rel_pos_bias=True with use_rel_pos_bias=True"
     if getattr(model, "rope", None) is not None:
         yield from _rope(model)
     if getattr(model, "attn_pool", None) is not None:

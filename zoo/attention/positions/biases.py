@@ -1,6 +1,7 @@
 """Positions that are added to the logits."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -69,3 +70,40 @@ class RelativeBias(Position):
         ratio = (distance.clamp(min=1).float() / exact).log() / math.log(self.max_distance / exact)
         far = (exact + (ratio * (buckets - exact)).long()).clamp(max=buckets - 1)
         return start + torch.where(distance < exact, distance, far)
+
+
+@declared
+class RelativeBias2D(Position):
+    """bias = table[row_q - row_k, column_q - column_k, h] on a grid, learned. Liu et al. 2021 (Swin), equation 4; Bao et al.
+    2022 (BEiT).
+
+    Args:
+        num_heads: H.
+        grid: (rows, cols) of the patches.
+        prefix: tokens before the patches; above 0 they have three entries of their own, as in BEiT: from them, to them, and
+            among themselves.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("image",)
+    is_relative = False  # a row ends: one place further is not always one column further
+
+    def __init__(self, num_heads: int, grid: tuple[int, int], prefix: int = 0):
+        super().__init__()
+        self.grid, self.prefix = (grid[0], grid[1]), prefix
+        self.offsets = (2 * grid[0] - 1, 2 * grid[1] - 1)
+        self.table = nn.Parameter(torch.empty(math.prod(self.offsets) + (3 if prefix else 0), num_heads))
+        nn.init.trunc_normal_(self.table, std=0.02)
+
+    def bias(self, q_pos, k_pos):
+        return self.table[self.entry(places(q_pos).unsqueeze(-1), places(k_pos).unsqueeze(-2))].movedim(-1, 1)
+
+    def entry(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+        """Places of queries and keys -> the row of the table."""
+        (rows, columns), width = self.grid, self.grid[1]
+        q, k = (q_pos - self.prefix).clamp(min=0), (k_pos - self.prefix).clamp(min=0)
+        row, column = q // width - k // width + rows - 1, q % width - k % width + columns - 1
+        found = row * self.offsets[1] + column
+        if self.prefix:
+            last, of_q, of_k = math.prod(self.offsets), q_pos < self.prefix, k_pos < self.prefix
+            found = torch.where(of_q, last + 2 * of_k, torch.where(of_k, last + 1, found))
+        return found

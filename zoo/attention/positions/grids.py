@@ -141,12 +141,12 @@ class MixedRoPE(Position):
 
     Args:
         head_dim: D.
-        num_heads: H; keys have as many.
+        num_heads: H; keys with fewer heads turn as the first query head of their group does.
         grid: (rows, cols).
         base: of the frequencies that it starts from.
 
     Raises:
-        ZooError: a width that is no multiple of 4; keys with fewer heads.
+        ZooError: a width that is no multiple of 4; heads that do not divide H.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("image",)
@@ -162,12 +162,13 @@ class MixedRoPE(Position):
         self.frequencies = nn.Parameter(torch.stack([turned.cos(), turned.sin()]) * size.repeat(2))
 
     def rotate(self, x, pos):
-        if x.shape[1] != self.frequencies.shape[1]:
+        each, left = divmod(self.frequencies.shape[1], x.shape[1])
+        if left:
             raise ZooError(f"MixedRoPE has frequencies for {self.frequencies.shape[1]} heads, not {x.shape[1]}.")
         wide = torch.promote_types(x.dtype, torch.float32)
         column, row = (
             (axis.to(wide).unsqueeze(-2)).unsqueeze(-1) for axis in (pos % self.grid[1], pos // self.grid[1])
         )
-        f = self.frequencies.to(wide).unsqueeze(-2)  # [2, H, 1, D/2]
+        f = self.frequencies[:, ::each].to(wide).unsqueeze(-2)  # [2, H, 1, D/2]
         angle = column * f[0] + row * f[1]  # [(B,) H, N, D/2]
         return apply_rotary(x, angle if angle.ndim == 4 else angle.unsqueeze(0))

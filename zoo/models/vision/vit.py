@@ -82,7 +82,7 @@ class ViT(ImageModel):
         position: factory. `embed` acts on the tokens, `rotate` and `bias` in every layer, on the patches alone.
         inner_position: factory of another, inside the attention of every layer, beside a `position` that is added to the
             tokens: EVA-02 has a learned and a rotary one.
-        prefix_position: whether a learned position has entries for the class and register tokens (timm: not no_embed_class).
+        prefix_position: whether learned positions have entries for the class and register tokens (timm: not no_embed_class).
         class_token, reg_tokens: the tokens before the patches.
         pool: "token" (the class token), "mean" (of the patches), or a factory of a module [B, N, dim] -> [B, dim] (or to its
             `out_dim`), given what it names of dim, num_heads, hidden, norm, act, prefix: `zoo.layers.AttentionPool`.
@@ -177,10 +177,16 @@ class ViT(ImageModel):
         facts: dict[str, Any] = dict(grid=self.grid, prefix=n_prefix, num_heads=num_heads)
         pattern = on_patches(make_pattern(pattern or bound or Full(), **facts), **facts)
 
+        def make_position() -> Position | None:
+            if inside is None:
+                return None
+            own = build(inside, **places)
+            return own if own.prefix else SkipPrefix(own, n_prefix)  # it has entries for them, or they have no place
+
         def make_attention() -> nn.Module:
             return build(
                 attention, dim=dim, num_heads=num_heads, qk_norm=qk_norm, bias=qkv_bias, dropout=attn_dropout,
-                position=SkipPrefix(build(inside, **places), n_prefix) if inside else None,
+                position=make_position(),
                 output=bind(output or partial(OutputProjection, bias=True), dropout=dropout), pattern=pattern,
             )  # fmt: skip
 
