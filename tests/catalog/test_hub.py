@@ -98,6 +98,7 @@ PICKLES = {"pytorch_model.bin": b"pickle", "optimizer.pt": b"pickle"}
 
 
 def test_pickle_alone_is_refused(far):
+    """A7: nothing is unpickled."""
     far.commit("me/timm", {"config.json": b'{"architecture": "vit_tiny"}', **PICKLES})
     with pytest.raises(
         ZooError, match=r"hf://me/timm has its weights as pickle alone \(optimizer.pt, pytorch_model.bin\)"

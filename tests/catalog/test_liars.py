@@ -1,4 +1,4 @@
-"""Servers that lie, and addresses that should not be followed: a sentence each, and nothing a reader could take for a model."""
+"""A8: servers that lie, addresses that should not be followed. A sentence each, and nothing a reader could take for a model."""
 
 import gzip
 import io
@@ -96,8 +96,16 @@ def to(place):
 
 LIES = {
     "another byte": (LARGE, changed(flipped), "is not the file that is asked for .sha256 .*nothing of it is kept"),
-    "longer": (LARGE, changed(lambda body: body + b"0"), "has 300,001 bytes on its server and 300,000 in its card"),
-    "shorter": (LARGE, changed(lambda body: body[1:]), "has 299,999 bytes on its server and 300,000 in its card"),
+    "longer": (
+        LARGE,
+        changed(lambda body: body + b"0"),
+        "has 300,001 bytes on its server, not the 300,000 that it should",
+    ),
+    "shorter": (
+        LARGE,
+        changed(lambda body: body[1:]),
+        "has 299,999 bytes on its server, not the 300,000 that it should",
+    ),
     "endless": (LARGE, endless, "goes on after the 300,000 bytes that it may have"),
     "endless card": (CARD, endless, "goes on after the 4,000,000 bytes"),
     "a card of a terabyte": (
@@ -175,6 +183,7 @@ def test_redirects_are_followed_where_they_are_safe(cache, server, gat, another)
         ("http://localhost.example.org/gat.mine", "is plain http"),
         ("http://127.0.0.1.example.org/x", "is plain http"),
         ("http://example.org/x/model.safetensors", "is plain http"),
+        ("https://../x", "is no address"),
         ("https://user:secret@example.org/x", "may hold no user and password .of example.org."),
         ("https://example.org/x#sha256=12", "a pin is #sha256= and 64 hexadecimal digits"),
         ("https://example.org/x#main", "ends in #main"),

@@ -75,7 +75,7 @@ class Place:
     def of(cls, address: Address) -> "Place":
         """The place of an address. Two addresses never share one."""
         word = quote(address.path.strip("/"), safe="") or "%2F"
-        if address.query or len(word) > 150:
+        if address.query or len(word) > 150 or set(word) == {"."}:
             word = f"{word[:150]}-{hashlib.sha256(address.url.encode()).hexdigest()[:16]}"
         return cls(root() / "models" / address.scheme / quote(address.host, safe=".") / word)
 
@@ -108,7 +108,7 @@ def adding(place: Place, name: str) -> Iterator[Path | None]:
     """
     beside = place.folder / f"{FETCHING}-{name}"
     try:
-        with _held(place.folder / LOCK, beside):
+        with _held(place.folder / LOCK):
             if place.version(name):
                 yield None
                 return
@@ -132,10 +132,10 @@ def adding(place: Place, name: str) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _held(path: Path, beside: Path) -> Iterator[None]:
+def _held(path: Path) -> Iterator[None]:
     with _threads.setdefault(path, threading.Lock()):
         try:
-            file = _wait(path, beside)
+            file = _wait(path)
         except locks.NoLocks as reason:
             log.warning(
                 f"{path.parent} lies on a file system without locks ({reason}): fetch by one process at a time."
@@ -148,7 +148,7 @@ def _held(path: Path, beside: Path) -> Iterator[None]:
             locks.give_back(file, path)
 
 
-def _wait(path: Path, beside: Path) -> BinaryIO:
+def _wait(path: Path) -> BinaryIO:
     before, since = -1, time.monotonic()
     while True:
         try:
@@ -157,7 +157,7 @@ def _wait(path: Path, beside: Path) -> BinaryIO:
             holder = str(held) or "another process"
         if before < 0:
             log.info(f"{path.parent} is being written by {holder}; waiting for it.")
-        if (size := _size(beside)) != before:
+        if (size := _size(path.parent)) != before:
             before, since = size, time.monotonic()
         elif time.monotonic() - since > STUCK:
             raise ZooError(
@@ -182,9 +182,9 @@ def _age(path: Path) -> float:
 
 
 def _size(folder: Path) -> int:
-    """Bytes in a folder that another process writes."""
+    """Bytes of what is being fetched into a place."""
     total = 0
-    for path in folder.glob("*"):
+    for path in folder.glob(f"{FETCHING}-*/*"):
         with suppress(OSError):
             total += path.stat().st_size
     return total

@@ -115,8 +115,8 @@ def _whole(answer: Answer, at: int, size: int | None, most: int, address: Addres
     if size is not None:
         if said is not None and said != size:
             raise http.Changed(
-                f"{address} has {said:,} bytes on its server and {size:,} in its card; it is not taken. Try again later, or "
-                "tell whoever publishes it."
+                f"{address} has {said:,} bytes on its server, not the {size:,} that it should have; it is not taken. Try "
+                "again later, or tell whoever publishes it."
             )
         return size
     if said is not None and said > most:

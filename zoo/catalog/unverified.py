@@ -27,7 +27,10 @@ def fetch(address: Address, place: Place, only: str | None = None, digest: str |
     """
     texts = {name: text for name in SMALL if (text := _text(address / name)) is not None}
     if CONFIG not in texts and only is None:
-        raise ZooError(f"{address} is no model's folder: there is neither {CARD} nor {CONFIG}; correct the address.")
+        raise ZooError(
+            f"{address} is no model's folder: there is neither {CARD} nor {CONFIG}; correct the address (a repository of the "
+            "Hugging Face hub is hf://owner/name)."
+        )
     more = shards(texts[INDEX], str(address / INDEX)) if INDEX in texts else ()
     large = {name: facts for name in ((only,) if only else (*LARGE, *more)) if (facts := _told(address / name))}
     if not large or (only is None and set(more) - large.keys()):
