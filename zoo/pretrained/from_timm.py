@@ -124,7 +124,7 @@ def prefix_has_entries(model: Any) -> bool:
 
 def bias_of(model: Any, layer: int) -> Tensor | None:
     """[H, N, N], what timm adds to a layer's logits by relative places; None for nothing."""
-    attn = model.blocks[layer].attn
+    attn = getattr(model.blocks[layer], "attn", None)
     if isinstance(model, Beit):
         if attn.relative_position_bias_table is not None:
             return attn._get_rel_pos_bias()[0]
