@@ -2,9 +2,11 @@
 
 import functools
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,12 +80,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def serve(folder: Path):
+def serve(folder: Path, tls: ssl.SSLContext | None = None):
     """A generator for a fixture: the Server, until the test ends."""
     served = Server(folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, served=served)) as server:
         server.daemon_threads, server.block_on_close = True, False
         served.url = f"http://127.0.0.1:{server.server_port}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            served.url = f"https://localhost:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield served
@@ -116,10 +121,15 @@ def stall(seconds: float) -> Callable[[Handler], None]:
 def drip(handler: Handler) -> None:
     """A byte now and then, never silent for long."""
     handler.send_file(stop=0)
-    for _ in range(100):
-        try:
+    with suppress(OSError):  # when nobody listens any more
+        for _ in range(100):
             handler.wfile.write(b"0")
-            handler.wfile.flush()
-        except OSError:  # nobody listens any more
-            return
-        time.sleep(0.02)
+            time.sleep(0.02)
+
+
+def continuing(handler: Handler) -> None:
+    """An answer that is always about to come."""
+    with suppress(OSError):  # when nobody listens any more
+        for _ in range(100):
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.02)

@@ -6,13 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 
-from tests.catalog.server import drip, stall, times
+from tests.catalog.server import continuing, drip, stall, times
 from zoo.catalog import address, card, fetch, http, local
 from zoo.catalog import cache as caches
 from zoo.errors import ZooError
@@ -118,14 +116,8 @@ def test_a_trickle_is_a_cut(cache, server, gat, monkeypatch):
 
 
 def test_headers_that_trickle_are_a_cut(cache, server, gat, monkeypatch):
-    def trickle(handler):
-        with suppress(OSError):  # when nobody listens any more
-            for _ in range(100):
-                handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                time.sleep(0.02)
-
     monkeypatch.setattr(http, "PATIENCE", http.Patience(timeout=0.1, waits=(0,)))
-    server.wrong[LARGE] = trickle
+    server.wrong[LARGE] = continuing
     with pytest.raises(ZooError, match=r"cannot be had: .* \(2 tries\)"):
         local(f"{server.url}/zoo/gat.mine")
     assert len(server.paths(LARGE)) == 2
@@ -272,10 +264,10 @@ def test_the_cache_is_where_the_configs_say(monkeypatch, tmp_path):
         assert str(caches.root()) == told()
 
 
-@pytest.mark.parametrize("end", ["", f"#sha256={'0' * 64}", "/a.safetensors"])
-def test_an_address_on_the_command_line_of_train(end):
-    from zoo.conf import compose_train
+def test_a_pinned_address_on_the_command_line_of_train():
+    from zoo.conf import compose_train, expand
 
-    assert (
-        compose_train([f"init=https://example.org/zoo/gat.mine{end}"]).init == f"https://example.org/zoo/gat.mine{end}"
-    )
+    pinned = f"https://example.org/zoo/gat.mine#sha256={'0' * 64}"
+    assert compose_train([f"init={pinned}"]).init == pinned
+    plain = ["init=https://example.org/gat.mine", "init=hf://me/gat@v1", f"init='{pinned}'", "tag=a#b"]
+    assert expand(plain) == plain
