@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
     results.close()
     table = Table("process", "s", "bar", "verdict")
     for name, row in results.rows.items():
-        bar = f"{row['bar_ms'] / 1e3:.2f}" if row["bar_ms"] else ""
-        table.add_row(name, f"{row['min_ms'] / 1e3:.2f}", bar, "ok" if row["ok"] else "SLOWER")
+        limit = f"{row['bar_ms'] / 1e3:.2f}" if row["bar_ms"] else ""
+        table.add_row(name, f"{row['min_ms'] / 1e3:.2f}", limit, "ok" if row["ok"] else "SLOWER")
     Console().print(table)
 
 

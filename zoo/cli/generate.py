@@ -33,7 +33,7 @@ OPTIONS = {
     "seed": _Option(int, "the same seed draws the same text"),
     "num_beams": _Option(int, "search with so many beams; with --temperature 0, printed at the end (1)"),
     "length_penalty": _Option(float, "of beams: above 0 favours longer texts (1.0)"),
-    "draft": _Option(str, "a run of a smaller model that proposes tokens, or lookup"),
+    "draft": _Option(str, "a smaller model that proposes tokens, named as RUN is, or lookup"),
     "cache": _Option(str, "full, none, window:N, sinks:S+N, heavy:H+N, int8, or a class of your own package (full)"),
     "prefill_chunk": _Option(int, "read the prompt so many tokens at a time"),
 }
@@ -41,7 +41,7 @@ OPTIONS = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, which text, and how."""
-    parser.add_argument("run", metavar="RUN", help="a run's folder, a model folder, or what else zoo.load reads")
+    parser.add_argument("run", metavar="RUN", help="a name of a zoo, a run's folder, or what else zoo.load reads")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to go on with")
     for name, (kind, words) in OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, help=words)

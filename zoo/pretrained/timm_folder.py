@@ -108,7 +108,7 @@ def create(folder: Path, file: Path | None = None) -> nn.Module:
     from zoo.pretrained import timm_hub
 
     told = describe(folder)
-    card = timm_hub.card(told.architecture) | told.cfg
+    card = {**timm_hub.card(told.architecture), **told.cfg}
     return timm_hub.fitted(told.architecture, file or weights_file(folder), card, told.options)
 
 

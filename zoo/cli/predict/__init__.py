@@ -39,7 +39,7 @@ READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, which inputs, how much of the answer."""
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a model folder")
+    parser.add_argument("run", metavar="RUN", help="a name of a zoo, a run's folder, or what else zoo.load reads")
     what = "an image, a folder of images, test:<number>, a graph.npz, a sentence, or a table.csv"
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help=f"{what}; one or more")
     parser.add_argument("--top", type=int, help="how many classes or tokens of each input (default 5) or node (3)")
