@@ -124,3 +124,10 @@ def test_hidden_states_say_nothing(text_run):
     model.tokenizer = train_tokenizer("byte", TEXT)
     with pytest.raises(ZooError, match="has no head"):
         predict(model, "a", Namespace(top=None, layer=None, head=None, run="run"), Path("x.png"))
+
+
+def test_what_ends_as_an_image_is_what_images_are():
+    from zoo.cli.predict.texts import IMAGES
+    from zoo.preprocess import EXTENSIONS
+
+    assert IMAGES == EXTENSIONS

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.console import table
 from zoo.errors import ZooError, one_line
-from zoo.preprocess import EXTENSIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +21,18 @@ WHAT, OPTIONS = "a sentence", ("layer", "head")
 TOP = 5
 MASK = "[MASK]"
 #: One word that ends so is the path of a file that other models read.
-FILES = {"an image": (*EXTENSIONS,), "a graph": (".npz",), "a table": (".csv", ".tsv")}
+IMAGES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".ppm",
+    ".bmp",
+    ".pgm",
+    ".tif",
+    ".tiff",
+    ".webp",
+)  # zoo.preprocess's, which imports torch
+FILES = {"an image": IMAGES, "a graph": (".npz",), "a table": (".csv", ".tsv")}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
