@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,11 +68,14 @@ def export(model: "nn.Module", to: str, out: str | Path, *, kernel: str | None =
     if unknown := options.keys() - set(target.OPTIONS):
         raise ZooError(f"{unknown.pop()}= is for graphs (torch_export, onnx); {to} holds weights alone: leave it out.")
     model = _plain(model)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".part", dir=out.parent) as stage:
-        written = Path(stage) / out.name
-        difference, told = target.write(model, written, **options)
-        os.replace(written, out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".part", dir=out.parent) as stage:
+            written = Path(stage) / out.name
+            difference, told = target.write(model, written, **options)
+            os.replace(written, out)
+    except OSError as error:
+        raise ZooError(f"--out {out} cannot be written ({one_line(error, 300)}); name another place.") from error
     return Exported(out, difference, told)
 
 

@@ -1,0 +1,32 @@
+"""Every shipped model in the engines that are promised for it."""
+
+import pytest
+
+import zoo
+from zoo.exports import TOLERANCE
+
+NAMES = zoo.list_pretrained() or [pytest.param("none", marks=pytest.mark.skip("nothing is shipped yet"))]
+#: to -> how names begin, and the ends of files
+PROMISED = {
+    "onnx": (("vit.", "bert.", "gpt.", "llama.", "patchtst.", "gat.", "gatv2.", "graph_transformer."), "model.onnx"),
+    "timm": (("vit.",), "model.safetensors"),
+    "transformers": (("gpt.", "llama.", "bert."), "model"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_export_of_every_shipped_model(name, tmp_path):
+    """B7"""
+    assert zoo.export(zoo.load(name), "torch_export", tmp_path / "model.pt2").difference <= TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", PROMISED)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_promised_of_a_shipped_model(name, to, tmp_path):
+    begins, file = PROMISED[to]
+    if not name.startswith(begins):
+        pytest.skip(f"{to} is not for {name}")
+    done = zoo.export(zoo.load(name), to, tmp_path / file)
+    assert done.difference <= TOLERANCE and done.path.exists()
