@@ -1,5 +1,7 @@
 """Files and folders that are whole or not there."""
 
+import os
+
 import pytest
 
 from zoo.files import replacing, write_text
@@ -23,6 +25,26 @@ def test_a_folder_is_made_or_replaced_file_by_file(tmp_path):
         (target / "mine").write_text("kept")
         assert (target / "a").read_text() == content
     assert list(tmp_path.iterdir()) == [target] and (target / "mine").read_text() == "kept"
+
+
+def test_what_tells_of_the_others_goes_first_and_comes_last(tmp_path, monkeypatch):
+    """Killed at any step, it tells of no file that is not there."""
+    target, seen = tmp_path / "folder", []
+    target.mkdir()
+    for name in ("a", "card", "z"):
+        (target / name).write_text("old")
+    replace = os.replace
+
+    def watched(old, new):
+        seen.append((old.name, (target / "card").exists()))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", watched)
+    with replacing(target, last="card") as beside:
+        beside.mkdir()
+        for name in ("card", "z", "a"):
+            (beside / name).write_text("new")
+    assert seen[-1] == ("card", False) and not any(there for _, there in seen) and len(seen) == 3
 
 
 @pytest.mark.parametrize("folder", [True, False])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 import zoo
+from tests.catalog import hub_server
 from tests.catalog.shelf import WHOLE, model_folder
 from zoo.catalog import card, publish
 from zoo.cli import main
@@ -174,6 +176,20 @@ def test_rounding_needs_the_data_to_measure_on(bare, tmp_path, capsys):
     folder = model_folder(tmp_path / "model", **{**told, "data": {"name": "digits"}})
     assert main(["publish", str(folder), "vit.mine", "--to", str(tmp_path / "zoo"), "--dtype", "bfloat16"]) == 2
     assert "has to be measured" in capsys.readouterr().err
+
+
+def test_to_the_hub(complete, bare, tmp_path, monkeypatch, cache, capsys):
+    """By its own client, to a stand-in: a complete card alone, and what is printed loads it."""
+    for far in hub_server.serve(monkeypatch, tmp_path / "hub"):
+        monkeypatch.setenv("HF_TOKEN", far.token)
+        assert main(["publish", str(bare), "vit.mine", "--to", "hf://me/vit"]) == 2
+        assert "lacks data.source" in capsys.readouterr().err
+        words = ["publish", str(complete), "vit.mine", "--to", "hf://me/vit"]
+        assert main(words) == 0
+        where = re.search(r'zoo\.load\("(hf://me/vit@[0-9a-f]{40})"\)', capsys.readouterr().out)[1]
+        assert zoo.info(where)["name"] == "vit.mine" and zoo.load(where).config == zoo.load(complete).config
+        assert main(words) == 2 and "--replace" in capsys.readouterr().err
+        assert main([*words, "--replace", "limits=Other."]) == 0 and zoo.info("hf://me/vit")["limits"] == "Other."
 
 
 def test_two_at_once_lose_nothing(complete, tmp_path):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import catalog, conf
+from zoo.catalog.files import CARD
 from zoo.cli._card import size, tell
 from zoo.cli._model import describe_model
 from zoo.console import table
@@ -142,7 +143,8 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     if columns := _columns(folder):
         table(columns, "columns of a table")
     given = takes(describe_model("model", config.get("model"), file=whole, trust=trust))
-    table(_files(folder), "files")
+    unknown = (folder / "model").is_dir() and not (folder / "model" / CARD).is_file()
+    table([*_files(folder), *[("no card.json", "the model's files are not verified")] * unknown], "files")
     ways, strange, here = [], strangers(_naming(config)), shlex.quote(str(folder))
     own = f", trust={strange}" if strange else ""
     if (folder / "model").is_dir():

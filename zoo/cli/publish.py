@@ -74,10 +74,11 @@ def run(options: argparse.Namespace) -> None:
 def told(folder: Path, where: str, digest: str) -> list[tuple[str, str]]:
     """Where it lies and how it is loaded."""
     size = sum(path.stat().st_size for path in folder.iterdir())
-    load = (
-        f'zoo.load("{where}")' if where.startswith("hf://") else f'ZOO_INDEX={folder.parent}, zoo.load("{folder.name}")'
-    )
-    return [("lies at", where), ("bytes", f"{size:,}"), ("load it", load), ("pin it", f"#sha256={digest}")]
+    rows = [("lies at", where), ("bytes", f"{size:,}")]
+    if where.startswith("hf://"):  # with its commit, which pins it
+        return [*rows, ("load it", f'zoo.load("{where}")')]
+    load = f'ZOO_INDEX={folder.parent}, zoo.load("{folder.name}")'
+    return [*rows, ("load it", load), ("pin it", f"<its address>#sha256={digest}")]
 
 
 def prepared(
