@@ -4,8 +4,9 @@
     python -m zoo backtest runs/<a run> --every 24      every 24th
     python -m zoo backtest runs/<a run> --refit 4       before each quarter of the test part a model trained from scratch
 
-Into RUN/backtest: errors.csv, a row a series, channel and step; backtest.png. Figures are of values z-scored by the training
-rows of the run, also those of models that were trained on more.
+A model folder is enough where its card says on what data it was tested; --data says where a table of your own lies.
+Into RUN/backtest, or of a model folder into backtest-<its name>: errors.csv, a row a series, channel and step; backtest.png.
+Figures are of values z-scored by the training rows of the run, also those of models that were trained on more.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from zoo.errors import ZooError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which run, from where, how often it is trained again."""
-    parser.add_argument("run", metavar="RUN", help="a run's folder")
+    parser.add_argument("run", metavar="RUN", help="a run's folder, a model folder, or the name of a model in a zoo")
     parser.add_argument(
         "--every", metavar="S", type=int, default=1, help="windows from one origin to the next (default 1)"
     )
@@ -48,6 +49,10 @@ def run(options: argparse.Namespace) -> None:
         raise ZooError(f"{options.run} has no test part to forecast from (data.split); train it with one.")
     if options.every > data.test_size:
         raise ZooError(f"--every {options.every} is beyond the {data.test_size:,} windows of the test part; give less.")
+    if options.refit is not None and "trainer" not in config:
+        raise ZooError(
+            f"--refit {options.refit} trains again, and a model folder does not say how; give its run's folder."
+        )
     if options.refit is None:
         scored = backtest.backtest(model, data, options.every)
     else:
@@ -61,7 +66,8 @@ def _report(scored: Any, data: Any, options: argparse.Namespace) -> None:
     from zoo.inspect.series.backtests import plot_backtest
     from zoo.reports import backtest
 
-    folder = Path(options.run) / "backtest"
+    run = Path(options.run)
+    folder = run / "backtest" if (run / "config.yaml").is_file() else Path(f"backtest-{run.name}")
     file = backtest.write_csv(scored, data, folder / "errors.csv")
     count = len(scored.origins)
     about = f"{count:,} origins of the test part" + (f", every {options.every}th" if options.every > 1 else "")

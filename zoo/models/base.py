@@ -14,6 +14,8 @@ from zoo.models.examples import Draw
 from zoo.preprocess import Preprocess
 from zoo.series import SeriesPreprocess
 
+#: What a command line says where no position was chosen.
+NO_POSITION = "zoo.attention.Position"
 #: How inputs of a modality were prepared.
 Prepared = Preprocess | SeriesPreprocess | GraphPreprocess
 
@@ -98,6 +100,12 @@ class Model(nn.Module):
             draw: what its numbers are drawn from, so that a seed means one batch.
         """
         raise NotImplementedError(f"{type(self).__name__} has no example(draw)")
+
+    @property
+    def renewed(self) -> tuple[str, ...]:
+        """Parts, by their names in it, that begin anew as a whole where weights that start it have others of them: they are of
+        the data's classes or columns, and have no place in `heads` or `of_data`."""
+        return ()
 
     @property
     def linear_head(self) -> nn.Linear | None:

@@ -10,11 +10,11 @@ Other libraries are imported only where something of theirs is handed over.
 from zoo.pretrained.adapters import load_adapter, save_adapter
 from zoo.pretrained.convert import convert
 from zoo.pretrained.folder import save
-from zoo.pretrained.initialise import Change, initialise, peek, untrained
+from zoo.pretrained.initialise import Change, encodings, initialise, peek, untrained
 from zoo.pretrained.loading import load
 from zoo.pretrained.sources import described, tokenizer_of
 
 __all__ = [
-    "Change", "convert", "described", "initialise", "load", "load_adapter", "peek", "save", "save_adapter", "tokenizer_of",
-    "untrained",
+    "Change", "convert", "described", "encodings", "initialise", "load", "load_adapter", "peek", "save", "save_adapter",
+    "tokenizer_of", "untrained",
 ]  # fmt: skip

@@ -63,6 +63,7 @@ def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tupl
             state[prefix + name] = tensor
     if isinstance(target, Model):
         changes += exchange_heads(state, target)
+        changes += renew(state, target)
     return state, changes
 
 
@@ -84,6 +85,26 @@ def exchange_heads(state: State, model: Model) -> list[Change]:
         elif name not in whole:
             state[name] = own[name].detach()
             changes.append(Change(name, (), tuple(own[name].shape), "new"))
+    return changes
+
+
+def renew(state: State, model: Model) -> list[Change]:
+    """Each part of `model.renewed` that is another in the source begins anew, all of it. `state` is changed."""
+    own, changes = model.state_dict(), []
+    for part in model.renewed:
+        mine, theirs = (
+            {name: each[name] for name in each if name.startswith(f"{part}.") or name == part} for each in (own, state)
+        )
+        if {name: tensor.shape for name, tensor in mine.items()} == {name: t.shape for name, t in theirs.items()}:
+            continue
+        for name, tensor in theirs.items():
+            del state[name]
+            if name not in mine:
+                changes.append(Change(name, tuple(tensor.shape), (), "left out, for other data"))
+        for name, tensor in mine.items():
+            state[name] = tensor.detach()
+            old = tuple(theirs[name].shape) if name in theirs else ()
+            changes.append(Change(name, old, tuple(tensor.shape), "reset, for other data" if old else "new"))
     return changes
 
 

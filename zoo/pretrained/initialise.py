@@ -1,5 +1,6 @@
 """Start from trained weights, whatever they lie in."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -10,7 +11,7 @@ from zoo import construct, packages
 from zoo.adapters import merge
 from zoo.checked import model as checked
 from zoo.config import locate
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.models import Model, Preprocess
 from zoo.models.base import Origin, Prepared
 from zoo.models.factory import with_config
@@ -20,9 +21,9 @@ from zoo.pretrained.adapt import Change, adapt_all
 from zoo.pretrained.facts import give_tokenizer, other_size
 from zoo.pretrained.kinds.base import Source
 from zoo.pretrained.loading import load
-from zoo.pretrained.sources import open_source, preprocess_of
+from zoo.pretrained.sources import described, has_config, open_source, preprocess_of
 
-__all__ = ["Change", "initialise", "peek"]
+__all__ = ["Change", "encodings", "initialise", "peek"]
 
 FACTS = ("num_classes", "img_size", "in_chans")
 #: The same of series, for models that have such a setting.
@@ -30,6 +31,40 @@ OF_SERIES = (
     "channels", "lookback", "horizon", "time_features", "past_covariates", "future_covariates", "static_categories",
     "static_reals",
 )  # fmt: skip
+EXOGENOUS = OF_SERIES[4:]
+
+
+def _other(was: Any, now: Any) -> bool:
+    return was != now
+
+
+def _unread(was: Any, now: Any) -> bool:
+    return bool(was) and was != now  # what the source does not read may be there
+
+
+def _more(was: Any, now: Any) -> bool:
+    return type(was) is int and now > was  # released models leave room for tokens
+
+
+def _there(was: Any, now: Any) -> bool:
+    return bool(was) is not bool(now)
+
+
+def _paths(was: Any, now: Any) -> bool:
+    return isinstance(was, Mapping) and was.get("metapaths") != now.get("metapaths")
+
+
+#: What of data cannot be adapted to: setting -> what it counts, and whether the data's is another for the source.
+SAME: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "in_dim": ("other features of a node", _other),
+    "num_nodes": ("nodes that it knows by number", _other),
+    "edge_dim": ("other features of an edge", _unread),
+    "num_relations": ("other kinds of edges", _other),
+    "metadata": ("other paths between its nodes", _paths),
+    "vocab_size": ("a smaller vocabulary", _more),
+    # Blocks that attend to columns have other norms in other places: those of blocks that do not would land on them.
+    **dict.fromkeys(EXOGENOUS, ("other kinds of exogenous columns", _there)),
+}
 USUAL_HEAD, CONFORMAL = "zoo.models.series.heads.Point", "zoo.models.series.conformal.Conformal"
 RATES = ("drop_path", "dropout", "attn_dropout", "head_dropout")
 
@@ -44,14 +79,15 @@ def initialise(
             with the rates of dropout and stochastic depth of `config`, and its score, pattern, kernel and position
             where they are not the defaults (what then does not fit the weights is refused); all else is the source's.
         source: whatever `zoo.load` takes; a .safetensors file alone too, which is then of the architecture of `config`.
-        facts: num_classes, img_size, in_chans of the data, of series `SeriesSpec.sizes`; what is left out or None stays as in
-            the source.
+        facts: num_classes, and `Spec.sizes` of the data; what is left out or None stays as in the source.
         trust: packages of your own that the source's config may name, see `zoo.load`.
 
     Returns: the model, in training mode, with the source's preprocessing at the new size; and each tensor changed: the
-        grid of positions is resampled, the stem summed or repeated over channels, the head reset where classes differ; of
-        forecasters the map to the horizon is reset.
-    Raises: ZooError for a source that cannot be had or read, or tensors that do not fit (named).
+        grid of positions is resampled, the stem summed or repeated over channels, the head (of a GAT without one its last
+        layer) reset where classes differ; of forecasters the map to the horizon is reset, and what reads channels or the
+        calendar.
+    Raises: ZooError for a source that cannot be had or read, or tensors that do not fit (named); for data of another feature
+        width, of more tokens, of other relations or exogenous columns (SAME).
     """
     from zoo.config import plain
 
@@ -64,6 +100,7 @@ def initialise(
     theirs, known = _described(found, packages.checked(trust))
     if theirs:
         _check_reads(locate(config["_target_"]), known[theirs["_target_"]], source)
+        _check_same(theirs, told, source)
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
     wanted |= {key: told[key] for key in OF_SERIES if key in told and key in {**theirs, **config}}
     model: Any = _made(wanted, found, known, trust)
@@ -111,6 +148,20 @@ def _made(
     return with_config(construct.make(tree), config)
 
 
+def _check_same(theirs: Mapping[str, Any], told: Mapping[str, Any], source: str) -> None:
+    """Refuse data whose inputs mean other things than those that the weights were trained on: nothing adapts to that."""
+    for key, (what, differs) in SAME.items():
+        if key in theirs and key in told and differs(theirs[key], told[key]):
+            was, now = (
+                one_line(each.get("metapaths") if isinstance(each, Mapping) else each, 100)
+                for each in (theirs[key], told[key])
+            )
+            raise ZooError(
+                f"init={source} was trained on {what}: {key}={was}, and the data has {key}={now}. Its weights mean "
+                "those of its own data; take such data, or train anew (init=null)."
+            )
+
+
 def _check_reads(ours: Any, theirs: Any, source: str) -> None:
     """Refuse a source that is for other data than the command line's model: `init=` alone chooses neither."""
     if not set(getattr(ours, "reads", ())) & set(reads := getattr(theirs, "reads", ())) and reads:
@@ -144,6 +195,23 @@ def peek(source: str) -> dict[str, Any] | None:
     """
     preprocess = preprocess_of(source)
     return asdict(preprocess) if preprocess else None
+
+
+def encodings(source: str, trust: Sequence[str] = ()) -> dict[str, int]:
+    """What must be computed of each graph for the position of a source's model, {"laplacian": 8}; reads no weights of a folder.
+
+    Raises: ZooError for a source that is not there, or whose config names what may not be built.
+    """
+    if not has_config(source):
+        return {}
+    config, where = described(source)
+    tree = checked.resolve(config, repr(str(where)), trust=packages.checked(trust))
+    found = {}
+    for call in construct.calls(tree):
+        if encoding := getattr(call.target, "encoding", None):
+            what, argument = encoding
+            found[what] = call.given.get(argument, inspect.signature(call.target).parameters[argument].default)
+    return found
 
 
 def overlay(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:

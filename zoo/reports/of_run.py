@@ -1,4 +1,4 @@
-"""The model and the data of a finished run of a forecaster, from its folder."""
+"""What a finished run was tested on, as its folder or its model folder alone tells; of a forecaster the model and the data."""
 
 from __future__ import annotations
 
@@ -9,14 +9,45 @@ from typing import Any
 from zoo.errors import ZooError, naming
 
 
+def told(run: str | Path) -> tuple[dict[str, Any], str]:
+    """(what a run says of its data, its task and its seed, what errors call the file that says so).
+
+    A run's config.yaml; where there is a model folder alone, its card.json, which never says where files of somebody's own lie.
+
+    Args:
+        run: a run's folder or its config.yaml, a model folder, or the name or address of one.
+
+    Raises: ZooError where neither is there.
+    """
+    from zoo import catalog
+    from zoo.catalog import card
+    from zoo.checked.texts import read_yaml
+    from zoo.pretrained import sources
+
+    config = Path(run) if Path(run).name == "config.yaml" else Path(run) / "config.yaml"
+    if config.is_file():
+        content = read_yaml(config)
+        return content if isinstance(content, dict) else {}, repr(str(config))
+    if catalog.is_name(str(run)) or catalog.is_address(str(run)) or Path(run).exists():
+        folder = getattr(sources.find(run), "where", None)
+        known = card.read(folder) if folder is not None else None
+        if known is not None and (data := (known["data"] or {}).get("config")):
+            return {"data": data, "task": known["task_config"], "seed": known["seed"]}, repr(str(folder / "card.json"))
+    raise ZooError(
+        f"{str(run)!r} has no config.yaml, which says on what data it was tested, nor a card.json that does; give a run's "
+        "folder."
+    )
+
+
 def of_run(run: str | Path, table: str | None = None, trust: Sequence[str] = ()) -> tuple[Any, Any, dict[str, Any]]:
     """(model, its data set up, the run's config).
 
-    The run's config.yaml says which data, of those that are declared for that (docs/criteria.md, A8); where files are looked
-    for, and where something may be written, the reader says (ZOO_DATA, ZOO_CACHE).
+    The run's config.yaml, or its model folder's card, says which data, of those that are declared for that
+    (docs/criteria.md, A8); where files are looked for, and where something may be written, the reader says (ZOO_DATA,
+    ZOO_CACHE).
 
     Args:
-        run: its folder.
+        run: see `told`.
         table: a file in place of the one that the config names.
         trust: packages that the config may name besides.
 
@@ -25,11 +56,8 @@ def of_run(run: str | Path, table: str | None = None, trust: Sequence[str] = ())
     import zoo
     from zoo import conf, construct, packages
     from zoo.checked import model as checked
-    from zoo.checked.texts import read_yaml
 
-    config = Path(run) / "config.yaml"
-    if not config.is_file():
-        raise ZooError(f"{str(run)!r} has no config.yaml, which says on what data it was tested; give a run's folder.")
+    content, config = told(run)
     model: Any = zoo.load(run, trust=trust)
     if "series" not in getattr(model, "reads", ()):
         raise ZooError(
@@ -37,16 +65,18 @@ def of_run(run: str | Path, table: str | None = None, trust: Sequence[str] = ())
         )
     if not getattr(model, "forecasts", False):
         raise ZooError(f"{run} holds a {type(model).__name__} that forecasts nothing; go on from it with init=<run>.")
-    content, where = read_yaml(config), f"data in {str(config)!r}"
-    given = content.get("data") if isinstance(content, dict) else None
-    tree = checked.resolve(given, where, None, "run", packages.checked(trust))
+    where = f"data in {config}"
+    tree = checked.resolve(content.get("data"), where, None, "run", packages.checked(trust))
     if getattr(tree.target, "modality", None) != "series":
         raise ZooError(f"{where} is {tree.name}, which holds no series.")
     mine: dict[str, Any] = conf.places()
+    own = tuple(getattr(tree.target, "places", ()))
     if table is not None:
-        if "path" not in tree.given:
+        if not own:
             raise ZooError(f"--data {table} is for tables of your own; {where} is {tree.name}. Leave it out.")
-        mine["path"] = table
+        mine[own[0]] = table
+    elif own and not tree.given.get(own[0]):
+        raise ZooError(f"{run} has no config.yaml, and a card does not say where a table lies; give --data FILE.")
     with naming(where):
         data = construct.make(tree, **mine)
         data.setup()

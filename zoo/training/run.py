@@ -89,14 +89,18 @@ def _train(
     if data is None:
         data = instantiate(settings["data"])
         check_reads(settings["model"], data.modalities, type(data).__name__)
-        if wanted := encodings(settings["model"]):
-            data.use_positions(wanted)
+        wanted = encodings(settings["model"])
         if settings["init"]:
             from zoo import pretrained
 
+            trust = packages.checked(settings.get("trust") or ())
+            if hasattr(data, "use_positions"):  # what the source's model reads of a graph, and is not chosen anew
+                wanted = {**pretrained.encodings(settings["init"], trust), **wanted}
             data.use_preprocess(pretrained.peek(settings["init"]) or {})  # a pretrained model is fed as it was trained
-            if tokenizer := pretrained.tokenizer_of(settings["init"], packages.checked(settings.get("trust") or ())):
+            if tokenizer := pretrained.tokenizer_of(settings["init"], trust):
                 data.use_tokenizer(tokenizer)
+        if wanted:
+            data.use_positions(wanted)
         data.prepare_data()
         data.setup()
     log.info(data.describe())

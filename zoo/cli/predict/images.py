@@ -98,20 +98,16 @@ def _of_test_set(model: "Model", options: argparse.Namespace, source: str) -> tu
     number = source.removeprefix("test:")
     if not (number.isascii() and number.isdigit()):
         raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
-    config = Path(options.run) / "config.yaml"
-    if not config.is_file():
-        raise ZooError(
-            f"{source} needs a run's folder with its config.yaml; {options.run} has none. Give an image instead."
-        )
-    data = test_data(model, config, options.trust, options.data)
+    data = test_data(model, options.run, options.trust, options.data)
     if int(number) >= data.test_size:
         raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
     inputs, labels = data.test_images(int(number) + 1)
     return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
 
 
-def test_data(model: Any, config: Path, trust: Sequence[str] = (), folder: str | None = None) -> Any:
-    """The images that a run was tested on, of the data module in its config.yaml, prepared as the model's.
+def test_data(model: Any, run: str | Path, trust: Sequence[str] = (), folder: str | None = None) -> Any:
+    """The images that a run was tested on, of the data module in its config.yaml or its model folder's card, prepared as the
+    model's.
 
     The file says which set; where files are looked for, and where something may be written, the reader says (`folder`,
     ZOO_DATA, ZOO_CACHE), and what the model was fed with its own `preprocess`.
@@ -122,18 +118,17 @@ def test_data(model: Any, config: Path, trust: Sequence[str] = (), folder: str |
     from datamodules.images import ImageData
     from zoo import conf, construct, packages
     from zoo.checked import model as checked
-    from zoo.checked.texts import read_yaml
+    from zoo.reports.of_run import told
 
-    content, where = read_yaml(config), f"data in {str(config)!r}"
-    tree = checked.resolve(
-        content.get("data") if isinstance(content, dict) else None, where, None, "run", packages.checked(trust)
-    )
+    content, config = told(run)
+    where = f"data in {config}"
+    tree = checked.resolve(content.get("data"), where, None, "run", packages.checked(trust))
     if not (inspect.isclass(tree.target) and issubclass(tree.target, ImageData)):
         raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
     mine: dict[str, Any] = {**conf.places(), "augment": None}
-    if named := [key for key in tree.target.places if tree.given.get(key) is not None]:
+    if named := tree.target.places:
         if folder is None:
-            said = one_line(tree.given[named[0]], 200)
+            said = one_line(tree.given.get(named[0]), 200)
             raise ZooError(
                 f"{where} says {named[0]}={said}, and a file does not decide what of yours is read; give --data FOLDER."
             )

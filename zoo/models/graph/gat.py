@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import GraphLayer, readout_of, xavier
 from zoo.layers.graph import check_features, graph_of, make_edges, read, thinned
-from zoo.models.base import GraphModel
+from zoo.models.base import NO_POSITION, GraphModel
 
 GAT_ATTENTION = partial(Attention, score=GATScore, projection=partial(SharedQKV, bias=False))
 
@@ -71,6 +72,16 @@ class GAT(GraphModel):
     Raises:
         ZooError: a position that is none of a graph's, an unknown readout, inputs that do not fit.
     """
+
+    of_task = ("readout",)
+    usual = MappingProxyType(
+        {
+            "score": "zoo.attention.GATScore",
+            "pattern": "zoo.attention.GraphEdges",
+            "kernel": None,
+            "position": NO_POSITION,
+        }
+    )
 
     def __init__(
         self,
@@ -143,6 +154,11 @@ class GAT(GraphModel):
         self.head = None if head is None else head(hidden, num_classes)
         for module in self.modules():
             init(module)
+
+    @property
+    def renewed(self) -> tuple[str, ...]:
+        """The last layer, which gives the classes where no head does."""
+        return (f"layers.{len(self.layers) - 1}", "head")
 
     def inputs(self, data: Any) -> tuple:
         """What forward takes of a PyTorch Geometric `Data`: (x, edge_index, edge_attr, pos, batch, num_graphs)."""

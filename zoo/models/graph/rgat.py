@@ -67,6 +67,11 @@ class RGAT(GraphModel):
         for module in self.modules():
             init(module)
 
+    @property
+    def renewed(self) -> tuple[str, ...]:
+        """The last layer, which gives the classes."""
+        return (f"layers.{len(self.layers) - 1}",)
+
     def inputs(self, data: Any) -> tuple:
         """What forward takes of a PyTorch Geometric `Data`: (x, edge_index, edge_type, edge_attr).
 

@@ -177,6 +177,11 @@ class Informer(Forecaster):
         self.decoder_norm = norm(dim)
         self.proj = nn.Linear(dim, channels * self.head.width)
 
+    @property
+    def renewed(self) -> tuple[str, ...]:
+        """What reads the columns and the calendar."""
+        return tuple(f"{part}.{of}" for part in ("embed", "decoder_embed") for of in ("values", "calendar"))
+
     def forward_window(self, window: Window) -> Forecast:
         others = self.exogenous(*(getattr(window, name) for name in EXOGENOUS))
         x, observed, loc, scale = window.past_values, window.past_observed_mask, None, None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, ByteDropout, FeedForward, post_norm
 from zoo.layers.revin import RevIN
-from zoo.models.base import in_groups
+from zoo.models.base import NO_POSITION, in_groups
 from zoo.models.series.base import Forecast, Forecaster, Window
 from zoo.models.series.heads import Head
 
@@ -46,6 +47,9 @@ class ITransformer(Forecaster):
 
     Raises: ZooError for sizes that do not divide.
     """
+
+    usual = MappingProxyType({**Forecaster.usual, "position": NO_POSITION})
+    of_data = (*Forecaster.of_data, "embed")  # a token is a channel's whole lookback
 
     tokens = "channels"
 
