@@ -1,6 +1,7 @@
 """Small models in every place where weights may lie, each as the text that a door takes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -92,6 +93,30 @@ def of_timm(here: Path) -> dict[str, str]:
         "timm://@": f"timm://{TIMM}@{file}",
         "https, timm": "/timm",
         "hf, timm": "timm",
+    }
+
+
+def of_graphs(here: Path) -> dict[str, str]:
+    """A GAT's run, of the files of earlier versions."""
+    return _of_old("gatv2", here)
+
+
+def of_series(here: Path) -> dict[str, str]:
+    """A PatchTST's, with what it is fed by."""
+    return _of_old("patchtst", here)
+
+
+def _of_old(name: str, here: Path) -> dict[str, str]:
+    run = shutil.copytree(Path(__file__).parents[1] / "old" / name, here / "run")
+    (checkpoint,) = (run / "checkpoints").glob("*.ckpt")
+    card.write(run / "model", {"parameters": sum(p.numel() for p in zoo.load(run).parameters())})
+    publish(run / "model", here / "zoo", f"{name}.small")
+    return {
+        "run": str(run),
+        "model folder": str(run / "model"),
+        "checkpoint": str(checkpoint),  # of an average
+        "name": f"{name}.small",
+        "https": f"/zoo/{name}.small",
     }
 
 
