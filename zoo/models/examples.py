@@ -117,7 +117,9 @@ def _graph(model: Any, draw: Draw) -> Any:
     if model.edge_dim:
         found.edge_attr = draw.numbers(edges, model.edge_dim)
     if model.num_relations:
-        found.edge_type = draw.below(model.num_relations, edges)
+        # Half of them of two relations: where a node sees one edge of each, all that it sees weighs 1, whatever the weights.
+        several = draw.below(min(2, model.num_relations), edges // 2)
+        found.edge_type = torch.cat([several, draw.below(model.num_relations, edges - edges // 2)])
     for name, number in model.wants.items():
         apart = name == "shortest_path"  # steps between all nodes; beyond the farthest, and unreachable
         found[name] = draw.below(number + 2, nodes, nodes) if apart else draw.numbers(nodes, number)
