@@ -62,3 +62,36 @@ print(train(compose_train(quick), None).metrics["test/samples"])
     assert done.returncode == 0, done.stderr
     assert "  vit " in done.stdout and "  cora " in done.stdout and done.stdout.splitlines()[-1] == "1097.0"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_shipped_models_work_from_the_wheel(installed, root, tmp_path):
+    """Outside the checkout: list pretrained, info, load, predict on an own input, check, export; nothing is fetched."""
+    from PIL import Image
+
+    Image.new("L", (8, 8), 255).save(tmp_path / "mine.png")
+    names = {path.name for path in (root / "zoo" / "shipped").iterdir() if path.is_dir()}
+    assert names <= {path.name for path in (installed / "zoo" / "shipped").iterdir()} and len(names) >= 14
+    environment = {**os.environ, "PYTHONPATH": str(installed), "ZOO_OFFLINE": "1", "ZOO_CACHE": str(tmp_path / "cache")}
+    environment.pop("ZOO_INDEX", None)
+    code = """
+import sys, zoo
+from zoo.cli import main
+assert zoo.__file__.startswith(sys.argv[1])
+assert main(["list", "pretrained"]) == 0
+assert main(["info", "vit.digits"]) == 0
+assert sorted(zoo.list_pretrained()) == sorted(sys.argv[2:])
+assert zoo.info("gat.cora")["metric"]["value"] > 0.8 and not zoo.load("gat.cora").training
+assert main(["predict", "vit.digits", "mine.png", "--to", "said.csv"]) == 0
+assert main(["check", "vit.digits"]) == 0  # scikit-learn has its data
+assert main(["check", "--all", "--probe"]) == 0
+assert main(["export", "vit.digits", "--to", "torch_export", "--out", "vit.pt2"]) == 0
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, installed, *names],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert (tmp_path / "said.csv").read_text().startswith("input,class,probability") and (
+        tmp_path / "vit.pt2"
+    ).is_file()
