@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from torch.func import functional_call
-from torch_geometric.nn import GATConv, GATv2Conv
+from torch_geometric.nn import GATConv, GATv2Conv, SuperGATConv
 
 import zoo
 from tests.pretrained.pyg import (
@@ -26,6 +26,7 @@ from tests.pretrained.pyg import (
     network,
     relational,
 )
+from tests.pretrained.theirs import randomise
 from zoo.attention import record_attention
 from zoo.pretrained import from_pyg, from_pyg_models, from_pyg_relational
 
@@ -216,3 +217,26 @@ def test_loops_are_filled_as_theirs_where_a_node_has_no_other_edge():
         theirs = layer(GATConv, {"edge_dim": A, "fill_value": fill})
         x, features = torch.randn(3, F), torch.randn(3, A)
         close(zoo.convert(theirs)(x, loops, features), theirs(x, loops, features))
+
+
+SUPER = {
+    "mx": {},
+    "sd": {"attention_type": "SD"},
+    "averaged heads, no loops": {"concat": False, "add_self_loops": False, "negative_slope": 0.7},
+    "sd, no bias, one head": {"attention_type": "SD", "bias": False, "heads": 1},
+}
+
+
+@pytest.mark.parametrize("options", SUPER.values(), ids=SUPER)
+@given(seed=SEEDS)
+@few
+def test_supergat_same_output(options, seed):
+    """Kim and Oh 2021, "MX" and "SD", in eval mode; the loss of its training is no part of it."""
+    theirs = randomise(SuperGATConv(F, 4, **{"heads": 2, **options}))
+    ours, graph = zoo.convert(theirs), Graph(seed)
+    close(ours(graph.x, graph.edge_index), theirs(graph.x, graph.edge_index))
+
+
+def test_supergat_is_refused_by_an_option():
+    with pytest.raises(zoo.ZooError, match="aggr='mean'"):
+        zoo.convert(SuperGATConv(F, 4, aggr="mean"))

@@ -19,6 +19,7 @@ from zoo.attention.graph_scores import (
     GATScore,
     GATv2Score,
     MultiplicativeEdgeScore,
+    SuperGATScore,
 )
 from zoo.attention.kernels import KERNELS
 from zoo.attention.local_score import LocalP
@@ -160,6 +161,7 @@ __all__ = [
     "SkipPrefix",
     "StandardSinusoidal",
     "Sum",
+    "SuperGATScore",
     "Time2Vec",
     "TopK",
     "Window",

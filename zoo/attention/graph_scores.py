@@ -90,6 +90,33 @@ class GATv2Score(Score):
 
 
 @declared
+class SuperGATScore(Score):
+    """LeakyReLU((a_q . q_i + a_k . k_j) sigmoid(q_i . k_j)), vectors a for each head: GAT's, where an edge is likely.
+
+    Kim and Oh 2021 (SuperGAT), section 3, "MX"; without `vectors` LeakyReLU(q_i . k_j / sqrt D), their "SD". The loss that has
+    the inner products tell edges from pairs without one is the training's, and no part of it.
+
+    Args:
+        vectors: whether there are a_q and a_k.
+        slope: of LeakyReLU below 0.
+    """
+
+    def __init__(self, num_heads: int, head_dim: int, vectors: bool = True, slope: float = 0.2):
+        super().__init__()
+        self.slope = slope
+        self.query = glorot(num_heads, head_dim) if vectors else None
+        self.key = glorot(num_heads, head_dim) if vectors else None
+
+    def pairs(self, q, k, edge=None):
+        likely = (q * k).sum(-1)
+        if self.query is None or self.key is None:
+            logits = likely / math.sqrt(q.shape[-1])
+        else:
+            logits = (_along(q, self.query) + _along(k, self.key)) * likely.sigmoid()
+        return nn.functional.leaky_relu(logits, self.slope)
+
+
+@declared
 class AdditiveEdgeScore(Score):
     """LeakyReLU(q_i + k_j + e_ij) of numbers, without parameters. Busbridge et al. 2019, equation 4.
 

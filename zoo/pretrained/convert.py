@@ -30,6 +30,7 @@ SOURCES = {
     "torch_geometric.nn.conv.gatv2_conv.GATv2Conv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.transformer_conv.TransformerConv": "zoo.pretrained.from_pyg",
     "torch_geometric.nn.conv.rgat_conv.RGATConv": "zoo.pretrained.from_pyg_relational",
+    "torch_geometric.nn.conv.supergat_conv.SuperGATConv": "zoo.pretrained.from_pyg_supergat",
     "torch_geometric.nn.models.basic_gnn.GAT": "zoo.pretrained.from_pyg_models",
     **{
         f"transformers.models.patchtst.modeling_patchtst.{kind}": "zoo.pretrained.from_patchtst"
@@ -48,8 +49,8 @@ class Convert:
     """The same function as one of this zoo's models, with the same weights: `zoo.convert(timm.create_model(...))`.
 
     timm's VisionTransformer, VisionTransformerDistilled, Eva, Beit and VisionTransformerRelPos; PyTorch Geometric's GATConv,
-    GATv2Conv, TransformerConv, RGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma,
-    GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction,
+    GATv2Conv, TransformerConv, RGATConv, SuperGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2,
+    Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction,
     PatchTSTForPretraining and InformerForPrediction.
     Outputs differ by rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of the largest;
     tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and preprocessing,

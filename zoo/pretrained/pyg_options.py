@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch_geometric.nn import GATConv, GATv2Conv, MessagePassing, RGATConv, TransformerConv
+from torch_geometric.nn import GATConv, GATv2Conv, MessagePassing, RGATConv, SuperGATConv, TransformerConv
 from torch_geometric.nn.aggr import SumAggregation
 
 from zoo.attention.edges import FILLS
@@ -20,6 +20,10 @@ KNOWN: dict[type[nn.Module], str] = {
     GATConv: GRAPH,
     GATv2Conv: f"{GRAPH} share_weights",
     TransformerConv: f"{ALL} beta root_weight",
+    SuperGATConv: (
+        "in_channels out_channels heads concat negative_slope dropout add_self_loops bias attention_type "
+        "neg_sample_ratio edge_sample_ratio is_undirected"  # of its loss alone
+    ),
     RGATConv: f"{ALL} negative_slope num_relations num_bases num_blocks attention_mechanism attention_mode",
 }
 
@@ -57,7 +61,7 @@ def unsupported(conv: Any) -> Iterator[str]:
         yield f"dropout={conv.dropout}"
     if getattr(conv, "negative_slope", 0) < 0:
         yield f"negative_slope={conv.negative_slope}"
-    if getattr(conv, "add_self_loops", False) and conv.edge_dim and fill_of(conv) is None:
+    if getattr(conv, "add_self_loops", False) and getattr(conv, "edge_dim", None) and fill_of(conv) is None:
         yield f"fill_value={'Tensor' if isinstance(conv.fill_value, Tensor) else repr(conv.fill_value)}"
     if getattr(conv, "share_weights", False) and len(set(channels(conv))) > 1:
         yield f"share_weights=True with in_channels={conv.in_channels}"

@@ -62,6 +62,11 @@ def _with_features(model: Any) -> Tensor:
     return model(x, edges, edge_attr=features)
 
 
+def _plain(model: Any) -> Tensor:
+    x, edges, _, _ = _graph()
+    return model(x, edges)
+
+
 def _with_kinds(model: Any) -> Tensor:
     x, edges, features, kinds = _graph()
     return model(x, edges, kinds, edge_attr=features)
@@ -73,6 +78,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "GATConv": (USUAL, _with_features),
     "GATv2Conv": (USUAL, _with_features),
     "TransformerConv": ({**USUAL, "beta": True}, _with_features),
+    "SuperGATConv": ({key: value for key, value in USUAL.items() if key != "edge_dim"}, _plain),
     "RGATConv": ({**USUAL, "num_relations": RELATIONS}, _with_kinds),
     "GAT": (
         dict(in_channels=WIDTH, hidden_channels=6, num_layers=2, out_channels=5, heads=2, edge_dim=WIDTH),
