@@ -2,6 +2,7 @@
 
 import zoo
 from tests.docs.pages import ROOT
+from zoo import conf
 from zoo.catalog import page
 from zoo.catalog.about import SAID
 
@@ -18,3 +19,10 @@ def test_the_table_is_that_of_the_cards(monkeypatch):
 
 def test_every_key_that_can_be_said_stands_there():
     assert ", ".join(SAID) in TEXT.replace(" (another of the recorded ones)", "").replace("\n", " ")
+
+
+def test_tasks_are_called_as_in_training(monkeypatch):
+    """`--task` takes what `task=` takes, and each model of a kind is found by it."""
+    monkeypatch.delenv("ZOO_INDEX", raising=False)
+    assert {entry.summary["task"] for entry in zoo.catalog.entries()} <= conf.options("task").keys()
+    assert zoo.list_pretrained(task="image_classification") == ["vit.digits", "vit.fashion_mnist"]
