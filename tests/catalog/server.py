@@ -85,6 +85,7 @@ def serve(folder: Path, tls: ssl.SSLContext | None = None):
     served = Server(folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, served=served)) as server:
         server.daemon_threads, server.block_on_close = True, False
+        server.handle_error = lambda *_: None  # of clients that hang up
         served.url = f"http://127.0.0.1:{server.server_port}"
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

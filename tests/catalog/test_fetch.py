@@ -207,8 +207,10 @@ def test_without_a_network_the_cache_serves(cache, server, gat, caplog):
     assert local(url) == found and fetch.content(url) == card.read(gat)
     assert "cannot be had: the server answers 503 (4 tries). The version of it in the cache is taken" in caplog.text
     shutil.rmtree(cache)
-    with pytest.raises(ZooError, match=r"is not in the cache: .* cannot be had: the server answers 503"):
+    server.asked.clear()
+    with pytest.raises(ZooError, match=r"is not in the cache: .* cannot be had: the server answers 503 \(1 try\)"):
         local(url)
+    assert len(server.asked) == 1  # it was given up a moment ago
 
 
 def test_a_card_is_told_without_the_weights(cache, server, gat, monkeypatch):

@@ -31,6 +31,7 @@ class Patience:
     longest: seconds that a server's Retry-After may ask for.
     slowest: bytes a second, over the time of `timeout`.
     redirects: how many a request may take.
+    memory: seconds for which a host that was given up is tried once.
     """
 
     timeout: float = 20.0
@@ -39,6 +40,7 @@ class Patience:
     gain: int = 1 << 20
     slowest: float = 500.0
     redirects: int = 5
+    memory: float = 60.0
 
 
 PATIENCE = Patience()

@@ -1,5 +1,6 @@
 """The bytes of one file on a web server, in order, over as many requests as it takes."""
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from zoo.catalog.address import Address
 from zoo.catalog.http import Answer, Cut, Unreachable, asked
 from zoo.errors import ZooError
 
+_given_up: dict[str, float] = {}  # host -> when
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
@@ -34,6 +36,7 @@ def stream(
         try:
             with asked(address, wanted, pinned) as answer:
                 at = _begins(answer, at, size)
+                _given_up.pop(address.host, None)
                 whole, tag = _whole(answer, at, size, most, address), version(answer)
                 for piece in answer.pieces:
                     if at + len(piece) > whole:
@@ -79,9 +82,14 @@ class Tries:
         self.address, self.failed = address, 0
 
     def again(self, cut: Cut, gained: int) -> None:
-        """Wait before the next try. Raises: Unreachable where as many as there are waits came to nothing."""
+        """Wait before the next try.
+
+        Raises: Unreachable where as many as there are waits came to nothing, now or with this host a moment ago.
+        """
         self.failed = 1 if gained >= http.PATIENCE.gain else self.failed + 1
-        if self.failed > len(http.PATIENCE.waits):
+        given_up = time.monotonic() - _given_up.get(self.address.host, -math.inf) < http.PATIENCE.memory
+        if given_up or self.failed > len(http.PATIENCE.waits):
+            _given_up[self.address.host] = time.monotonic()
             tries = f"{self.failed} {'try' if self.failed == 1 else 'tries'}"
             raise Unreachable(f"{self.address} cannot be had: {cut} ({tries}).") from cut
         time.sleep(max(http.PATIENCE.waits[self.failed - 1], cut.after))
