@@ -32,6 +32,8 @@ def small(name, tokenizer=None, **how):
     ("llama_mini", Characters("abcdefg hijkTq,.x()"), {"num_kv_heads": 1}, "LlamaForCausalLM"),
     ("llama_mini", None, {"tied": False, "qkv_bias": True, "out_bias": True, "mlp_bias": True, "head_dim": 12,
                           "position": part("zoo.attention.RoPE", base=500.0, scaling=SCALED)}, "LlamaForCausalLM"),
+    ("gpt_mini", None, {"qkv_bias": False, "out_bias": False, "mlp_bias": False,
+                        "norm": part("torch.nn.LayerNorm", bias=False)}, "GPT2LMHeadModel"),
     ("bert_mini", Bytes(), {}, "BertForMaskedLM"),
     ("bert_mini", None, {"num_classes": 3, "pool": "token"}, "BertForSequenceClassification"),
 ])  # fmt: skip
@@ -71,7 +73,8 @@ def test_half_precision_stays_and_is_compared_in_float32(tmp_path):
 
 @pytest.mark.parametrize("name, how, words", [
     ("gpt_mini", {"position": part("zoo.attention.ALiBi")}, r"GPT2LMHeadModel has no blocks.\*.attn.position=ALiBi"),
-    ("gpt_mini", {"qkv_bias": False}, r"no blocks.\*.attn.projection.qkv.bias=none"),
+    ("gpt_mini", {"head_bias": True}, "no head.bias=there"),
+    ("bert_mini", {"position": part("zoo.attention.RoPE")}, r"BertForMaskedLM has no blocks.\*.attn.position=RoPE"),
     ("llama_mini", {"pattern": {"_target_": "zoo.attention.Window", "size": 5}}, r"attn.pattern=Window\(size=5\)"),
     ("llama_mini", {"feed_forward": part("zoo.layers.GatedFeedForward", act=part("torch.nn.Softplus"))},
      "mlp.act=Softplus is an activation that transformers does not name"),

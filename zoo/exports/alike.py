@@ -25,17 +25,20 @@ BLOCK = re.compile(r"\.\d+\b")
 SHOWN = 8
 
 
-def differing(model: nn.Module, config: dict[str, Any], *, but: frozenset[str] = frozenset()) -> list[str]:
+def differing(
+    model: nn.Module, config: dict[str, Any], *, but: frozenset[str] = frozenset(), zeros: bool = False
+) -> list[str]:
     """Each difference as `place=value`, `*` for the number of a block; empty where there is none.
 
     Args:
         config: plain, of a model of ours.
         but: names of attributes that may differ.
+        zeros: a bias that the model has not may be there, as zeros.
     """
     most = checked.Most(numbers=10**13, tensors=100_000)
     other = checked.sketch(construct.resolve(config, locate), "the model of the other library", most)
     found = [f"{BLOCK.sub('.*', place)}={value}" for place, value in _differences(model, other, PASSED_OVER | but)]
-    unique = list(dict.fromkeys(found))
+    unique = [each for each in dict.fromkeys(found) if not (zeros and each.endswith(".bias=none"))]
     return unique[:SHOWN] + [f"{len(unique) - SHOWN} more"] * (len(unique) > SHOWN)
 
 

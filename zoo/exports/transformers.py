@@ -58,7 +58,7 @@ def write(model: nn.Module, folder: Path) -> tuple[float, dict[str, str]]:
     if pooled.get("add_pooling_layer"):
         wanted["pooler"] = True
     unread = frozenset() if model.num_classes else frozenset({"pool"})  # what a classifier would read
-    if found := differing(model, wanted, but=unread):
+    if found := differing(model, wanted, but=unread, zeros=True):
         raise ZooError(f"{where} has no {', '.join(found)}: it is not exported there.")
     theirs = getattr(transformers, kind)(config, **pooled)
     fill(theirs, lambda state: tensors_of(state, kind, wanted, where), tensors(model))
@@ -225,7 +225,10 @@ def in_halves(model: Any) -> Any:
 
 @torch.no_grad()
 def fill(theirs: nn.Module, tensors_here: Callable[[State], State], ours: State) -> None:
-    """Copy our tensors into theirs, against the way that `tensors_here` goes. Raises: ZooError where one has no place."""
+    """Copy our tensors into theirs, against the way that `tensors_here` goes; a bias that ours has not is zeros there.
+
+    Raises: ZooError where a tensor has no place.
+    """
     state, starts, total = theirs.state_dict(), {}, 0
     for tensor in state.values():
         if tensor.data_ptr() not in starts:
@@ -235,6 +238,7 @@ def fill(theirs: nn.Module, tensors_here: Callable[[State], State], ours: State)
         name: starts[each.data_ptr()] + torch.arange(each.numel()).view(each.shape) for name, each in state.items()
     }
     found = tensors_here(where)
+    ours = {name: torch.zeros(places.shape) for name, places in found.items() if name.endswith(".bias")} | ours
     if wrong := sorted(found.keys() ^ ours.keys()):
         raise ZooError(
             f"{type(theirs).__name__} has no place for {one_line(', '.join(wrong), 300)}, or we none for it."
