@@ -86,10 +86,15 @@ def test_no_hub_at_all(far, monkeypatch):
         ("hf://me", "hf://me is no name of a repository"),
         ("hf://a/b/c", "hf://a/b/c is no name of a repository: give hf://owner/name"),
         ("hf://../x", "is no name of a repository"),
+        ("hf://me/gat@../../../etc/passwd", "ends in no name of a branch, tag or commit"),
     ],
 )
-def test_names_that_are_none(far, given, message):
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_names_that_are_none(far, given, message, offline, monkeypatch):
     far.commit("me/gat", FILES)
+    monkeypatch.setenv("ZOO_OFFLINE", offline)
+    if offline == "1" and "no name" not in message:
+        message = "is not in the hub's cache"
     with pytest.raises(ZooError, match=message):
         local(given)
 

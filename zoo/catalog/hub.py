@@ -120,12 +120,12 @@ def _fetched(repository: str, revision: str | None, named: str) -> Path:
 def _cached(repository: str, revision: str | None, named: str) -> Path | None:
     """What the cache has, if it is whole."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     options = {"revision": revision, "allow_patterns": [CONFIG], "local_files_only": True, **where()}
     try:
-        found = Path(snapshot_download(repository, **options))
-    except LocalEntryNotFoundError:
+        with answering(named):
+            found = Path(snapshot_download(repository, **options))
+    except NoHub:
         return None
     there = [path.name for path in found.iterdir()]
     whole = {CONFIG, ADAPTER} & set(there) and (chosen(there, named)[1] or takes_pickle(found / CONFIG, there, named))

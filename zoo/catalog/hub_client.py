@@ -64,9 +64,11 @@ def where() -> dict[str, Any]:
 
 
 def called(repository: str, revision: str | None) -> str:
-    """What sentences call it. Raises: ZooError for what is no name of a repository."""
+    """What sentences call it. Raises: ZooError for what is no name of a repository or revision."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository, re.ASCII):
         raise ZooError(_no_name(f"hf://{one_line(repository, 100)}"))
+    if revision and (not re.fullmatch(r"[\w./+-]+", revision) or ".." in revision):
+        raise ZooError(f"hf://{repository}@{one_line(revision, 100)} ends in no name of a branch, tag or commit.")
     return f"hf://{repository}" + (f"@{one_line(revision, 100)}" if revision else "")
 
 
