@@ -149,7 +149,14 @@ def test_only_the_top_floor_knows_data_modules():
 
 
 #: what each room of datamodules may import of the others; all of them what lies beside base.py
-ROOMS = {"": set(), "images": {"images"}, "graphs": {"graphs"}, "text": {"text"}, "series": {"series"}}
+ROOMS = {
+    "": set(),
+    "images": {"images"},
+    "graphs": {"graphs"},
+    "text": {"text"},
+    "series": {"series"},
+    "pairs": {"pairs"},
+}
 OF_OLD = {"datamodules.augment"}  # a name that old configs have
 
 

@@ -1,7 +1,7 @@
 """What data is: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
 
-A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph", "text", "series";
-pairs of sequences get a record here when they come. What is known of data before anything is loaded is the word alone.
+A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph", "text", "series",
+"pairs". What is known of data before anything is loaded is the word alone.
 """
 
 from collections.abc import Mapping
@@ -195,6 +195,26 @@ class SeriesSpec(Spec):
         return {"season": self.season}
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairSpec(Spec):
+    """Pairs of sequences of tokens: one is read, the other said.
+
+    Args:
+        source_vocab, target_vocab: ids are below them.
+        tokenizer: the `zoo.text.Tokenizer` that made both.
+    """
+
+    modality: ClassVar[str] = "pairs"
+
+    source_vocab: int
+    target_vocab: int
+    tokenizer: Any = None  # type: ignore[misc]  # of each data set, where the base has none
+    targets: str = "tokens"
+
+    def sizes(self) -> dict[str, Any]:
+        return {"source_vocab": self.source_vocab, "target_vocab": self.target_vocab}
+
+
 #: How a sentence calls data of a modality.
 WORDS = {
     "image": "images",
@@ -203,6 +223,7 @@ WORDS = {
     "heterogeneous_graph": "graphs with several types of node",
     "text": "text",
     "series": "series",
+    "pairs": "pairs of sequences",
 }
 
 #: What a user gives to `python -m zoo predict` of a model that reads it; what is not here no file holds.

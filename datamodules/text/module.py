@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datamodules import tokenizers
 from datamodules.base import DataModule, one_of
 from datamodules.sampling import BatchIndex, generator
 from datamodules.splits import NAMES, STAGES
-from datamodules.text import tokenizers
 from datamodules.text.batches import TextBatch
 from datamodules.text.corpus import Corpus
 from datamodules.text.rows import Packed, Rows, Single, Stream, TextRows

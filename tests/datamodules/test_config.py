@@ -13,7 +13,7 @@ from datamodules.images.augment import Augment
 from datamodules.images.module import ImageData
 from datamodules.series import SeriesData
 from datamodules.text import TextData
-from datamodules.text.tokenizers import KEYS
+from datamodules.tokenizers import KEYS
 from tests.training.compose import compose
 from zoo.config import check, instantiate, plain
 from zoo.errors import ZooError

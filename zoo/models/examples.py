@@ -80,6 +80,15 @@ def text(model: Any, draw: Draw) -> SimpleNamespace:
     return SimpleNamespace(ids=draw.below(model.vocab_size, draw.rows, min(model.context, draw.tokens)), mask=None)
 
 
+def pairs(model: Any, draw: Draw) -> SimpleNamespace:
+    """Source sentences, the last of which is shorter, and targets."""
+    n = min(draw.tokens, 16)
+    source, target = draw.below(model.source_vocab, draw.rows, n), draw.below(model.target_vocab, draw.rows, n)
+    lengths = torch.full((draw.rows,), n)
+    lengths[-1] = max(n // 2, 1)
+    return SimpleNamespace(source=source, target=target, lengths=lengths)
+
+
 def series(model: Any, draw: Draw) -> dict[str, Tensor]:
     """Windows in which every tenth value or so is missing, with each kind of column that the model reads."""
     B, L, H, C = draw.rows, model.lookback, model.horizon, model.channels

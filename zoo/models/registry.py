@@ -6,9 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.models import graph, language, series, vision
+from zoo.models import graph, language, pairs, series, vision
 
-ROOMS = (vision, graph, language, series)
+ROOMS = (vision, graph, language, series, pairs)
 
 
 def _collected() -> dict[str, dict[str, Any]]:
@@ -28,7 +28,8 @@ CONFIGS = _collected()
 #: Sizes of a name that the data of a training decide. Not the image's: patches are made for it.
 DECIDED = (
     "num_classes", "in_chans", "in_dim", "edge_dim", "readout", "vocab_size", "context", "channels", "lookback", "horizon",
-    "time_features", "past_covariates", "future_covariates", "static_categories", "static_reals",
+    "source_vocab", "target_vocab", "time_features", "past_covariates", "future_covariates", "static_categories",
+    "static_reals",
 )  # fmt: skip
 
 

@@ -73,6 +73,30 @@ class EpochDecay:
         return self.factor ** max(epoch - self.hold, 0)
 
 
+@declared("train")
+class InverseSquareRoot:
+    """Linear warm-up over w steps, then with the inverse square root of the step, as a factor of each group's own rate.
+
+        f(t) = min((t + 1) / w, sqrt(w / (t + 1)))
+
+    Vaswani et al. 2017, equation 3, where the full rate is (dim w) ** -.5.
+
+    Args:
+        steps: T, optimizer steps in the whole training.
+        epochs: epochs in the whole training; only to read `warmup` with.
+        warmup: a share of the training if below 1, else a number of epochs.
+    """
+
+    def __init__(self, steps: int, epochs: float, warmup: float = 0.1):
+        if warmup <= 0:
+            raise ZooError(f"warmup={warmup} must be above 0: the rate falls from where it ends.")
+        share = warmup if warmup < 1 else warmup / epochs
+        self.warmup = max(round(share * steps), 1)
+
+    def __call__(self, step: int) -> float:
+        return min((step + 1) / self.warmup, math.sqrt(self.warmup / (step + 1)))
+
+
 def build_schedule(optimizer: Optimizer, config: Mapping[str, Any], steps: float, epochs: int | None) -> LambdaLR:
     """A scheduler to step after every optimizer step.
 

@@ -174,7 +174,7 @@ def test_tokens_are_kept_by_the_hashes_of_text_and_tokenizer(text_file, tmp_path
     assert len(folders) == 3 and isinstance(first.source.tokens["train"].ids, np.memmap)
     with monkeypatch.context() as patch:
         patch.setattr("datamodules.text.tokens._write", lambda *_: pytest.fail("made again"))
-        patch.setattr("datamodules.text.tokenizers.train_tokenizer", lambda *_, **__: pytest.fail("trained again"))
+        patch.setattr("datamodules.tokenizers.train_tokenizer", lambda *_, **__: pytest.fail("trained again"))
         again = text_file(text, tokenizer=bpe, context=16)
     assert np.array_equal(again.source.tokens["train"].ids, first.source.tokens["train"].ids)
     assert again.spec.tokenizer.kind == "bpe"

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.models import examples
 from zoo.models.base import Model
+from zoo.models.examples import Draw
 
 
 class Said(Protocol):
@@ -40,6 +42,7 @@ class PairModel(Model):
     Raises: ZooError for vocabularies below 1.
     """
 
+    reads = ("pairs",)
     num_classes = 0
     targets = "tokens"
 
@@ -48,6 +51,21 @@ class PairModel(Model):
         if min(source_vocab, target_vocab) < 1:
             raise ZooError(f"Vocabularies have 1 token or more; got {source_vocab=}, {target_vocab=}.")
         self.source_vocab, self.target_vocab = source_vocab, target_vocab
+
+    @property
+    def vocab_size(self) -> int:
+        """Of the target, which the tokenizer's ids are for."""
+        return self.target_vocab
+
+    def inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Source, target and lengths of a batch; nothing is shifted here."""
+        return batch.source, batch.target, batch.lengths
+
+    def example(self, draw: Draw) -> Any:
+        return examples.pairs(self, draw)
+
+    def describe(self) -> dict[str, str]:
+        return {"vocabularies": f"{self.source_vocab:,} tokens to {self.target_vocab:,}"}
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Said:
         """Read source sentences."""

@@ -28,11 +28,12 @@ from zoo.attention import (
     unbind,
 )
 from zoo.declared import declared
-from zoo.errors import ZooError
-from zoo.layers import Block, FeedForward, post_norm, xavier
+from zoo.errors import ZooError, nearest
+from zoo.layers import Block, FeedForward, post_norm, pre_norm, xavier
 from zoo.models.pairs.base import PairModel
 
 ROOM = 64  # tokens that a cache begins with
+ORDERS: dict[str, Callable[..., Tensor]] = {"post_norm": post_norm, "pre_norm": pre_norm}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ class Transformer2017(PairModel):
         pattern: of the self-attentions; in the decoder AND-ed to Causal().
         position: factory; added to the tokens, or inside each self-attention.
         norm: factory.
-        order: `post_norm`, the paper's, or `pre_norm`, which then has a norm behind the last block.
+        order: "post_norm", the paper's, or "pre_norm", which has a norm behind the last block; or a function, see `Block`.
         dropout: on embeddings and each sublayer.
         attn_dropout: of weights.
 
@@ -115,7 +116,7 @@ class Transformer2017(PairModel):
         pattern: Pattern | Callable[..., Pattern] | None = None,
         position: Callable[..., Position] | None = None,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
-        order: Callable[..., Tensor] = post_norm,
+        order: str | Callable[..., Tensor] = "post_norm",
         dropout: float = 0.0,
         attn_dropout: float = 0.0,
     ):
@@ -126,6 +127,10 @@ class Transformer2017(PairModel):
                 f"model.joint=true is one matrix for both vocabularies, which have {source_vocab} and {target_vocab} tokens: "
                 "leave it out, or take one tokenizer for both."
             )
+        if isinstance(order, str):
+            if order not in ORDERS:
+                raise ZooError(f"model.order={order} is unknown; {nearest(order, ORDERS)}")
+            order = ORDERS[order]
         self.scale = math.sqrt(dim)
         self.embed = nn.Embedding(target_vocab, dim)
         self.source_embed = self.embed if joint else nn.Embedding(source_vocab, dim)
