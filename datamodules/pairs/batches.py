@@ -11,8 +11,10 @@ class PairBatch:
     """Rows of pairs, padded on the right. What a decoder reads and what it is asked is made of `target` by the task.
 
     Args:
-        source: [B, S] long. lengths: [B] long, its tokens.
-        target: [B, T] long, begin token, text, end token. target_lengths: [B] long, both counted.
+        source: [B, S] long.
+        lengths: [B] long, its tokens.
+        target: [B, T] long, begin token, text, end token.
+        target_lengths: [B] long, both counted.
         sample: [B] long, numbers of the rows in their part: with seed and epoch the key to what a task draws for each.
         seed, epoch: of training; (0, 0) in evaluation.
     """

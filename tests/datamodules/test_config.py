@@ -11,6 +11,7 @@ from datamodules.graphs.module import GraphData
 from datamodules.graphs.node2vec import Settings
 from datamodules.images.augment import Augment
 from datamodules.images.module import ImageData
+from datamodules.pairs import PairData
 from datamodules.series import SeriesData
 from datamodules.text import TextData
 from datamodules.tokenizers import KEYS
@@ -20,7 +21,7 @@ from zoo.errors import ZooError
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 #: Names by room; what a room's sets share.
-BASES = {"images": ImageData, "graphs": GraphData, "text": TextData, "series": SeriesData}
+BASES = {"images": ImageData, "graphs": GraphData, "text": TextData, "series": SeriesData, "pairs": PairData}
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 ROOMS = {name: room for name, file in FILES.items() for room in BASES if f".{room}." in file.get("_target_", "")}
 
@@ -36,7 +37,7 @@ def test_the_sets_are_there():
     graphs |= {"amazon_photo", "actor", "webkb", "ppi", "aifb", "acm", "ogbn_arxiv"}
     texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "textcsv"}
     series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
-    assert images | graphs | texts | series == ROOMS.keys()
+    assert images | graphs | texts | series | {"reverse"} == ROOMS.keys()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -55,8 +56,10 @@ def test_keys_are_the_constructors(name):
         assert module.modality == "text" and module.tokenizer["kind"] in ("bpe", "char", "wordpiece")
     elif base is SeriesData:
         assert module.modality == "series" and module.horizon in (24, 96)
+    elif base is PairData:
+        assert module.modality == "pairs" and module.tokenizer["kind"] == "char"
     else:
-        assert module.modality.endswith("graph") and module.preprocess is None
+        assert module.modality.endswith("graph")
         assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"
 
 

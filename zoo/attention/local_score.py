@@ -38,7 +38,7 @@ class LocalP(ScoreWrapper):
 
     is_distribution = False  # type: ignore[assignment]
     uses_places = True
-    reads = ("image", "text", "series")
+    reads = ("image", "text", "series", "pairs")
 
     def __init__(self, head_dim: int, score: Score | Callable[..., Score] = General, window: float = 10):
         super().__init__(build(score, head_dim=head_dim))

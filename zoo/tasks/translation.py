@@ -28,7 +28,7 @@ class Translation(WholeStep, Task):
     Args:
         model: see `Task`, as are the arguments after `exact_match`; a `zoo.models.pairs.base.PairModel`.
         label_smoothing: share of the probability that is spread over the vocabulary, in training alone (Szegedy et al. 2016,
-            section 7; Vaswani et al. 2017, section 5.4).
+            section 7); None: what the model's paper has.
         teacher_forcing: probability that a decoder reads the true token and not its own likeliest, drawn for each step and
             sentence, in training (Bengio et al. 2015, section 2.4); below 1 for models alone that step along a target.
         exact_match: whether validation and test say the share of targets that greedy decoding gets exactly right.
@@ -48,7 +48,7 @@ class Translation(WholeStep, Task):
         model: Mapping[str, Any] | nn.Module | None,
         optimizer: Mapping[str, Any],
         schedule: Mapping[str, Any] | None = None,
-        label_smoothing: float = 0.0,
+        label_smoothing: float | None = None,
         teacher_forcing: float = 1.0,
         exact_match: bool = True,
         layer_decay: float | None = None,
@@ -60,14 +60,16 @@ class Translation(WholeStep, Task):
     ):
         super().__init__(model, optimizer, schedule, layer_decay, finetune, grad_checkpointing, compile, monitor, mode)
         self.remember(label_smoothing=label_smoothing, teacher_forcing=teacher_forcing, exact_match=exact_match)
+        if label_smoothing is None:
+            label_smoothing = getattr(self.model, "label_smoothing", 0.0)
         if not 0 <= label_smoothing < 1:
             raise ZooError(f"task.label_smoothing={label_smoothing} is not a share; give a number from 0 to below 1.")
         if not 0 <= teacher_forcing <= 1:
             raise ZooError(f"task.teacher_forcing={teacher_forcing} is not a probability; give a number from 0 to 1.")
         if teacher_forcing < 1 and not getattr(self.model, "stepping", False):
             raise ZooError(
-                f"task.teacher_forcing={teacher_forcing}: this {type(self.model).__name__} reads a target in one call, so there is "
-                "no step at which its own token could be fed; leave it out."
+                f"task.teacher_forcing={teacher_forcing}: this {type(self.model).__name__} reads a target in one call: there "
+                "is no step at which its own token could be fed; leave it out."
             )
         self.label_smoothing, self.teacher_forcing, self.exact_match = label_smoothing, teacher_forcing, exact_match
         self.means = ("exact_match",) if exact_match else ()

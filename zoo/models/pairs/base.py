@@ -7,7 +7,7 @@ logits, state = model.decode(target[:, 3:], memory, state)
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -43,6 +43,8 @@ class PairModel(Model):
     """
 
     reads = ("pairs",)
+    #: The share of a target's probability that its paper spreads over the vocabulary in training.
+    label_smoothing: ClassVar[float] = 0.0
     num_classes = 0
     targets = "tokens"
 

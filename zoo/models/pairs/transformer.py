@@ -102,6 +102,8 @@ class Transformer2017(PairModel):
     Raises: ZooError for joint embeddings of two vocabularies, and as `Attention`.
     """
 
+    label_smoothing = 0.1  # section 5.4
+
     def __init__(
         self,
         source_vocab: int,
