@@ -50,7 +50,7 @@ def all_declared():
 @pytest.mark.parametrize(("file", "name", "level"), sorted(set(named_in_conf())))
 def test_what_conf_names_is_declared(file, name, level):
     """A part that forgets to declare itself would train, be saved, and not load."""
-    tasks = ("Classification", "Modelling", "Forecasting", "MaskedPatches")
+    tasks = ("Classification", "Modelling", "Forecasting", "MaskedPatches", "Translation")
     if name.startswith(NOT_FOR_FILES) and name.rpartition(".")[2].endswith(tasks):
         return
     assert callable(declared.find(name, level if file.split("/")[0] != "experiment" else "train"))
@@ -83,9 +83,9 @@ def test_declared_classes_are_parts_data_or_schedules():
 
     from datamodules.augment import Augment
     from zoo.tasks.mixing import Mixing
-    from zoo.tasks.schedule import EpochDecay, WarmupCosine
+    from zoo.tasks.schedule import EpochDecay, InverseSquareRoot, WarmupCosine
 
-    schedules = (EpochDecay, WarmupCosine)
+    schedules = (EpochDecay, InverseSquareRoot, WarmupCosine)
     kinds = {"model": (nn.Module, Pattern), "run": (LightningDataModule, Augment), "train": (Mixing, *schedules)}
     for name, (thing, level) in all_declared().items():
         assert not inspect.isclass(thing) or issubclass(thing, kinds[level]), name

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zoo.tasks.masked_patches import MaskedPatches
     from zoo.tasks.task import RowMetric, Task
     from zoo.tasks.totals import Step, labelled
+    from zoo.tasks.translation import Translation
 
 #: What is looked for in which file, on first use: Lightning takes seconds to import.
 WHERE = {
@@ -23,6 +24,7 @@ WHERE = {
     "RowMetric": "task",
     "Step": "totals",
     "Task": "task",
+    "Translation": "translation",
     "labelled": "totals",
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "RowMetric",
     "Step",
     "Task",
+    "Translation",
     "labelled",
 ]
 

@@ -28,10 +28,11 @@ from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.masked_patches import MaskedPatches
 from zoo.tasks.task import Task
+from zoo.tasks.translation import Translation
 from zoo.training.quiet import quiet
 from zoo.training.threads import computing, threads
 
-_OURS = (Classification, LanguageModelling, Forecasting, MaskedPatches)
+_OURS = (Classification, LanguageModelling, Forecasting, MaskedPatches, Translation)
 #: The tasks that a file may name, by every name that they have had.
 TASKS: dict[str, type[Task]] = {
     **{f"{kind.__module__}.{kind.__qualname__}": kind for kind in _OURS},
@@ -40,7 +41,8 @@ TASKS: dict[str, type[Task]] = {
 }
 #: What of a task is for training alone: it is neither looked at nor built.
 OF_TRAINING = (
-    "model", "optimizer", "schedule", "mixing", "label_smoothing", "layer_decay", "finetune", "grad_checkpointing", "compile",
+    "model", "optimizer", "schedule", "mixing", "label_smoothing", "teacher_forcing", "layer_decay", "finetune",
+    "grad_checkpointing", "compile",
 )  # fmt: skip
 NO_STEP = {"_target_": "torch.optim.SGD", "lr": 1.0}  # a task asks for an optimizer
 #: Settings of data that a model's own preprocessing decides.
