@@ -6,6 +6,7 @@ A name is a file of conf/model, whose sizes the data decides (vit, gat), one of 
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from inspect import signature
 from typing import Any
 
 from torch import nn
@@ -68,6 +69,9 @@ def _started(config: dict[str, Any], source: str, trust: Sequence[str], changes:
 
     facts = {key: value for key, value in changes.items() if key in (*FACTS, *OF_SERIES)}
     model, _ = initialise(config, source, facts, trust)
+    takes = signature(type(model)).parameters
+    if unknown := next((key for key in changes if key not in takes), None):
+        raise ZooError(f"{type(model).__name__} takes no {unknown!r}; {nearest(unknown, takes)}")
     made: Any = model.config
     stuck = {key: value for key, value in changes.items() if made.get(key, value) != value}
     if stuck:

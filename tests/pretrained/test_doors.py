@@ -174,6 +174,8 @@ def test_create_model_of_a_name_with_its_weights_adapts(named):
     assert all(torch.equal(model.state_dict()[name], wanted.state_dict()[name]) for name in kept)
     with pytest.raises(zoo.ZooError, match=r"'dim': 16} cannot be changed"):
         zoo.create_model("vit.small", pretrained=True, dim=16)
+    with pytest.raises(zoo.ZooError, match=r"ViT takes no 'drop_pth'; did you mean 'drop_path'"):
+        zoo.create_model("vit.small", pretrained=True, drop_pth=0.1)
     with pytest.raises(zoo.ZooError, match=r"init=gpt.small is a GPT, which is for text, and ViT is for images"):
         zoo.create_model("vit.small", pretrained="gpt.small")
 
@@ -269,3 +271,19 @@ def test_an_adapter_by_its_address(families, tmp_path, monkeypatch):
 def test_inputs_of_another_kind(named, words, sentence, capsys):
     assert main(["predict", *words]) == 2
     assert re.search(sentence, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "source, sentence",
+    [
+        ("ftp://x/y", "an address of a kind that is not known; give https://, hf:// or timm://"),
+        ("a" * 5000, "There is no folder 'aaa"),
+        ("x\0y", "There is no folder"),
+        ("nowhere/vit.safetensors", "There is no file 'nowhere/vit.safetensors'"),
+    ],
+)
+def test_sources_that_can_be_none(source, sentence):
+    for door in (zoo.load, peek, lambda s: zoo.create_model("vit_mini_patch2_8", pretrained=s)):
+        with pytest.raises(zoo.ZooError, match=sentence) as error:
+            door(source)
+        assert len(str(error.value)) < 1500

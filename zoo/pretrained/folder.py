@@ -13,6 +13,7 @@ card.json (zoo.catalog.card): what is known of the model, with the hashes of the
 import json
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,11 +131,13 @@ def find(folder: str | Path) -> Path:
 
 def absent(path: Path) -> str:
     """The sentence for a path where nothing lies, with what is called nearly so."""
-    kind, wanted = (
-        ("file", Path.is_file) if path.suffix in (".safetensors", ".ckpt", ".bin") else ("folder", Path.is_dir)
+    files = path.suffix in (".safetensors", ".ckpt", ".bin")
+    there: list[str] = []
+    with suppress(OSError):  # no such folder, or none that may be listed
+        there = [each.name for each in path.parent.iterdir() if each.is_file() == files]
+    return (
+        f"There is no {'file' if files else 'folder'} {one_line(str(path), 300)!r}; {nearest(path.name[:200], there)}"
     )
-    there = [each.name for each in path.parent.iterdir() if wanted(each)] if path.parent.is_dir() else []
-    return f"There is no {kind} {str(path)!r}; {nearest(path.name, there)}"
 
 
 def describe(folder: Path) -> dict[str, Any]:

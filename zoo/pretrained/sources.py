@@ -7,6 +7,7 @@ a folder of another library      of transformers' or timm's form, llama2c's
 """
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from zoo import catalog
 from zoo.catalog import card
 from zoo.catalog.files import CARD
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.models.base import Prepared
 from zoo.pretrained import adapter_files, folder, llama2c, llama2c_tokenizer
 from zoo.pretrained.kinds import theirs
@@ -41,12 +42,16 @@ def _located(source: str | Path) -> tuple[Kind, str]:
     """(what a source is, how it is called from anywhere)."""
     if str(source).startswith(theirs.TIMM):
         return theirs.TimmName.of(str(source)), str(source)
+    if isinstance(source, str) and "://" in source and not catalog.is_address(source):
+        raise ZooError(
+            f"{one_line(source, 300)} is an address of a kind that is not known; give https://, hf:// or timm://."
+        )
     path = catalog.local(source)
     return _of_path(path), str(path.absolute() if path == Path(source) else source)
 
 
 def _of_path(path: Path) -> Kind:
-    if not path.exists():
+    if not os.path.exists(path):  # False also for what can be no path
         raise ZooError(folder.absent(path))
     if path.is_dir():
         if (kind := theirs.kind_of(path)) is not None:
