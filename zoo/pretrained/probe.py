@@ -60,16 +60,16 @@ def differences(model: nn.Module, probe: Mapping[str, Any]) -> dict[str, float]:
     Raises: ZooError for a probe that is none, or whose input this version makes otherwise.
     """
     seed, outputs = probe.get("seed"), probe.get("outputs")
-    good = type(seed) is int and 0 <= seed < 2**63 and isinstance(outputs, Mapping) and len(outputs) > 0
-    if not good or not _has_example(model):
-        raise ZooError(f"The probe of this {type(model).__name__} has no seed or no outputs; make it again.")
+    if type(seed) is not int or not 0 <= seed < 2**63 or not isinstance(outputs, Mapping) or not outputs:
+        raise ZooError("The probe has no seed or no outputs; make it again.")
+    if not _has_example(model):
+        raise ZooError(f"{type(model).__name__} makes no example for a probe; take the version that its card names.")
     given = _example(model, seed)
     if (made := _told(given)) != probe.get("input"):
         raise ZooError(
             f"The probe's input is made otherwise by this version ({made['sha256'][:12]}) than when it was stated; publish the "
             "model again, or take the version that its card names."
         )
-    assert isinstance(outputs, Mapping)
     with answering("the probe"):  # in whatever precision the card names
         return {name: _difference(model, given, name, each, probe.get("count")) for name, each in outputs.items()}
 

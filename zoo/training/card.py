@@ -52,8 +52,9 @@ def of_metric(record: Any) -> dict[str, Any] | None:
     if str(record.config["trainer"].get("precision", "32")).startswith(("16", "bf16")) and not _distributed():
         from zoo.training import evaluation
 
-        stage, how = name.partition("/")[0], {"trust": record.config.get("trust") or ()}
-        value = evaluation.test_on(task.model, record.data, record.config["task"], stage=stage, **how).metrics[name]
+        stage, trust = name.partition("/")[0], record.config.get("trust") or ()
+        tested = evaluation.test_on(task.model, record.data, record.config["task"], stage=stage, trust=trust)
+        value = tested.metrics[name]
     known = {"name": name, "direction": task.mode or direction(name), "value": float(value)}
     return {**known, "samples": None if samples is None else int(samples)}
 
