@@ -1,5 +1,6 @@
 """The ViT: names and sizes as timm's, parts that swap, tokens that keep their rights."""
 
+import re
 from functools import partial
 
 import pytest
@@ -65,7 +66,7 @@ def test_sizes_are_timms(name):
     dict(attention=partial(Attention, output=partial(OutputProjection, norm=nn.LayerNorm)), dropout=0.1),
     dict(feed_forward=partial(FeedForward, norm=nn.LayerNorm, bias=False)),
     dict(dropout=0.1, attn_dropout=0.1, head_dropout=0.1), dict(patch_size=4), dict(img_size=(8, 16)),
-], ids=str)  # fmt: skip
+], ids=lambda how: re.sub(r" at 0x\w+", "", str(how)))  # fmt: skip
 def test_variants_learn(how):
     """Every option: the right shapes, and a gradient for every parameter."""
     model = ViT(**{**SMALL, **how})
