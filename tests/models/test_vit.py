@@ -118,6 +118,14 @@ def test_reset_classifier():
     assert model(images()).shape == (3, 64)
 
 
+def test_pools_and_feed_forwards_are_chosen_on_the_command_line():
+    part = "{_target_: zoo.layers.%s, _partial_: true}"
+    words = [f"model.pool={part % 'AttentionPool'}", f"+model.feed_forward={part % 'GatedFeedForward'}"]
+    model = zoo.build(fit(plain(compose("model=vit", *words))["model"], ImageSpec(img_size=8, in_chans=1), 10))
+    assert isinstance(model.pool, AttentionPool) and isinstance(model.blocks[0].mlp, GatedFeedForward)
+    assert model.pool.mlp.fc1.out_features == model.blocks[0].mlp.up.out_features
+
+
 def test_a_pool_of_ones_own_decides_the_width_of_the_head():
     """Two tokens side by side, before and after another number of classes; places and latents are named for no decay."""
     model = ViT(**SMALL, pool=JoinPrefix, reg_tokens=1)
@@ -177,9 +185,10 @@ def test_no_decay_covers_positions_inside_the_attention():
     }
 
 
-def test_export_keeps_the_batch_dynamic():
+@pytest.mark.parametrize("how", [{}, dict(pool=AttentionPool), dict(pool=JoinPrefix, position=MixedRoPE)], ids=str)
+def test_export_keeps_the_batch_dynamic(how):
     """B7: torch.export with a dynamic batch gives the same outputs at other batch sizes."""
-    model = ViT(**SMALL).eval()
+    model = ViT(**SMALL, **how).eval()
     program = torch.export.export(model, (images(2),), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},))
     for n in (1, 5):
         x = images(n)

@@ -100,6 +100,6 @@ class AttentionPool(nn.Module):
         nn.init.trunc_normal_(self.latent, std=dim**-0.5)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        latent = self.latent.expand(len(tokens), -1, -1)
+        latent = self.latent.expand(tokens.shape[0], -1, -1)
         y = self.attn(latent, tokens[:, self.skipped :])
         return (y + self.mlp(self.norm(y))).squeeze(1)

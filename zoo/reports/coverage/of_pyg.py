@@ -37,14 +37,14 @@ def judge(name: str) -> Row:
 def _found() -> dict[str, Any]:
     from torch_geometric.nn import aggr, attention, conv, dense, models
 
-    found = {}
+    found: dict[str, Any] = {}
     for room in (aggr, attention, conv, dense, models):
         kinds = {name: getattr(room, name, None) for name in room.__all__ if name not in NOT_LAYERS}
         found |= {name: kind for name, kind in kinds.items() if inspect.isclass(kind) and _attends(kind)}
     return found
 
 
-def _attends(kind: type) -> bool:
+def _attends(kind: Any) -> bool:
     return "attent" in (kind.__doc__ or "").lower() or "heads" in inspect.signature(kind.__init__).parameters
 
 
