@@ -155,7 +155,11 @@ class GraphData(DataModule):
     def spec(self) -> GraphSpec:
         source = self.loaded()
         graph = source.first
-        done: dict[str, Any] = {"row_normalise": self.normalises, "features": self.features, "positions": dict(self._wanted)}
+        done: dict[str, Any] = {
+            "row_normalise": self.normalises,
+            "features": self.features,
+            "positions": dict(self._wanted),
+        }
         common: dict[str, Any] = {
             "classes": source.classes,
             "targets": source.targets,
@@ -177,7 +181,10 @@ class GraphData(DataModule):
             prepared = GraphPreprocess(in_dim=width, **done)
             return HeterogeneousGraphSpec(in_dim=width, metadata=metadata, preprocess=prepared, **common)
         edge_attr, edge_type = graph.get("edge_attr"), graph.get("edge_type")
-        sizes: dict[str, Any] = {"in_dim": _width(graph.x), "num_nodes": graph.num_nodes if source.featureless else None}
+        sizes: dict[str, Any] = {
+            "in_dim": _width(graph.x),
+            "num_nodes": graph.num_nodes if source.featureless else None,
+        }
         sizes |= {"edge_dim": 0 if edge_attr is None else edge_attr.shape[1]}
         if edge_type is None:
             return GraphSpec(**common, **sizes, preprocess=GraphPreprocess(**sizes, **done))
