@@ -25,6 +25,7 @@ RUNS = {
     "labelled text": ("model=bert", "data=glosses", "task=text_classification", *TEXT),
     "series": ("model=informer", *WEATHER, *SMALL[1:]),
     "conformal": ("model=patchtst", *WEATHER, *SMALL, "task.conformal=true"),
+    "pairs": ("model=luong", "data=reverse", "model.dim=16"),
     "patches": ("model=patchtst", *WEATHER, *SMALL, "task=masked_patches"),
 }  # fmt: skip
 SHARED = {"relations": ("model=rgat", "data=aifb"), "types": ("model=han", "data=acm")}

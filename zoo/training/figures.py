@@ -3,7 +3,7 @@
 
 def direction(name: str) -> str:
     """Whether more of a metric is better: "max" of shares of what is right, "min" of losses and errors."""
-    return "max" if name.endswith(("accuracy", "_f1")) else "min"
+    return "max" if name.endswith(("accuracy", "_f1", "exact_match")) else "min"
 
 
 def equal(name: str, stated: float, measured: float, samples: int | None) -> bool:
