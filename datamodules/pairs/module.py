@@ -84,8 +84,8 @@ class Pairs(Dataset):
 
     def __getitems__(self, index: BatchIndex) -> PairBatch:
         rows = torch.tensor(index.rows)
-        drawn = {} if self.seed is None else {"seed": self.seed, "epoch": index.epoch}
-        return PairBatch(*self.source.take(rows), *self.target.take(rows), rows, **drawn)
+        seed, epoch = (0, 0) if self.seed is None else (self.seed, index.epoch)
+        return PairBatch(*self.source.take(rows), *self.target.take(rows), rows, seed, epoch)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -152,7 +152,8 @@ class PairData(DataModule):
         return [*super().identity(stage), self.loaded().corpus.digest(stage).encode()]
 
     def dataset(self, stage: str) -> Pairs:
-        return Pairs(*self.loaded().tokens[stage], seed=self.seed if stage == "train" else None)
+        source, target = self.loaded().tokens[stage]
+        return Pairs(source, target, self.seed if stage == "train" else None)
 
     def test_rows(self, count: int) -> PairBatch:
         """The first pairs of the test part."""

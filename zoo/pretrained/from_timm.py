@@ -8,7 +8,7 @@ import math
 import re
 from collections import defaultdict
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.layers.pos_embed_rel import RelPosBias
@@ -118,13 +118,13 @@ def positions_of(model: Any) -> dict[str, Any]:
 def prefix_has_entries(model: Any) -> bool:
     """Whether the class token has learned positions; in timm's biases by a network it has none."""
     if isinstance(model, VisionTransformerRelPos):
-        return type(model.shared_rel_pos or model.blocks[0].attn.rel_pos) is RelPosBias
+        return type(model.shared_rel_pos or cast(Any, model.blocks[0]).attn.rel_pos) is RelPosBias
     return not getattr(model, "no_embed_class", False)
 
 
 def bias_of(model: Any, layer: int) -> Tensor | None:
     """[H, N, N], what timm adds to a layer's logits by relative places; None for nothing."""
-    attn = getattr(model.blocks[layer], "attn", None)
+    attn: Any = getattr(model.blocks[layer], "attn", None)
     if isinstance(model, Beit):
         if attn.relative_position_bias_table is not None:
             return attn._get_rel_pos_bias()[0]

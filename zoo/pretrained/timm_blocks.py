@@ -108,7 +108,7 @@ def tensors(block: Any, state: State) -> State:
     """A block's tensors, by their names inside it, as ours."""
     if isinstance(block, ParallelScalingBlock):
         return _parallel_tensors(block, state)
-    made = {}
+    made: State = {}
     for name, tensor in _joined(block.attn, state).items():
         own = name.removeprefix("mlp.fc1.")
         if isinstance(block.mlp, GluMlp) and own != name:

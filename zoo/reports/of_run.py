@@ -31,7 +31,7 @@ def told(run: str | Path) -> tuple[dict[str, Any], str]:
     if catalog.is_name(str(run)) or catalog.is_address(str(run)) or Path(run).exists():
         folder = getattr(sources.find(run), "where", None)
         known = card.read(folder) if folder is not None else None
-        if known is not None and (data := (known["data"] or {}).get("config")):
+        if folder is not None and known is not None and (data := (known["data"] or {}).get("config")):
             return {"data": data, "task": known["task_config"], "seed": known["seed"]}, repr(str(folder / "card.json"))
     raise ZooError(
         f"{str(run)!r} has no config.yaml, which says on what data it was tested, nor a card.json that does; give a run's "

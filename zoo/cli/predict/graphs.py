@@ -113,7 +113,7 @@ def trained(run: str) -> Mapping[str, Any]:
     folder = Path(run).resolve()
     file = (folder.parent if folder.name == "model" else folder) / "config.yaml"
     found = read_yaml(file) if file.is_file() else {}
-    parts = {key: found.get(key) if isinstance(found, dict) else {} for key in ("data", "task")}
+    parts: dict[str, Any] = {key: found.get(key) if isinstance(found, dict) else {} for key in ("data", "task")}
     return {key: part if isinstance(part, dict) else {} for key, part in parts.items()}
 
 

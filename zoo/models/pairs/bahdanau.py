@@ -17,6 +17,7 @@ from zoo.models.pairs.recurrent import (
     Steps,
     make_cells,
     one_look,
+    remembered,
     run_cells,
     stacked,
 )
@@ -55,7 +56,7 @@ class AlignAndTranslate(RecurrentDecoder):
         self.readout = nn.Linear(3 * dim, 2 * dim)
 
     def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
-        return Read(last, self.attn.remember(states, lengths))
+        return Read(last, remembered(self.attn, states, lengths))
 
     def begin(self, read: Read) -> Steps:
         backward = read.last[0].chunk(2, -1)[1]

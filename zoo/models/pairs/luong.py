@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from zoo.models.pairs.recurrent import (
     Steps,
     make_cells,
     one_look,
+    remembered,
     run_cells,
     stacked,
 )
@@ -56,7 +56,7 @@ class AttentionalDecoder(RecurrentDecoder):
         self.join = nn.Linear(2 * dim, dim, bias=False)
 
     def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
-        return Read(last, self.attn.remember(states, lengths))
+        return Read(last, remembered(self.attn, states, lengths))
 
     def begin(self, read: Read) -> Steps:
         said = torch.zeros_like(read.last[0][-1]).unsqueeze(1) if self.stepping else None
@@ -67,12 +67,13 @@ class AttentionalDecoder(RecurrentDecoder):
         if not self.stepping:
             h, hidden = run_cells(self.cells, x, state.hidden)
             return self._look(h, read, places), Steps(hidden, state.place + x.shape[1])
-        each = []
+        hidden, said, each = state.hidden, state.said, []
+        assert said is not None  # `begin` made it
         for t in range(x.shape[1]):
-            h, hidden = run_cells(self.cells, torch.cat([x[:, t : t + 1], state.said], -1), state.hidden)
-            state = replace(state, hidden=hidden, said=self._look(h, read, places[t : t + 1]), place=state.place + 1)
-            each.append(state.said)
-        return stacked(each, x), state
+            h, hidden = run_cells(self.cells, torch.cat([x[:, t : t + 1], said], -1), hidden)
+            said = self._look(h, read, places[t : t + 1])
+            each.append(said)
+        return stacked(each, x), Steps(hidden, state.place + x.shape[1], said)
 
     def _look(self, h: Tensor, read: Read, places: Tensor) -> Tensor:
         """h~ of states [B, T, dim]."""

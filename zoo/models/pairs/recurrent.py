@@ -25,7 +25,8 @@ def make_cells(cell: str, in_dim: int, dim: int, depth: int, dropout: float = 0.
         raise ZooError(f"model.cell={cell} is unknown; {nearest(str(cell), CELLS)}")
     if min(dim, depth) < 1:
         raise ZooError(f"model.dim={dim} and model.depth={depth} are sizes of a recurrent network; give 1 or more.")
-    return CELLS[cell](in_dim, dim, depth, batch_first=True, dropout=dropout if depth > 1 else 0.0, **how)
+    kind: Any = CELLS[cell]
+    return kind(in_dim, dim, depth, batch_first=True, dropout=dropout if depth > 1 else 0.0, **how)
 
 
 def run_cells(cells: nn.RNNBase, x: Any, hidden: Hidden | None = None) -> tuple[Any, Hidden]:
@@ -122,6 +123,11 @@ def one_look(attention: Callable[..., nn.Module] | None, dim: int, **usual: Any)
     return build(
         attention or Attention, **{"dim": dim, "num_heads": 1, "projection": IdentityQKV, "output": output, **usual}
     )
+
+
+def remembered(attention: Any, states: Tensor, lengths: Tensor | None) -> Memory:
+    """What an attention will look at of an encoder's states."""
+    return attention.remember(states, lengths)
 
 
 class RecurrentPairs(PairModel):

@@ -153,7 +153,8 @@ class Transformer2017(PairModel):
 
         def block(**attentions: nn.Module) -> Block:
             mlp = FeedForward(dim, hidden or 4 * dim, nn.ReLU, dropout)
-            return Block(dim, **attentions, mlp=mlp, norm=norm, order=order)
+            parts: Any = {**attentions, "mlp": mlp}
+            return Block(dim, **parts, norm=norm, order=order)
 
         encoder = [block(attn=to_itself(sees)) for _ in range(depth)]
         decoder = [
