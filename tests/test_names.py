@@ -24,6 +24,8 @@ SIZES = {
     "channels": 2,
     "lookback": 24,
     "horizon": 4,
+    "source_vocab": 11,
+    "target_vocab": 11,
 }
 SIZES["metadata"] = {"target": "paper", "metapaths": [["paper", "pap", "paper"]]}
 

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error
 from torch.nn import functional as F
 
 import zoo.tasks
+from datamodules.pairs import PairBatch
 from datamodules.text import TextBatch
 from tests.processes import together
 from tests.tasks.regression import Regression
@@ -20,12 +21,14 @@ from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
 from zoo.layers.patch_masking import LastPatches
 from zoo.models.language.gpt import GPT
+from zoo.models.pairs.seq2seq import Seq2Seq
 from zoo.models.series.patchtst import PatchTST
 from zoo.tasks.classification import Classification
 from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.masked_patches import MaskedPatches
 from zoo.tasks.task import Task
+from zoo.tasks.translation import Translation
 
 ROWS = 23
 #: several labels a row, or numbers, made of the images' means; one label a row is tiny's own
@@ -49,6 +52,8 @@ MAKE["tokens"] = (lambda **more: LanguageModelling(Words(), ADAMW, **more), None
 #: of series the rows are observed cells, and what is counted are windows
 MAKE["values"] = (lambda **more: Forecasting(Linear(), ADAMW, **more), None)
 MAKE["patches"] = (lambda **more: MaskedPatches(Patches(), ADAMW, **more), None)
+#: of pairs the rows are target tokens
+MAKE["pairs"] = (lambda **more: Translation(Saying(), ADAMW, exact_match=False, **more), None)
 tasks = pytest.mark.parametrize("kind", MAKE)
 
 
@@ -76,6 +81,20 @@ class Patches(PatchTST):
         self.batch_norm = self.dropout = torch.nn.Identity()
 
 
+class Saying(Seq2Seq):
+    def __init__(self):
+        super().__init__(11, 11, 8)
+        self.batch_norm = self.dropout = torch.nn.Identity()
+
+
+def pairs(n):
+    """Sources, their lengths, targets and theirs."""
+    g = torch.Generator().manual_seed(1)
+    rows = torch.arange(n)
+    source, target = torch.randint(11, (n, 5), generator=g), torch.randint(11, (n, 7), generator=g)
+    return source, rows % 5 + 1, target, rows % 6 + 2, rows
+
+
 def windows(n):
     """Windows of which some cells were not observed; the first window of none."""
     g = torch.Generator().manual_seed(1)
@@ -98,6 +117,8 @@ def total(kind, n=ROWS):
     """What all means are over."""
     if kind == "tokens":
         return int((texts(n)[1] >= 0).sum())
+    if kind == "pairs":
+        return int((pairs(n)[3] - 1).sum())
     if kind == "values":
         return int(windows(n)["future_observed_mask"].sum())
     return n * 8 if kind == "patches" else n
@@ -139,6 +160,9 @@ def batches(kind, size, part=slice(None), n=ROWS):
     if kind == "tokens":
         parts = zip(*(tensor[part].split(size) for tensor in texts(n)), strict=True)
         return Batches([TextBatch(ids, targets, num_bytes=sizes) for ids, targets, sizes in parts])
+    if kind == "pairs":
+        parts = zip(*(tensor[part].split(size) for tensor in pairs(n)), strict=True)
+        return Batches([PairBatch(*each) for each in parts])
     if kind in ("values", "patches"):
         split = {name: tensor[part].split(size) for name, tensor in windows(n).items()}
         return Batches([dict(zip(split, each, strict=True)) for each in zip(*split.values(), strict=True)])
@@ -161,6 +185,13 @@ def by_hand(task, kind):
         right = (out.argmax(-1) == targets).sum() / total(kind)
         bits = loss * total(kind) / math.log(2) / sizes.sum()
         return {"loss": loss, "accuracy": right, "perplexity": loss.exp(), "bits_per_byte": bits}
+    if kind == "pairs":
+        source, lengths, target, ends, _ = pairs(ROWS)
+        with torch.no_grad():
+            out = task.eval()(source, target[:, :-1], lengths)
+        there, asked = torch.arange(6) < (ends - 1)[:, None], target[:, 1:]
+        loss = F.cross_entropy(out[there], asked[there])
+        return {"loss": loss, "accuracy": (out.argmax(-1) == asked)[there].float().mean(), "perplexity": loss.exp()}
     if kind == "values":
         batch = windows(ROWS)
         with torch.no_grad():
@@ -276,7 +307,7 @@ def test_memory_does_not_grow_with_the_epoch(kind):
     assert all(value.dtype == torch.float64 and not value.requires_grad for value in totals.sums.values())
 
 
-OF_LOSS = dict.fromkeys(("values", "patches", "tokens"), ("loss", "min"))
+OF_LOSS = dict.fromkeys(("values", "patches", "tokens", "pairs"), ("loss", "min"))
 USUAL = OF_LOSS | dict.fromkeys(("number", "numbers"), ("mae", "min"))
 
 
@@ -292,7 +323,7 @@ def test_checkpoints_and_curves_follow_the_monitor(kind):
         make(kind, mode="low")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind not in ("tokens", "values", "patches")])
+@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind not in ("tokens", "values", "patches", "pairs")])
 def test_b6_a_linear_probe_trains_the_head_alone(kind):
     task = make(kind, finetune="linear_probe")
     before = weights(task.model)

@@ -286,11 +286,11 @@ class Attention(nn.Module):
             token = (k_pos >= 0)[:, None, :, None]
             k, v = torch.where(token, k, 0), torch.where(token, v, 0)
         score, k = self.score.on_keys(k)
-        return Memory(k, v, score, k_pos)
+        return Memory(k, v.to(k.dtype), score, k_pos)  # under autocast what is mapped is narrower than what is not
 
     def _read_memory(self, x: Tensor, memory: Memory, pos: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """q of the tokens, and the bias on what is remembered."""
-        q = self._normed(self.projection.queries(x), self.q_norm)
+        q = self._normed(self.projection.queries(x), self.q_norm).to(memory.v.dtype)
         if self.position is None:
             return q, None
         if pos is None:
