@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.generation.checks import check_model
 from zoo.generation.generated import Pieces, Stream
 from zoo.generation.loop import generate
 from zoo.generation.stopping import Stop, Tail
@@ -35,6 +36,7 @@ def text(model: Any, prompt: str | Sequence[str], max_new_tokens: int = 64, **ho
         raise ZooError(
             "This model has no tokenizer, so it reads no text: set model.tokenizer, or give ids to model.generate."
         )
+    check_model(model)
     texts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not all(isinstance(each, str) for each in texts):
         raise ZooError(f"A prompt is a text or a list of texts; got {prompt!r:.80}.")

@@ -180,8 +180,14 @@ def goes_on(overrides: Sequence[str], run: str) -> str:
 def next_trainings(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, str]:
     """The same command with one word of its sentence swapped, and over three seeds."""
     kept = [o for o in overrides if not o.startswith(("seed=", "ckpt_path=", "train="))]
-    open_groups = choices.keys() - {override.split("=")[0] for override in kept}
-    swap = next((swap for swap in SWAPS if swap.split("=")[0] in open_groups), "seed=1")
+    taken = {override.split("=")[0] for override in kept}
+    if "init" in taken:  # trained weights have no tensors for another comparison or position
+        taken |= {"score", "position"}
+    pairs = (swap.partition("=") for swap in SWAPS)
+    found = next(
+        (f"{group}={one}" for group, _, one in pairs if choices.get(group, one) != one and group not in taken), None
+    )
+    swap = found or "seed=1"
     # -m before the overrides: after them Hydra's parser does not know what to do with what follows it.
     return command([*kept, swap]), command(["-m", *kept, "seed=0,1,2"])
 

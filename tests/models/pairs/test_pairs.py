@@ -229,6 +229,7 @@ def test_the_transformer_is_torchs(first):
         (lambda: Bahdanau(V, W, 7), "model.dim=7 is odd"),
         (lambda: Luong(V, W, D, cell="gruu"), r"model.cell=gruu is unknown.*gru"),
         (lambda: Seq2Seq(V, W, D, context="initail"), r"model.context=initail is unknown.*initial"),
+        (lambda: Luong(V, W, D).generate(["abc"]), r"ids \[B, S\] in a tensor.*got"),
         (lambda: Seq2Seq(0, W, D), "Vocabularies have 1 token or more"),
         (
             lambda: Transformer2017(V, W, D, num_heads=2, joint=True),

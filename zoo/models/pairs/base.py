@@ -92,6 +92,8 @@ class PairModel(Model):
 
 def check_lengths(source: Tensor, lengths: Tensor | None) -> None:
     """Raises: ZooError for numbers that are no lengths of these sentences; an empty sentence has nothing to look at."""
+    if not isinstance(source, Tensor) or source.ndim != 2:
+        raise ZooError(f"Source sentences are ids [B, S] in a tensor, padded on the right; got {str(source)[:60]!r}.")
     if lengths is None:
         if source.shape[1] == 0:
             raise ZooError("A source sentence has 1 token or more; got none.")
