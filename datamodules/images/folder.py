@@ -25,6 +25,7 @@ def images(root: str | None) -> ImageArrays:
     if not _is_split(top):
         classes = _classes(top)
         found, their = _files(top, classes)
+        _check_several(classes, top)
         return ImageArrays(found, their, classes)
 
     classes = _classes(top / "train")
@@ -40,6 +41,7 @@ def images(root: str | None) -> ImageArrays:
     if "val" in rows and "test" not in rows:
         log.info("%s has no test folder: val is the test set, and validation is carved out of train", top)
         rows["test"] = rows.pop("val")
+    _check_several(classes, top / "train")
     return ImageArrays(files, labels, classes, rows)
 
 
@@ -83,3 +85,10 @@ def _files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int
         files += found
         labels += [classes.index(name)] * len(found)
     return files, labels
+
+
+def _check_several(classes: tuple[str, ...], folder: Path) -> None:
+    if len(classes) == 1:
+        raise ZooError(
+            f"{folder} holds one class folder, {classes[0]}: there is nothing to tell it from; add another class."
+        )

@@ -43,8 +43,11 @@ class Reverse(PairData):
             raise ZooError(
                 f"data.shortest={self.shortest} and data.longest={self.longest} leave no length between them."
             )
-        if len(self.sizes) != 3 or any(type(n) is not int or n < 0 for n in self.sizes) or not self.sizes[0]:
-            raise ZooError(f"data.sizes={list(self.sizes)} is not three numbers of strings; give [24000, 1000, 2000].")
+        given: object = self.sizes
+        counts = list(given) if isinstance(given, list | tuple) else []
+        if len(counts) != 3 or any(type(n) is not int or n < 0 for n in counts) or not counts[0]:
+            shown = counts or given
+            raise ZooError(f"data.sizes={shown} is not three numbers of strings; give [24000, 1000, 2000].")
 
     def load(self) -> PairCorpus:
         draw, wanted = generator(self.split_seed), sum(self.sizes)

@@ -165,6 +165,14 @@ def test_create_model_of_a_name_is_untrained(named):
         zoo.create_model("vit.small", depht=3)
 
 
+def test_create_model_without_classes_gives_features(named):
+    """As in timm: num_classes=0 leaves the trained classifier out."""
+    model, whole = zoo.create_model("vit.small", pretrained=True, num_classes=0).eval(), zoo.load("vit.small")
+    whole.head = torch.nn.Identity()
+    x = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(model(x), whole(x))
+
+
 def test_create_model_of_a_name_with_its_weights_adapts(named):
     """As init= does: the head begins anew, the grid is resampled, the stem takes other channels."""
     model = zoo.create_model("vit.small", pretrained=True, num_classes=3, img_size=16, in_chans=3)

@@ -42,6 +42,13 @@ def test_suggested_commands_parse(overrides):
         check_config(plain(job))
 
 
+def test_no_hint_names_what_is_chosen_or_what_trained_weights_cannot_take():
+    chosen = next_trainings(["model=bahdanau"], {**CHOICES, "score": "additive"})[0]
+    assert "score=" not in chosen
+    begun = next_trainings(["init=vit.fashion_mnist", "finetune=linear_probe"], CHOICES)[0]
+    assert "score=" not in begun and "position=" not in begun
+
+
 def test_values_that_a_shell_would_take_apart_are_quoted():
     swap, _ = next_trainings(["data.normalise={mean:[0.5],std:[0.5]}", "paths.runs=my runs"], CHOICES)
     (job,) = jobs(swap)

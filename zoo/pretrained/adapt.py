@@ -62,6 +62,9 @@ def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tupl
             changes.append(Change(prefix + name, tuple(inside[name].shape), tuple(tensor.shape), how))
             state[prefix + name] = tensor
     if isinstance(target, Model):
+        if target.num_classes == 0 and isinstance(target._modules.get("head"), nn.Identity):  # features are asked for
+            for name in [name for name in state if name.startswith("head.")]:
+                changes.append(Change(name, tuple(state.pop(name).shape), (), "left out, this model has no classifier"))
         changes += exchange_heads(state, target)
         changes += renew(state, target)
     return state, changes

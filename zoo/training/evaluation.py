@@ -153,7 +153,7 @@ def data_of(
         if model.tokenizer is None:
             raise ZooError(f"{where} are texts, and no tokenizer comes with the model; give its folder, or its run.")
         mine["tokenizer"] = model.tokenizer
-    with naming(where):
+    with naming(where), packages.trusting(own):  # the model may be of what is trusted
         data = construct.make(tree, **mine)
         check_reads(model.config, data.modalities, type(data).__name__)
         if vintage is not None and data.vintage != vintage:

@@ -116,6 +116,14 @@ def test_empty_folder(tmp_path, folder):
         make(tmp_path / "pictures")
 
 
+def test_one_class_is_nothing_to_tell_apart(folder, tmp_path):
+    root = tmp_path / "alone"
+    (root / "cat").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(root / "cat" / "a.png")
+    with pytest.raises(ZooError, match="holds one class folder, cat: there is nothing to tell it from"):
+        make(root)
+
+
 def test_class_outside_the_training_ones(folder):
     folder("train")
     root = folder("test", classes=("cat", "horse"))

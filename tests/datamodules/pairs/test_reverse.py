@@ -46,6 +46,7 @@ def test_the_seeds(tmp_path):
     [
         (dict(letters=27), "data.letters=27 is not a number of letters; give 1 to 26"),
         (dict(shortest=9), "data.shortest=9 and data.longest=8 leave no length"),
+        (dict(sizes=2000), "data.sizes=2000 is not three numbers"),
         (dict(sizes=(0, 1, 1)), r"data.sizes=\[0, 1, 1\] is not three numbers"),
         (dict(letters=1), "Of 1 letters there are hardly 100 strings 4 to 8 long"),
         (dict(tokenizer={"kind": "char", "special": False}), "has no tokens that begin and end a text"),
