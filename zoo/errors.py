@@ -49,6 +49,11 @@ def _obeyed(letter: str) -> bool:
     return not letter.isprintable() and (category(letter) in _OBEYED or bidirectional(letter) in _TURNING)
 
 
+def too_long(path: object) -> str:
+    """The sentence for a path that no file system takes (ENAMETOOLONG)."""
+    return f"{one_line(path, 80)!r} has {len(str(path)):,} letters, more than a path can have; give a shorter one."
+
+
 @contextmanager
 def answering(where: str) -> Iterator[None]:
     """Around what is done with a file that somebody else may have written: whatever goes wrong is a sentence.

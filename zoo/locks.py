@@ -3,10 +3,14 @@
 import errno
 import os
 import socket
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+#: What a lock begins with.
+OURS = b"process "
 
 
 class Taken(Exception):
@@ -23,11 +27,12 @@ def take(path: Path) -> BinaryIO:
     The lock is POSIX's (fcntl), not the file's being there: a holder that was killed holds nothing, and no process number has
     to be believed. It is the process's: threads, and a second `take` of the same file, are for the caller to keep apart.
 
-    Raises: Taken, NoLocks, and OSError where the file or its folder cannot be written.
+    Raises: Taken, NoLocks, and OSError where the file or its folder cannot be written, or what lies there is no lock: a link,
+        a pipe, a file with other content. Nothing of that is touched.
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b")  # noqa: SIM115 its life is the lock's
+        file = _open(path)
         try:
             _lock(file)
         except BaseException:
@@ -36,8 +41,14 @@ def take(path: Path) -> BinaryIO:
         if _same(file, path):
             break
         file.close()  # its last holder removed it between our opening and our locking
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
+    if not OURS.startswith(file.read(len(OURS))):  # empty, or cut, where its holder was killed
+        file.close()
+        raise _no_lock(path, "a file that is not of ours")
+    file.seek(0)
+    file.truncate()
+    file.write(
+        f"{OURS.decode()}{os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode()
+    )
     file.flush()
     return file
 
@@ -47,6 +58,25 @@ def give_back(file: BinaryIO, path: Path) -> None:
     with suppress(OSError):
         path.unlink()  # while it is held: nobody can have taken it over
     file.close()
+
+
+def _open(path: Path) -> BinaryIO:
+    """A plain file of this one name, made where it is not there: writing to what a link leads to would be another's loss."""
+    # Without O_NONBLOCK a pipe might be waited for.
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        file = open(os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666), "r+b", buffering=0)  # noqa: SIM115 the lock's life
+    except OSError as error:
+        raise _no_lock(path, "a link") if error.errno == errno.ELOOP else error from None
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_nlink < 2:
+        return file
+    file.close()
+    raise _no_lock(path, "not a plain file" if not stat.S_ISREG(found.st_mode) else "a file of several names")
+
+
+def _no_lock(path: Path, what: str) -> OSError:
+    return OSError(errno.EINVAL, f"its {path.name} is {what}; remove it", str(path))
 
 
 def _lock(file: BinaryIO) -> None:

@@ -123,6 +123,8 @@ LIES = {
     "a redirect without end": (LARGE, to_a_body_without_end, "leads on without end, or nowhere"),
     "a redirect to plain http": (LARGE, to("http://example.org/x"), "leads on to http://example.org/x, which is not"),
     "a redirect to a file": (LARGE, to("file:///etc/passwd"), "leads on without end, or nowhere"),
+    "a redirect to no address": (CARD, to("http://[::1/x"), "leads on to what is no address .Invalid IPv6 URL"),
+    "a redirect to no host": (CARD, to("https://" + "a" * 300 + ".org/x"), "leads on to what is no address"),
     "not public": (CARD, lambda h: h.refuse(403), "is not public .the server answers 403.; download it"),
     "a teapot": (CARD, lambda h: h.refuse(418), "the server answers 418"),
     "no http": (CARD, no_http, "cannot be had: "),

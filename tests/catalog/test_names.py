@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from zoo import catalog
+from zoo import catalog, pretrained
 from zoo.catalog import card, files
 from zoo.errors import ZooError
 
@@ -54,3 +55,27 @@ def test_the_catalog_imports_no_torch(shelf):
     code = "import sys; from zoo import catalog; catalog.info('gat.mine'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+LONG = "a" * 5000
+
+
+@pytest.mark.parametrize("source", [LONG, f"gat.{LONG}", Path(LONG), "x/" * 2500, f"{LONG}.safetensors"])
+@pytest.mark.parametrize("door", [catalog.local, catalog.info, catalog.card_of, pretrained.load])
+def test_a_path_that_can_be_none_is_a_sentence(shelf, door, source):
+    with pytest.raises(ZooError, match=r"has 5,0\d\d letters, more than a path can have") as error:
+        door(source)
+    assert len(str(error.value)) < 300
+
+
+def test_a_zoo_at_a_path_that_can_be_none(shelf, monkeypatch):
+    monkeypatch.setenv("ZOO_INDEX", LONG)
+    with pytest.raises(ZooError, match="letters, more than a path can have"):
+        catalog.list_pretrained()
+
+
+@pytest.mark.parametrize("source", [3, None, b"x", ["gat.mine"]])
+@pytest.mark.parametrize("door", [catalog.local, catalog.info, pretrained.load])
+def test_what_is_no_text_is_a_sentence(shelf, door, source):
+    with pytest.raises(ZooError, match=rf"is a {type(source).__name__}, neither a name nor a path"):
+        door(source)

@@ -12,7 +12,7 @@ import pytest
 import zoo
 from tests.catalog import hub_server
 from tests.catalog.shelf import WHOLE, model_folder
-from zoo.catalog import card, publish
+from zoo.catalog import about, card, publish
 from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.files import write_text
@@ -240,3 +240,8 @@ def test_what_a_killed_publisher_left_is_put_right(complete, tmp_path):
     publish.publish(complete, content, place, replace=True)
     assert list(zoo.catalog.FolderZoo(str(place)).index()) == ["vit.mine"]
     assert sorted(path.name for path in place.iterdir()) == ["index.json", "vit.mine"]
+
+
+@pytest.mark.parametrize("text", ["2017-02-30", "0b_", "1" * 5000, "[" * 2000, "a: b", "*x", "!!python/name:os.system"])
+def test_what_yaml_cannot_read_is_the_text_itself(text):
+    assert about.read(None, [f"chosen={text}"]) == {"chosen": text}

@@ -8,6 +8,8 @@ import pytest
 
 import zoo.cli
 
+LONG = "a" * 5000
+
 
 def test_a_verb_is_a_file_or_a_room(zoo):
     here = Path(sys.modules["zoo.cli"].__file__).parent
@@ -66,3 +68,16 @@ def test_without_the_conf_folder_it_says_where_it_should_be(refused, monkeypatch
     error = refused("list", "data")
     assert str(tmp_path / "conf") in error and "pip install -e ." in error
     assert zoo.cli is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("info", LONG),
+        ("info", f"gat.{LONG}"),
+        ("check", f"gat.{'a' * 300}"),
+        ("publish", LONG, "vit.mine", "--to", "z"),
+    ],
+)
+def test_a_path_that_can_be_none_is_a_sentence(refused, words):
+    assert "letters, more than a path can have" in refused(*words)

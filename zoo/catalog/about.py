@@ -76,6 +76,10 @@ def _value(text: str) -> Any:
     """A number or a list as YAML reads it; all else is the text itself, with its colons and stars."""
     try:
         found = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ):  # also of a date that no month has, of too many digits or brackets
         return text
     return found if isinstance(found, int | float | list) and not isinstance(found, bool) else text

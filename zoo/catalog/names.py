@@ -1,5 +1,6 @@
 """What a user may call a trained model: a name, an address, or a path; `local` is what every door calls first."""
 
+import errno
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from zoo.catalog import card
 from zoo.catalog.files import CARD, NAME
 from zoo.catalog.folder import FolderZoo
 from zoo.catalog.index import INDEX, Entry, Zoo
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line, too_long
 
 ADDRESSES = ("https://", "http://", "hf://", "timm://")
 #: Ends of files that look like the tag of a name: model.safetensors is a path, there or not.
@@ -44,18 +45,30 @@ def local(source: str | Path) -> Path:
     Raises: ZooError for what looks like a name, is in no zoo and is no path (the nearest names are told), and for what cannot
         be fetched. timm:// is not for here: its weights are converted, not fetched as files.
     """
-    if isinstance(source, Path):
-        return source
+    if not isinstance(source, str):
+        return _path(source)
     if is_address(source):
         return _fetched(source)
     if not is_name(source):
-        return Path(source)
+        return _path(source)
     found = _look(source)
     if found is not None:
         return found.zoo.folder(found.name)
     if Path(source).exists():
         return Path(source)
     raise ZooError(f"{source!r} is no model of a zoo, and no path; {nearest(source, list_pretrained())}")
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    """Raises: ZooError for what can be no path."""
+    if not isinstance(source, str | os.PathLike):
+        raise ZooError(f"{one_line(repr(source), 80)} is a {type(source).__name__}, neither a name nor a path.")
+    try:
+        os.lstat(path := Path(source))
+    except (OSError, ValueError) as error:  # whether it is there is for others to ask
+        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+            raise ZooError(too_long(source)) from None
+    return path
 
 
 def _fetched(address: str) -> Path:
@@ -111,7 +124,7 @@ def _zoo(place: str) -> Zoo:
         from zoo.catalog.remote import RemoteZoo
 
         return RemoteZoo(place)
-    if not (Path(place).expanduser() / INDEX).is_file():
+    if not _path(Path(place).expanduser() / INDEX).is_file():
         raise ZooError(f"ZOO_INDEX names {place!r}, and there is no {INDEX} in such a folder; correct or unset it.")
     return FolderZoo(str(Path(place).expanduser()))
 

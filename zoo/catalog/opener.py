@@ -32,6 +32,17 @@ def opener(address: Address, pinned: bool, redirects: int, seconds: float) -> Op
     class Redirects(HTTPRedirectHandler):
         max_redirections = max_repeats = redirects
 
+        def http_error_302(self, req: Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
+            try:
+                return super().http_error_302(req, fp, code, msg, headers)
+            except ZooError:
+                raise
+            except ValueError as error:  # of the address, as urllib takes it apart
+                fp.close()
+                raise ZooError(f"{address} leads on to what is no address ({one_line(error, 200)}).") from None
+
+        http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
         def redirect_request(
             self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
         ) -> Request | None:

@@ -1,5 +1,6 @@
 """Whatever goes wrong: a user's mistake ends as one sentence and exit code 2, ours as a traceback and 1."""
 
+import errno
 import logging
 import os
 import re
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zoo.conf import folder
-from zoo.errors import ZooError, nearest, printable
+from zoo.errors import ZooError, nearest, printable, too_long
 from zoo.training.ranks import rank
 
 
@@ -42,6 +43,8 @@ def sentences() -> Iterator[None]:
 
 def explain(error: BaseException) -> str | None:
     """The sentence for a user's mistake; None if it is not known to be one."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return too_long(error.filename)
     from hydra.errors import (
         ConfigCompositionException,
         InstantiationException,
