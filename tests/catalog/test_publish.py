@@ -95,6 +95,8 @@ def test_another_of_the_recorded_metrics_is_the_cards(bare, tmp_path):
         (["licence"], "'licence' is not KEY=VALUE"),
         (["licence=3"], "licence is a int, not a str"),
         (["metric.mean=much"], "metric.mean is a str, not a int or float"),
+        (["metric.seeds=[1, [2]]"], "metric.seeds are whole numbers"),
+        (["metric.seeds=[x]"], "metric.seeds are whole numbers"),
         (["metric.name=test/f1"], "metric.name='test/f1' is not a metric that the run has recorded"),
     ],
 )  # fmt: skip

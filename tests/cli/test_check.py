@@ -82,6 +82,14 @@ def test_a_changed_weight_is_found_by_its_hash_and_with_new_hashes_by_the_probe(
     assert code == 1 and rows(out) == {"files": "equal", "probe, float32": "different"}
 
 
+def test_the_weights_decide_in_which_precision_a_probe_is_compared(zoo, copy):
+    """Stated in bfloat16 alone, a probe would let 2 % pass in weights of float32."""
+    told = cards.read(copy)["probe"]
+    edited(copy, probe={**told, "outputs": {"bfloat16": told["outputs"]["float32"]}})
+    code, out, _ = zoo("check", copy, "--json", "--probe")
+    assert code == 1 and rows(out)["probe, float32"] == "different" and rows(out)["probe, bfloat16"] == "equal"
+
+
 def test_a_test_part_that_is_shifted_by_one_is_found(zoo, folder, monkeypatch):
     from datamodules.base import DataModule
 

@@ -29,6 +29,15 @@ def test_refused_before_anything_is_written(to, out, how, words, tmp_path):
     assert not list(tmp_path.rglob("*.*"))
 
 
+@pytest.mark.parametrize("out", [".", "..", "new/.."])
+def test_a_path_without_a_name_is_refused_and_nothing_is_left(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for to in ("transformers", "torch_export"):
+        with pytest.raises(ZooError, match=r"has no name of its own"):
+            zoo.export(made("vit"), to, out)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_that_nobody_described_is_refused(tmp_path):
     with pytest.raises(ZooError, match="What a Linear takes and gives"):
         zoo.export(nn.Linear(2, 2), "torch_export", tmp_path / "m.pt2")

@@ -1,6 +1,7 @@
 """tokenizer.json of others: any that the library reads, within bounds; else a sentence (A8)."""
 
 import json
+import os
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_llama_like_names(written, good):
     assert (found.bos, found.eos, found.pad, found.mask, found.unk) == (1, 2, None, None, 0)
 
 
+def template(*pieces, ids=(0,)):
+    """Of A, B (the text, and a second one) and X, a special token that stands for these ids."""
+    named = [{"Sequence" if each in "AB" else "SpecialToken": {"id": each, "type_id": 0}} for each in pieces]
+    special = {"X": {"id": "X", "ids": list(ids), "tokens": ["a"] * len(ids)}} if "X" in pieces else {}
+    return {
+        "type": "TemplateProcessing",
+        "single": named,
+        "pair": [{"Sequence": {"id": id, "type_id": 0}} for id in "AB"],
+        "special_tokens": special,
+    }
+
+
 DEEP = json.loads("[" * 30 + "]" * 30)
 EMPTY = {"type": "BPE", "vocab": {}, "merges": []}
 GROWS = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}
@@ -117,6 +130,13 @@ HOSTILE = {
     "a normalizer that puts in front": (
         {"model": EMPTY, "normalizer": {"type": "Prepend", "prepend": "x" * 4000}}, "normalizer makes more than"
     ),
+    "a text over and over": ({**WHOLE, "post_processor": template(*"A" * 150)}, "a text more than 4 times over"),
+    "twice, and that twice": (
+        {**WHOLE, "post_processor": {"type": "Sequence", "processors": [template("A", "A")] * 3}}, "a text more than 4 times"
+    ),
+    "tokens about a text": (
+        {**WHOLE, "post_processor": template(*"XX", "A", ids=[0] * 900)}, "more than 1,000 tokens about a text"
+    ),
     "ends that are not there": (
         {**WHOLE, "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "X", "type_id": 0}}],
                                      "pair": [], "special_tokens": {}}}, "no entry found",
@@ -133,11 +153,29 @@ def test_hostile_files_are_sentences(written, case):
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 1000
 
 
+def test_templates_as_models_have_them_are_read(written):
+    """BERT's ends, and a text that is given twice."""
+    ends = from_file(written({**WHOLE, "post_processor": template("X", "A", "X", ids=[2])}))
+    assert ends.prompt("b") == [2, 1]
+    for each in (template("A", "A"), {"type": "Sequence", "processors": [template("X", "A")] * 3}):
+        assert from_file(written({**WHOLE, "post_processor": each})).vocab_size == 3
+
+
 def test_a_panic_of_the_library_is_a_sentence_alone(written, capfd):
     """It writes to the terminal by itself before it is an exception."""
     with pytest.raises(ZooError, match="cannot"):
         from_file(written({**WHOLE, "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_panic_while_a_text_is_read_is_a_sentence_alone(written, good, capfd):
+    """The backtracking engine gives up on a long text, and the library panics."""
+    split = {"type": "Split", "pattern": {"Regex": "(a|a)*$"}, "behavior": "Isolated", "invert": False}
+    tokenizer = from_file(written(changed(good, pre_tokenizer=split)))
+    with pytest.raises(ZooError, match="the tokenizer cannot do it"):
+        tokenizer.encode("a" * 40 + "!")
+    os.write(2, b"this comes out\n")
+    assert capfd.readouterr() == ("", "this comes out\n")
 
 
 def test_the_same_text_is_the_same_ids(written):

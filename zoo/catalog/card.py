@@ -70,6 +70,8 @@ def check(content: Any, where: str) -> Card:
         raise ZooError(f"{where}: name={one_line(name, 80)!r} is not <model>.<tag> in small letters, digits, - and _.")
     if (direction := (content.get("metric") or {}).get("direction")) not in (None, "max", "min"):
         raise ZooError(f"{where}: metric.direction={direction[:40]!r} is neither max nor min.")
+    if any(type(seed) is not int for seed in (content.get("metric") or {}).get("seeds") or ()):
+        raise ZooError(f"{where}: metric.seeds are whole numbers, as [0, 1, 2].")
     return {**dict.fromkeys(KEYS), **content, "files": check_listed(content.get("files"), where, LOADED)}
 
 

@@ -93,6 +93,8 @@ def _imported(to: str) -> Any:
 
 
 def _check_out(out: Path, suffixes: tuple[str, ...], to: str) -> None:
+    if out.name in ("", "..") or out == Path("."):
+        raise ZooError(f"--out {out} has no name of its own; name a new file or folder.")
     if suffixes and out.suffix not in suffixes:
         raise ZooError(f"--out {out} is not a {' or '.join(suffixes)} file, as {to} writes; name one.")
     if suffixes and out.is_dir():

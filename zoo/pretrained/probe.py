@@ -74,6 +74,11 @@ def differences(model: nn.Module, probe: Mapping[str, Any]) -> dict[str, float]:
         return {name: _difference(model, given, name, each, probe.get("count")) for name, each in outputs.items()}
 
 
+def lacks(model: nn.Module, probe: Mapping[str, Any]) -> list[str]:
+    """The dtypes that a probe of these weights states (see `make`), and this one does not: rounding in others hides changes."""
+    return [name for name in map(_name, _dtypes(model)) if name not in probe["outputs"]]
+
+
 def compare(model: nn.Module, probe: Mapping[str, Any]) -> float:
     """The largest relative difference of what is computed in float32 or wider; see `differences`."""
     return max(each for name, each in differences(model, probe).items() if TOLERANCE[name] < 1e-3)

@@ -1,10 +1,7 @@
 """tokenizer.json of others: looked through as plain JSON, within bounds, before a library reads it."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,12 +10,14 @@ from zoo.errors import ZooError, one_line
 from zoo.text.base import Tokenizer
 from zoo.text.library import LibraryTokenizer
 from zoo.text.plain import Bytes, Characters
+from zoo.text.silent import silent
 
 BYTES = 64_000_000  # Gemma's is 33 MB
 TOKENS = 1_000_000  # XLM-V's are 901,629
 DEPTH, PARTS, LETTERS = 20, 200, 5_000
 ADDED = 1_000_000  # letters of all added tokens, of which the library makes an automaton of 80 times the size
 GROWTH = 1_000  # how many letters a letter may become
+REPEATED = 4  # how often a post_processor may give a text
 WORD = 1_000  # letters of a word that WordPiece looks up piece by piece, in cubic time; BERT's are 100
 #: Keys of the library's files, and the models that it knows.
 KEYS = {
@@ -127,7 +126,7 @@ def _library(text: str, roles: dict[str, int | str | None]) -> Tokenizer:
     from tokenizers import Tokenizer as Inner
 
     try:
-        with _silent():
+        with silent():
             made = LibraryTokenizer(Inner.from_str(text), "file", **roles)
             made.try_out()
     except ZooError:
@@ -137,20 +136,6 @@ def _library(text: str, roles: dict[str, int | str | None]) -> Tokenizer:
             raise ZooError(f"the tokenizers library cannot read it: {one_line(error, 300)}") from error
         raise
     return made
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without what a panic of the library writes to the terminal by itself, before it is an exception."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _check(content: dict[str, Any]) -> None:
@@ -192,6 +177,7 @@ def _check(content: dict[str, Any]) -> None:
         raise ZooError(f"it has id {one_line(wrong[0], 40)} among {size} tokens.")
     for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
         _bounded(part, content.get(part))
+    _once(content.get("post_processor"))
 
 
 def _bounded(part: str, content: Any) -> None:
@@ -210,6 +196,27 @@ def _bounded(part: str, content: Any) -> None:
             raise ZooError(f"its {part} makes more than {GROWTH:,} letters of one.")
         if isinstance(value, dict | list):
             todo += [(each, depth + 1) for each in (value.values() if isinstance(value, dict) else value)]
+
+
+def _once(content: Any) -> None:
+    """Refuse templates that give a text many times over, one template after the other, or put endless tokens about it."""
+    todo, times, special, longest = [content], 1, 0, 1
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo += value.values()
+            if isinstance(ids := value.get("ids"), list):  # that a special token of a template stands for
+                longest = max(longest, len(ids))
+        elif isinstance(value, list):
+            todo += value
+            pieces = [piece for piece in value if isinstance(piece, dict)]
+            given = ["A" in str(piece["Sequence"]) for piece in pieces if "Sequence" in piece]  # else it is B
+            times *= max(1, sum(given), len(given) - sum(given))
+            special += sum("SpecialToken" in piece for piece in pieces)
+    if times > REPEATED:
+        raise ZooError(f"its post_processor gives a text more than {REPEATED} times over.")
+    if special * longest > GROWTH:
+        raise ZooError(f"its post_processor puts more than {GROWTH:,} tokens about a text.")
 
 
 def _no_number(word: str) -> NoReturn:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.errors import ZooError, one_line
 from zoo.text.base import ROLES, Tokenizer, utf8
+from zoo.text.silent import silent
 
 #: What special tokens are usually called, by role; the first that there is has it.
 NAMES = {
@@ -163,7 +164,8 @@ class LibraryTokenizer(Tokenizer):
     def _asked(self, what: Any) -> Any:
         """Of the library, whose errors, also those it panics with, become sentences."""
         try:
-            return what()
+            with silent():
+                return what()
         except BaseException as error:
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":
                 raise ZooError(f"the tokenizer cannot do it: {one_line(error, 300)}") from error

@@ -102,6 +102,9 @@ def probe_rows(model: Any, probe: Any, began: float) -> Iterator[Row]:
         good = difference <= most
         why = "" if good else f"the outputs differ by {difference:.2g} of the largest, and {most:g} is rounding"
         yield Row(f"probe, {name}", 0.0, difference, difference, EQUAL if good else DIFFERENT, seconds, why)
+    for name in probes.lacks(model, probe):
+        why = "the card does not state it, as it has to for such weights"
+        yield Row(f"probe, {name}", None, None, None, DIFFERENT, 0.0, why)
 
 
 def metric_rows(model: Any, card: Mapping[str, Any], at: str | None, trust: Sequence[str], where: str) -> Iterator[Row]:
