@@ -96,6 +96,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert set(json.loads((tmp_path / "x.json").read_text())["rows"]) == {"a"}
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_model_in_its_own_process():
     pytest.importorskip("psutil")
     row = {"model": "vit_tiny_patch16_224", "mode": "train", "dtype": "float32", "batch": 1}
@@ -175,6 +176,7 @@ def _count(seen, call):
     return len(seen) - before
 
 
+@pytest.mark.slow
 def test_gat_writes_rows_and_resumes(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(gat.graphs, "layer_calls", partial(graphs.layer_calls, size=SMALL))
@@ -203,6 +205,7 @@ def test_gat_writes_rows_and_resumes(tmp_path, monkeypatch, capsys):
     assert "torch-geometric" in data["sessions"][0]["versions"] and "slope" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_memory_of_a_graph_layer_is_that_of_its_calls():
     pytest.importorskip("psutil")
     asked = {"side": "zoo", "name": "GATConv", "threads": 1, "size": (20_000, 100_000, 16, 2, 16)}

@@ -37,6 +37,7 @@ def test_rows_are_measured_written_and_resumed(tmp_path, small, capsys):
     assert "beside transformers" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(zoo.attention, "ProbSparse"), reason="no ProbSparse yet")
 def test_growth_is_plotted(tmp_path, small, capsys):
     out = tmp_path / "g.json"

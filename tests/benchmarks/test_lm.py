@@ -30,6 +30,7 @@ def small(monkeypatch):
     monkeypatch.setattr(lm, "MEASURES", measures)
 
 
+@pytest.mark.slow
 def test_rows_are_measured_written_and_resumed(tmp_path, small, capsys):
     out = tmp_path / "lm.json"
     wanted = [key for key in lm.ROWS if "/compiled/" not in key]

@@ -29,7 +29,15 @@ def part(target, **settings):
 # ---- time and length --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("door", (OF_FOLDER | OF_CHECKPOINT).values(), ids=[*OF_FOLDER, *OF_CHECKPOINT])
+#: one of each kind by default; the others read the config by the same function
+FEW = ("zoo.load", "load_from_checkpoint")
+EVERY = [
+    pytest.param(door, id=name, marks=() if name in FEW else pytest.mark.slow)
+    for name, door in (OF_FOLDER | OF_CHECKPOINT).items()
+]
+
+
+@pytest.mark.parametrize("door", EVERY)
 def test_parts_by_the_thousand_are_not_looked_up(run, refused, door):
     """Each name is looked up and its signature read: 60,000 of them took a minute."""
     set_model(run, {**CONFIG, "attention": [part("zoo.models.vit.ViT") for _ in range(40_000)]})

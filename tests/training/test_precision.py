@@ -73,6 +73,8 @@ def data_for(model: str):
         shutil.rmtree(folder)
         return found
     config = plain(compose(f"model={model}"))
+    if config["data"]["_target_"].startswith("datamodules.pairs."):
+        config["data"] |= {"sizes": [300, 300, 300], "longest": 6}
     found = Relations() if model == "rgat" else Types() if model == "han" else instantiate(config["data"])
     found.setup()
     return found
