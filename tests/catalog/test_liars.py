@@ -3,12 +3,14 @@
 import gzip
 import io
 import json
+import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from tests.catalog.server import serve, times
-from zoo.catalog import address, card, local
+from zoo.catalog import address, card, http, local
 from zoo.catalog.opener import opener
 from zoo.errors import ZooError
 
@@ -224,3 +226,52 @@ def test_what_an_address_hides_is_not_told(cache, server):
     with pytest.raises(ZooError) as error:
         local(f"{server.url}/zoo/gat.mine?token=secret")
     assert "secret" not in str(error.value)
+
+
+def chunked(body, after, wait=0.0):
+    """A right body in one chunk or, where `after` stands beside the size of each, in chunks of a byte; then no end."""
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        with suppress(OSError):  # when nobody listens any more
+            if after[:1] != b";":
+                handler.wfile.write(b"%x\r\n%s\r\n0\r\n" % (len(body), body))
+            for _ in range(5_000):
+                handler.wfile.write(b"1" + after + b"\r\nx\r\n" if after[:1] == b";" else after)
+                time.sleep(wait)
+        handler.close_connection = True
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "after, wait, message",
+    [
+        (b"X-A: " + b"b" * 60_000 + b"\r\n", 0, "bytes came for [0-9,]+ of the file .1 try"),
+        (b"X-A: b\r\n", 0.01, "nothing of the file came in"),
+        (b"b", 0.01, "nothing of the file came in"),  # one line that does not end
+        (b";" + b"x" * 60_000, 0, "bytes came for [0-9,]+ of the file"),
+    ],
+    ids=["trailers", "trailers that trickle", "a trailer that trickles", "beside tiny chunks"],
+)
+def test_what_is_no_part_of_the_file_has_an_end(cache, server, gat, visible, monkeypatch, after, wait, message):
+    monkeypatch.setattr(http, "PATIENCE", http.Patience(timeout=0.1, waits=(), slowest=1))
+    server.wrong[CARD] = chunked((gat / "card.json").read_bytes(), after, wait)
+    with pytest.raises(ZooError, match=message):
+        local(f"{server.url}/zoo/gat.mine")
+    assert visible() == []
+
+
+def test_small_chunks_and_a_few_trailers_are_taken(cache, server, gat):
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        body = (gat / "card.json").read_bytes()
+        handler.wfile.write(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nX-A: b\r\n\r\n")
+
+    server.wrong[CARD] = answer
+    found = local(f"{server.url}/zoo/gat.mine")
+    assert (found / "card.json").read_bytes() == (gat / "card.json").read_bytes()

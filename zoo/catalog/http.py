@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EHOSTUNREACH, ENETUNREACH
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from socket import gaierror
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request
 
 from zoo.catalog.address import Address, plain, trusted
-from zoo.catalog.opener import opener
+from zoo.catalog.opener import Watched, opener
 from zoo.errors import ZooError, one_line
 
 log = logging.getLogger(__name__)
 PIECE = 1 << 16
+#: Bytes on the line for one of the file, at most: a chunk of one byte comes as six.
+OVERHEAD = 16
 #: Answers after which the same request may be answered better.
 AGAIN = (408, 425, 429)
 
@@ -26,7 +28,7 @@ AGAIN = (408, 425, 429)
 class Patience:
     """How long a server is waited for.
 
-    timeout: seconds of silence; twice that until the headers are there.
+    timeout: seconds of silence; twice that until the headers are there, and for what is no part of the file.
     waits: seconds before each further try; when they are used up without `gain` bytes it ends.
     longest: seconds that a server's Retry-After may ask for.
     slowest: bytes a second, over the time of `timeout`.
@@ -119,15 +121,28 @@ def asked(address: Address, headers: Mapping[str, str], pinned: bool) -> Iterato
         raise _failed(address, error) from error
 
 
-def _pieces(found: HTTPResponse, patience: Patience) -> Iterator[bytes]:
-    since, size = time.monotonic(), 0
-    while piece := found.read1(PIECE):
+def _pieces(found: Watched, patience: Patience) -> Iterator[bytes]:
+    since, size, line = time.monotonic(), 0, 0
+
+    def seen(more: int) -> None:
+        nonlocal line
+        line += more
+        if line > size * OVERHEAD + 2 * PIECE:
+            raise Cut(f"{line:,} bytes came for {size:,} of the file")
+        if (seconds := time.monotonic() - began) > 2 * patience.timeout:
+            raise Cut(f"nothing of the file came in {seconds:.0f} s")
+
+    found.seen = seen
+    while True:
+        began = time.monotonic()
+        if not (piece := found.read1(PIECE)):
+            return
         yield piece
         size += len(piece)
         if (seconds := time.monotonic() - since) > patience.timeout:
             if size < patience.slowest * seconds:
                 raise Cut(f"only {size:,} bytes came in {seconds:.0f} s")
-            since, size = time.monotonic(), 0
+            since, size, line = time.monotonic(), 0, 0
 
 
 def _refused(address: Address, error: HTTPError, patience: Patience) -> Exception:

@@ -1,5 +1,7 @@
-"""The standard library's http client, with bounds that it lacks: where a redirect may lead, and how long headers may take."""
+"""The standard library's http client, with bounds that it lacks: where a redirect may lead, how long headers may take, and what
+comes that is no part of a body."""
 
+import io
 import socket
 import threading
 from collections.abc import Callable
@@ -66,10 +68,40 @@ def opener(address: Address, pinned: bool, redirects: int, seconds: float) -> Op
     return build_opener(Redirects, Http, Https, *([ProxyHandler({})] if here else []))
 
 
+class Watched(HTTPResponse):
+    """An answer whose `seen` is told of all bytes that come, and may raise. The library reads any number that it does not hand
+    out: trailers, and what stands beside the sizes of chunks."""
+
+    seen: Callable[[int], None] = staticmethod(lambda size: None)
+
+    def __init__(self, sock: socket.socket, *given: Any, **named: Any):
+        super().__init__(sock, *given, **named)
+        self.fp = io.BufferedReader(_Line(self.fp.detach(), self))  # type: ignore[has-type]
+
+
+class _Line(io.RawIOBase):
+    def __init__(self, line: io.RawIOBase, answer: Watched):
+        self.line, self.answer = line, answer
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        size = self.line.readinto(buffer)  # type: ignore[attr-defined]
+        self.answer.seen(size or 0)
+        return size
+
+    def close(self) -> None:
+        self.line.close()
+        super().close()
+
+
 def _prompt(kind: type[HTTPConnection], seconds: float) -> Callable[..., Any]:
     """A connection that is cut where the headers take longer. The library bounds each wait, not their number."""
 
     class Prompt(kind):  # type: ignore[valid-type, misc]
+        response_class = Watched
+
         def getresponse(self) -> HTTPResponse:
             # The plain socket's: TLS's own shutdown would take away what the other thread reads with.
             cut = threading.Timer(seconds, socket.socket.shutdown, (self.sock, socket.SHUT_RDWR))
