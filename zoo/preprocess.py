@@ -112,6 +112,8 @@ def read_image(file: Path | BinaryIO, name: str | Path, exif_orientation: bool =
     """
     from PIL import Image
 
+    if isinstance(file, Path) and file.exists() and not file.is_file():  # a pipe or device: opening may never end
+        raise ZooError(f"{name} is no plain file; give an image file.")
     try:
         with Image.open(file) as image:
             return to_uint8(image, name, exif_orientation)

@@ -1,5 +1,6 @@
 """Graphs from files of one's own: .npz."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from datamodules.splits import STAGES, fractions, masks
 from zoo.errors import ZooError, nearest
 
 NEEDED = ("x", "y", "edge_index")
+UNPACKED = 500  # times its size, and LEAST at least, to which an .npz may unpack: rare words of bags do to 50 to 400
+LEAST = 256 << 20  # bytes
 OPTIONAL = ("edge_attr", "train_mask", "val_mask", "test_mask")
 
 
@@ -60,8 +63,11 @@ def read_arrays(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise ZooError(f"{file} is not there; give data.path=<a .npz file>.")
     try:
+        _check_packed(file)
         with np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
+    except ZooError:
+        raise
     except Exception as error:  # zipfile's, numpy's; and AttributeError for a lone array
         raise ZooError(f"{file} cannot be read as .npz ({error}); write it with numpy.savez.") from error
     tensors = {}
@@ -75,6 +81,19 @@ def read_arrays(file: Path) -> dict[str, Tensor]:
             native = native.astype(np.int64)
         tensors[name] = torch.from_numpy(np.ascontiguousarray(native))
     return tensors
+
+
+def _check_packed(file: Path) -> None:
+    """Refuse a small file that unpacks to a huge one, by what its headers say: zipfile reads no more than that."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as packed:
+        size = sum(each.file_size for each in packed.infolist())
+    if size > max(UNPACKED * file.stat().st_size, LEAST):
+        raise ZooError(
+            f"{file} unpacks to {size:,} bytes, more than {UNPACKED} times its size; if it is meant, write it with "
+            "numpy.savez, which does not compress."
+        )
 
 
 def _name(key: str) -> str:

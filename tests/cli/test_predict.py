@@ -44,6 +44,16 @@ def test_a_folder(zoo, run, photos):
     assert Path(png) == Path.cwd() / "figures" / "x.png" and Path(png).is_file()
 
 
+def test_a_broken_image_of_a_folder_hides_no_other(zoo, run, photos, refused):
+    (photos / "a2.png").write_bytes(b"no image")
+    code, out, err = zoo("predict", run, photos, "--top", "1", "--out", "x.png")
+    assert code == 1 and [Path(row.split()[0]).name for row in out.splitlines()] == ["a.png", "b.jpg", "c.png", "x.png"]
+    assert err.startswith("error: ") and "a2.png cannot be read" in err and err.count("\n") == 1
+    Path("b.png").write_bytes(b"no image")
+    Path("c.png").write_bytes(b"no image")
+    assert "None of the 2 images in . can be read; the first: b.png" in refused("predict", run, ".")
+
+
 def test_several_inputs_and_none_overwrites_the_figure_of_another(zoo, run, photos, tmp_path, refused):
     for name in ("a.png", "more/c.png"):
         target = tmp_path / "other" / name

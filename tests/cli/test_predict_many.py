@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +221,34 @@ def test_bad_inputs(zoo, run, photos, refused, tmp_path, forecaster):
     Path("said.csv").write_text("mine")
     assert "does not exist" in refused("predict", run, photos, tmp_path / "nowhere", "--to", "said.csv")
     assert Path("said.csv").read_text() == "mine"
+
+
+def test_a_cell_that_a_spreadsheet_would_run_begins_with_an_apostrophe(zoo, run):
+    names = ["=1+1|calc.png", "+a.png", "-a.png", "@a.png", "\ta.png", "a=b.png"]
+    for name in names:
+        Image.new("L", (8, 8)).save(Path(name))
+    words = ["--to", "x.csv", "--", run, *names]
+    assert zoo("predict", *words)[0] == 0
+    assert [row["input"] for row in rows("x.csv")] == [*(f"'{name}" for name in names[:-1]), names[-1]]
+    words[1] = "x.jsonl"
+    assert zoo("predict", *words)[0] == 0
+    assert [row["input"] for row in rows("x.jsonl")] == names
+
+
+def test_the_table_takes_no_input_s_place_and_is_none(zoo, refused, tmp_path):
+    language(tmp_path / "gpt", "gpt.GPT")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.jsonl").write_text('"a"\n')
+    os.link(tmp_path / "texts" / "a.jsonl", "same.jsonl")
+    verb = ("predict", tmp_path / "gpt", tmp_path / "texts")
+    for target in (tmp_path / "texts" / "a.jsonl", "same.jsonl"):
+        assert "is one of the inputs" in refused(*verb, "--to", target)
+    assert "would be read as an input" in refused(*verb, "--to", tmp_path / "texts" / "more" / "o.jsonl")
+    assert (tmp_path / "texts" / "a.jsonl").read_text() == '"a"\n'
+    assert zoo(*verb, "--to", tmp_path / "texts" / "o.csv")[0] == 0  # no text of a folder: never read
+
+
+def test_the_reason_of_the_only_input_is_told(zoo, run):
+    Path("x.png").write_bytes(b"no image")
+    code, out, _ = zoo("predict", run, "x.png", "--to", "x.csv")
+    assert code == 1 and "The input could not be read: x.png cannot be read as an image" in out

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import zoo
+from zoo.errors import ZooError
 from zoo.models import Preprocess
 from zoo.pretrained import folder as folders
 
@@ -215,3 +216,12 @@ def test_loading_draws_no_numbers_to_write_over_them(name, tmp_path):
     assert all(torch.equal(tensor, found.state_dict()[key]) for key, tensor in saved.state_dict().items())
     x = torch.randn(1, 3, 224, 224) if name.startswith("vit") else torch.arange(9)[None]
     assert torch.equal(found(x), saved.eval()(x)), "what is in no file was made as ever"
+
+
+def test_half_a_letter_in_the_name_of_a_class_is_refused():
+    """JSON may hold it, and no file of text or terminal that the name goes to."""
+    from zoo.pretrained.facts import classes
+
+    with pytest.raises(ZooError, match="half of a letter"):
+        classes(json.loads('["\\ud800a", "b"]'), "config.json")
+    assert classes(json.loads('["\\ud83d\\ude00"]'), "config.json") == ("\U0001f600",)

@@ -79,6 +79,8 @@ def classes(content: Any, where: str) -> tuple[str, ...] | None:
         raise ZooError(f"{where}: classes={_short(content)} is not a list of names; null for none.")
     if wrong := next((name for name in content if any(unicodedata.category(c) == "Cc" for c in name)), None):
         raise ZooError(f"{where}: the class {wrong[:80]!r} holds what moves a terminal's cursor.")
+    if half := next((name for name in content if any(unicodedata.category(c) == "Cs" for c in name)), None):
+        raise ZooError(f"{where}: the class {half[:80]!r} holds half of a letter, which no file of text can.")
     return tuple(content) or None
 
 

@@ -6,6 +6,7 @@ import torch
 
 from datamodules.graphs import NPZ, DigitsGraphs, DigitsKNN
 from datamodules.graphs.checks import check_splits
+from datamodules.graphs.npz import read_arrays
 from zoo.errors import ZooError
 from zoo.spec import GraphSpec
 
@@ -210,3 +211,13 @@ def test_order_of_calls():
     module.setup()
     with pytest.raises(RuntimeError, match="use_positions"):
         module.use_positions({"laplacian": 4})
+
+
+def test_a_small_npz_that_unpacks_to_a_huge_one_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("datamodules.graphs.npz.LEAST", 1 << 20)
+    x, edges = np.zeros((3000, 200), dtype=np.float32), np.zeros((2, 1), dtype=np.int64)
+    np.savez_compressed(tmp_path / "small.npz", x=x, y=np.arange(3000) % 2, edge_index=edges)
+    np.savez(tmp_path / "plain.npz", x=x, y=np.arange(3000) % 2, edge_index=edges)
+    with pytest.raises(ZooError, match="more than 500 times its size; if it is meant"):
+        read_arrays(tmp_path / "small.npz")
+    assert read_arrays(tmp_path / "plain.npz")["x"].shape == (3000, 200)

@@ -33,7 +33,7 @@ from zoo.errors import ZooError, answering
 #:   check(model, source, run)                  refuses what is no input of the model, before anything is told
 #:   PREFIX                                     what its files are called: "attention" where it does not say
 #:   name(source) -> (str, ...)                 what a figure is called after; the last part, or as many as tell it from others
-#:   predict(model, source, options, png)       tells the answer, writes the figure
+#:   predict(model, source, options, png)       tells the answer, writes the figure; 1 where a part could not be read
 READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "text": "texts", "series": "series"}
 
 
@@ -49,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="FILE",
-        help="a .csv or .jsonl: answers to any number of inputs as a table; exit code 1 where some failed",
+        help="a .csv or .jsonl: answers to any number of inputs as a table; exit code 1 where some failed; in a .csv an "
+        "apostrophe stands before text that begins with = + - @ or a tab, lest a spreadsheet runs it",
     )
     parser.add_argument(
         "--trust",
@@ -74,14 +75,14 @@ def run(options: argparse.Namespace) -> int:
     model = zoo.load(options.run, trust=options.trust)
     if options.to is not None:
         return many.predict_many(model, reader_of(model), options)
-    reader = _module(reader_of(model))
+    reader, code = _module(reader_of(model)), 0
     _refuse_options_of_others(reader, options)
     for source in options.inputs:  # all, before any is told
         reader.check(model, source, options.run)
     for source, png in zip(options.inputs, _figures(options.inputs, reader, options.out), strict=True):
         with answering(f"{source} in the model of {options.run}"):
-            reader.predict(model, source, options, png)
-    return 0
+            code = max(code, reader.predict(model, source, options, png) or 0)
+    return code
 
 
 def reader_of(model: Any) -> str:

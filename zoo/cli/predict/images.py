@@ -3,13 +3,14 @@
 import argparse
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.console import console, table
-from zoo.errors import ZooError, naming, one_line
+from zoo.errors import ZooError, naming, one_line, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +32,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def name(source: str) -> tuple[str, ...]:
-    """The file and its folders."""
-    return Path(source).with_suffix("").parts
+    """The file and its folders; of `.` what it is called."""
+    path = Path(source)
+    return (path.with_suffix("") if path.name else path.absolute()).parts
 
 
 def check(model: Any, source: str, run: str) -> None:
@@ -42,8 +44,9 @@ def check(model: Any, source: str, run: str) -> None:
         raise ZooError(f"{kind} takes no graph, and {source} is one; give an image, or a run of a model of graphs.")
 
 
-def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
-    """A table for one image, a line for each of several; a row of maps for each of the first."""
+def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> int:
+    """A table for one image, a line for each of several; a row of maps for each of the first. Returns the exit code: 1 where
+    some images of a folder cannot be read, which are told behind the others."""
     import torch
 
     from zoo.cli._model import check_answer
@@ -52,7 +55,8 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
     run, patches = options.run, math.prod(model.grid or ())
     if patches > PATCHES:
         raise ZooError(f"{run} reads {patches:,} patches, too many to draw who looks where (at most {PATCHES:,}).")
-    names, inputs = zip(*images(model, options, source), strict=True)
+    found, broken = images(model, options, source)
+    names, inputs = zip(*found, strict=True)
     answers = [predictions.predict(model, torch.cat(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     outputs = torch.cat([answer.outputs for answer in answers])
     check_answer(outputs, model, run)
@@ -61,27 +65,42 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
         table(best[0], names[0])
     else:
         table([(name, *(f"{said}  {share}" for said, share in row)) for name, row in zip(names, best, strict=True)])
+    for reason in broken:
+        print(f"error: {printable(reason)}", file=sys.stderr)
+    code = int(bool(broken))
     maps = answers[0].maps  # a batch holds all that are drawn
     if maps is None:
         console().print(f"{type(model).__name__} has no attention to draw.", markup=False)
-        return
-    titles = [f"{_shortened(name)}\n{said} {share}" for name, ((said, share), *_) in zip(names, best, strict=True)]
-    print(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))
+        return code
+    firsts = [f"{printable(said)} {share}" for (said, share), *_ in best]
+    titles = [f"{_shortened(name)}\n{first}" for name, first in zip(names, firsts, strict=True)]
+    print(printable(str(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))))
+    return code
 
 
-def images(model: "Model", options: argparse.Namespace, source: str) -> Iterator[tuple[str, "Tensor"]]:
-    """Names, and inputs [1, C, H, W] of the model."""
+def images(model: "Model", options: argparse.Namespace, source: str) -> tuple[list[tuple[str, "Tensor"]], list[str]]:
+    """Names, and inputs [1, C, H, W] of the model; and of a folder why some of its images cannot be read.
+
+    Raises: ZooError where none can.
+    """
     from zoo.inspect import to_input
 
     if source.startswith("test:"):
-        yield _of_test_set(model, options, source)
-        return
+        return [_of_test_set(model, options, source)], []
     path = Path(source)
     if not path.exists():
         raise ZooError(f"{source} does not exist; give an image, a folder of images, or test:<number>.")
     prepared: Any = model.preprocess  # of images
+    found, broken = list[tuple[str, "Tensor"]](), list[str]()
     for file in _files(path) if path.is_dir() else [path]:
-        yield str(file), to_input(file, prepared)
+        try:
+            found.append((str(file), to_input(file, prepared)))
+        except ZooError as error:
+            broken.append(one_line(error))
+    if not found:
+        several = f"None of the {len(broken):,} images in {source} can be read; the first: " if len(broken) > 1 else ""
+        raise ZooError(f"{several}{broken[0]}")
+    return found, broken
 
 
 def _files(folder: Path) -> list[Path]:
@@ -147,7 +166,7 @@ def test_data(model: Any, run: str | Path, trust: Sequence[str] = (), folder: st
 
 def _shortened(name: str, most: int = 18) -> str:
     """The name of a file; of a long one the beginning and the end, where its number stands."""
-    name = Path(name).name
+    name = printable(Path(name).name)  # bytes that are no UTF-8 are nothing that can be drawn
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
 
 

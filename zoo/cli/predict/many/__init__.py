@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.cli.predict.many.table import Row, check_target, writing
-from zoo.errors import ZooError, answering, one_line
+from zoo.cli.predict.many.table import Row, check_not_read, check_target, writing
+from zoo.errors import ZooError, answering, one_line, printable
 
 #: What draws or chooses a figure, of which there is none here.
 FIGURES = ("out", "node", "layer", "head", "data")
@@ -36,22 +36,27 @@ def predict_many(model: Any, reader: str, options: argparse.Namespace) -> int:
         reader: the file here that knows its inputs, which has
             BATCH                            inputs that are answered at once
             files(source)                    the files of a file or folder, refused where it is none
+            ENDS                             of those of a folder, where a table of answers may be one
             entries(model, file, run)        the inputs in a file, as they are read
             columns(model, top)              what the table says of each
             answers(model, items, top)       for each item its rows, by these columns
     """
     target, read = check_options(options), import_module(f"zoo.cli.predict.many.{reader}")
     files = [file for source in options.inputs for file in read.files(source)]
+    check_not_read(target, options.inputs, files, getattr(read, "ENDS", ()))
     entries = (entry for file in files for entry in of_file(read, model, file, options.run))
-    good = bad = 0
+    good, bad, reason = 0, 0, ""
     with writing(target, ["input", *read.columns(model, options.top), "error"]) as write:
         while batch := list(islice(entries, read.BATCH)):
             for entry, rows in answered(read, model, batch, options.top):
                 for row in rows if entry.error is None else [{"error": one_line(entry.error)}]:
                     write({"input": entry.name, **row})
                 good, bad = good + (entry.error is None), bad + (entry.error is not None)
-    print(target.absolute())
-    if bad:
+                reason = one_line(entry.error or "")
+    print(printable(str(target.absolute())))
+    if bad and good + bad == 1:
+        print(printable(f"The input could not be read: {reason}"))
+    elif bad:
         print(f"{bad:,} of {good + bad:,} inputs could not be read; the column `error` says why.")
     return int(bad > 0)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 ENDS = (".csv", ".jsonl")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a text begins with that a spreadsheet may run
 
 
 def check_target(to: str) -> Path:
@@ -27,17 +28,42 @@ def check_target(to: str) -> Path:
     return target
 
 
+def check_not_read(target: Path, sources: Sequence[str], files: Sequence[Path], ends: Sequence[str]) -> None:
+    """Raises: ZooError where the table would take an input's place, or be an input itself the next time.
+
+    Args:
+        target: the file of --to.
+        sources: files and folders as they were given.
+        files: that are read of them.
+        ends: of the files of a folder that are read.
+    """
+    if target.exists() and any(each.exists() and each.samefile(target) for each in files):
+        raise ZooError(f"--to {target} is one of the inputs; name another file.")
+    real = target.resolve()
+    for folder in map(Path, sources):
+        inside = folder.is_dir() and real.is_relative_to(folder.resolve())
+        if inside and target.name.lower().endswith(tuple(ends)):
+            raise ZooError(f"--to {target} lies in {folder}, where it would be read as an input; name one elsewhere.")
+
+
 @contextmanager
 def writing(target: Path, columns: Sequence[str]) -> Iterator[Callable[[Row], object]]:
     """What writes a row; the file takes its place when the block ends well. Of a .csv the columns are the first line, and what
-    a row has not is empty; of a .jsonl a row is an object of what it has."""
-    with replacing(target) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
+    a row has not is empty; of a .jsonl a row is an object of what it has. Bytes of a file's name that are no UTF-8 are
+    written as their escapes, \\udcff, which JSON reads back as they were."""
+    text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with replacing(target) as beside, open(beside, "w", **text) as file:
         if target.suffix.lower() == ".jsonl":
             yield lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
             table = csv.DictWriter(file, columns, lineterminator="\n")
-            table.writeheader()
-            yield table.writerow
+            table.writerow({name: cell(name) for name in columns})
+            yield lambda row: table.writerow({name: cell(value) for name, value in row.items()})
+
+
+def cell(value: Any) -> Any:
+    """What a cell of a .csv holds: text that a spreadsheet would take for a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def ranked(names: Sequence[str], count: int) -> list[str]:
