@@ -49,6 +49,7 @@ def test_a_broken_image_of_a_folder_hides_no_other(zoo, run, photos, refused):
     code, out, err = zoo("predict", run, photos, "--top", "1", "--out", "x.png")
     assert code == 1 and [Path(row.split()[0]).name for row in out.splitlines()] == ["a.png", "b.jpg", "c.png", "x.png"]
     assert err.startswith("error: ") and "a2.png cannot be read" in err and err.count("\n") == 1
+    Path("x.png").unlink()
     Path("b.png").write_bytes(b"no image")
     Path("c.png").write_bytes(b"no image")
     assert "None of the 2 images in . can be read; the first: b.png" in refused("predict", run, ".")
