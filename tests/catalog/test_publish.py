@@ -16,6 +16,7 @@ from zoo.catalog import about, card, publish
 from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.files import write_text
+from zoo.pretrained import probe
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,25 @@ def test_a_changed_file_is_not_published(complete, tmp_path, capsys):
     assert "card.json says" in capsys.readouterr().err and list((tmp_path / "zoo").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("model.safetensors", "garbage", "model.safetensors"),
+        ("config.json", '{"format": 3, "model": {"_target_": "os.system", "command": "ls"}}', "os.system"),
+        ("card.json", {"parameters": 1}, "weights: parameters=1 is stated"),
+        ("card.json", {"probe": {**WHOLE["probe"], "count": 1}}, "probe, float32: the outputs differ"),
+    ],
+)
+def test_what_does_not_load_or_is_another_is_not_published(complete, tmp_path, capsys, file, content, sentence):
+    folder = shutil.copytree(complete, tmp_path / "model")
+    if isinstance(content, str):
+        (folder / file).write_text(content)
+    card.write(folder, {**card.read(folder), **(content if isinstance(content, dict) else {})})
+    assert main(["publish", str(folder), "vit.mine", "--to", str(tmp_path / "zoo")]) == 2
+    said = capsys.readouterr().err
+    assert "is not published" in said and sentence in said and list((tmp_path / "zoo").iterdir()) == []
+
+
 def test_an_adapter_without_its_base_is_not_published(tmp_path):
     adapted = zoo.adapt(zoo.load(model_folder(tmp_path / "base")), "lora")
     folder = zoo.save_adapter(adapted, tmp_path / "adapter", **WHOLE)
@@ -151,7 +171,7 @@ def test_an_adapter_is_published_with_its_base(tmp_path):
     base = model_folder(tmp_path / "base")
     adapted = zoo.adapt(zoo.load(base), "lora")
     torch.nn.init.normal_(next(p for n, p in adapted.named_parameters() if p.requires_grad and not p.any()))
-    folder = zoo.save_adapter(adapted, tmp_path / "adapter", **WHOLE)
+    folder = zoo.save_adapter(adapted, tmp_path / "adapter", **{**WHOLE, "probe": probe.make(adapted)})
     assert main(["publish", str(folder), "vit.mine", "--to", str(tmp_path / "zoo")]) == 0
     shutil.rmtree(base)
     x = torch.randn(2, 1, 8, 8)

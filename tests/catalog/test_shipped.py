@@ -20,7 +20,7 @@ def no_other_zoo(monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_hashes_and_probe(name):
     rows = list(checking.check(name, metric=False))
-    assert [row.what for row in rows][:2] == ["files", "probe, float32"]
+    assert [row.what for row in rows][:4] == ["index", "files", "weights", "probe, float32"]
     assert not [row for row in rows if row.verdict != checking.EQUAL]
 
 

@@ -79,7 +79,7 @@ def test_a_changed_weight_is_found_by_its_hash_and_with_new_hashes_by_the_probe(
     assert code == 1 and "sha256" in out and "probe" not in out  # what is not what it says is not loaded
     edited(copy)
     code, out, _ = zoo("check", copy, "--json", "--probe")
-    assert code == 1 and rows(out) == {"files": "equal", "probe, float32": "different"}
+    assert code == 1 and rows(out) == {"files": "equal", "weights": "equal", "probe, float32": "different"}
 
 
 def test_the_weights_decide_in_which_precision_a_probe_is_compared(zoo, copy):
@@ -88,6 +88,41 @@ def test_the_weights_decide_in_which_precision_a_probe_is_compared(zoo, copy):
     edited(copy, probe={**told, "outputs": {"bfloat16": told["outputs"]["float32"]}})
     code, out, _ = zoo("check", copy, "--json", "--probe")
     assert code == 1 and rows(out)["probe, float32"] == "different" and rows(out)["probe, bfloat16"] == "equal"
+
+
+@pytest.mark.parametrize("change", [{"parameters": 1}, {"dtype": "bfloat16"}, {"architecture": "zoo.models.GAT"}])
+def test_what_the_card_says_of_the_weights_is_compared(zoo, copy, change):
+    edited(copy, **change)
+    code, out, _ = zoo("check", copy, "--json", "--probe")
+    assert code == 1 and rows(out) == {"files": "equal", "weights": "different", "probe, float32": "equal"}
+
+
+def test_samples_are_compared_and_what_is_not_said_is_skipped(zoo, copy):
+    told = cards.read(copy)
+    data = {key: value for key, value in told["data"].items() if key != "part"}
+    edited(copy, data=data)
+    code, out, _ = zoo("check", copy, "--json", "--strict")
+    assert code == 3 and rows(out)["test part"] == "skipped" and rows(out)["test/accuracy"] == "equal"
+    edited(copy, data=data, metric={**told["metric"], "samples": 10})
+    code, out, _ = zoo("check", copy, "--json")
+    assert code == 1 and rows(out)["test part"] == "different"
+    edited(copy, probe=None)
+    assert zoo("check", copy, "--strict", "--probe")[0] == 3
+
+
+def test_an_index_that_says_otherwise_than_the_card(zoo, copy, monkeypatch, tmp_path):
+    from zoo.catalog import publish
+
+    place = copy.rename(tmp_path / "vit.mine")
+    edited(place, name="vit.mine")
+    entry = publish.entry(place, cards.read(place))
+    monkeypatch.setenv("ZOO_INDEX", str(tmp_path))
+    for said, code in (({}, 0), ({"value": 0.9999, "licence": "CC0"}, 1)):
+        told = {"format": 1, "models": {"vit.mine": {**entry, "summary": {**entry["summary"], **said}}}}
+        (tmp_path / "index.json").write_text(json.dumps(told))
+        found, out, _ = zoo("check", "vit.mine", "--json", "--probe")
+        assert found == code and rows(out)["index"] == ("different" if said else "equal")
+        assert all(f"{key}={value}, and the card" in out for key, value in said.items())
 
 
 def test_a_test_part_that_is_shifted_by_one_is_found(zoo, folder, monkeypatch):
@@ -133,7 +168,7 @@ def test_what_is_not_at_hand_is_skipped_and_never_passed(zoo, copy, monkeypatch,
     assert "they are those of CPython 1.5" in zoo("check", copy)[1]
     edited(copy, metric=None, probe=None)
     code, out, _ = zoo("check", copy, "--json")
-    assert code == 0 and rows(out) == {"files": "equal", "probe": "skipped", "metric": "skipped"}
+    assert code == 0 and rows(out) == {"files": "equal", "weights": "equal", "probe": "skipped", "metric": "skipped"}
     (copy / "card.json").unlink()
     assert rows(zoo("check", copy, "--json")[1])["files"] == "skipped"
 

@@ -36,7 +36,7 @@ def checked(words, folder):
     record = train(compose(*words, *quiet, run=folder), folder)
     finish(record, folder, list(words), {"task": "some"})
     rows = list(checking.check(folder))
-    assert len(rows) == 4 and {row.verdict for row in rows} == {checking.EQUAL}, rows
+    assert len(rows) == 5 and {row.verdict for row in rows} == {checking.EQUAL}, rows
     known = cards.read(folder / "model")
     assert known["probe"] and known["data"]["part"]["sha256"] and known["data"]["source"]
     assert rows[-1].difference == pytest.approx(0, abs=1e-6)

@@ -6,14 +6,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo import locks
 from zoo.catalog import about, card
-from zoo.catalog.files import CARD, KNOWN, LOADED, NAME, listed, sha256
+from zoo.catalog.files import CARD, KNOWN, LOADED, NAME, Listed, listed, sha256
 from zoo.catalog.folder import FolderZoo
 from zoo.catalog.index import FORMAT, INDEX, SUMMARY
 from zoo.errors import ZooError, answering
@@ -60,7 +60,9 @@ def stage(source: Path, content: card.Card, target: Path) -> card.Card:
     return card.write(target, content)
 
 
-def publish(source: Path, content: card.Card, to: Path, replace: bool = False) -> Path:
+def publish(
+    source: Path, content: card.Card, to: Path, replace: bool = False, tried: Callable[[Path], None] | None = None
+) -> Path:
     """Add a model to a zoo, whole or not at all; where two publish at once, one after the other.
 
     Args:
@@ -68,6 +70,7 @@ def publish(source: Path, content: card.Card, to: Path, replace: bool = False) -
         content: its card, with its name; the files' hashes are made anew.
         to: the zoo's folder; made where it is not there.
         replace: whether a model of that name is replaced.
+        tried: called with the folder before it is put in place; what it raises ends the publication.
 
     Returns: the folder of the model. Raises: as `stage`; ZooError for a name that is there already, and a folder that cannot
         be written.
@@ -84,6 +87,8 @@ def publish(source: Path, content: card.Card, to: Path, replace: bool = False) -
         try:
             told = stage(source, content, beside)
             models[name] = entry(beside, told)
+            if tried is not None:
+                tried(beside)
             with _in_place(beside, target, old):
                 _write_index(to, models)
         finally:
@@ -117,11 +122,16 @@ def _in_place(new: Path, target: Path, old: Path) -> Iterator[None]:
 def entry(folder: Path, content: card.Card) -> dict[str, Any]:
     """What index.json says of a model."""
     files = listed(folder, KNOWN)
-    metric, data = content["metric"] or {}, content["data"] or {}
+    return {"card": sha256(folder / CARD), "summary": summary(content, files), "files": files}
+
+
+def summary(content: Mapping[str, Any], files: Listed) -> dict[str, Any]:
+    """What of a card, and of the sizes of the files, an index says in short."""
+    metric, data = content.get("metric") or {}, content.get("data") or {}
     told = {key: content.get(key) for key in ("task", "modality", "licence", "parameters")}
     told |= {"metric": metric.get("name"), "value": metric.get("value"), "data": data.get("name")}
     told["bytes"] = sum(facts["bytes"] for facts in files.values())
-    return {"card": sha256(folder / CARD), "summary": {key: told[key] for key in SUMMARY}, "files": files}
+    return {key: told[key] for key in SUMMARY}
 
 
 def _models(to: Path) -> dict[str, Any]:

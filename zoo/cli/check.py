@@ -1,4 +1,4 @@
-"""Measure again what a model's card says: hashes of its files, its probe, and its figure on the real data.
+"""Measure again what a model's card says: hashes, sizes and dtype of its files, its probe, and its figure on the real data.
 
     python -m zoo check gat.cora                   a name, an address, a model folder, or a run's folder; several
     python -m zoo check --all                      every model of the package and of ZOO_INDEX

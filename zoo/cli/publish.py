@@ -5,7 +5,8 @@
     python -m zoo publish runs/<a run> gat.mine --to hf://owner/name
 
 What the run recorded is in its card; licence, use, limits, how the seed was chosen and the published figure are said here.
-A card that lacks something is refused. ZOO_INDEX=zoo, or an address of that folder, then makes the name known everywhere.
+A card that lacks something is refused, and so is a model that does not load or differs from its probe.
+ZOO_INDEX=zoo, or an address of that folder, then makes the name known everywhere.
 """
 
 import argparse
@@ -51,6 +52,10 @@ def run(options: argparse.Namespace) -> None:
     publish.check_name(name)
     if to.startswith(("http://", "https://")):
         raise ZooError(f"--to {to}: a server is not written to; publish to the folder that it serves.")
+
+    def tried(folder: Path) -> None:
+        try_out(folder, options.source, options.trust)
+
     said = about.read(Path(options.about) if options.about else None, options.said)
     if "metric.name" in said:
         said.setdefault("metric.direction", direction(str(said["metric.name"])))
@@ -64,11 +69,24 @@ def run(options: argparse.Namespace) -> None:
 
             folder = Path(scratch) / "staged"
             publish.stage(source, content, folder)
+            tried(folder)
             where = hub.push(folder, to.removeprefix("hf://"), replace=options.replace)
         else:
-            folder = publish.publish(source, content, Path(to).expanduser(), options.replace)
+            folder = publish.publish(source, content, Path(to).expanduser(), options.replace, tried)
             where = str(folder)
         table(told(folder, where, sha256(folder / CARD)), f"{name}   published")
+
+
+def try_out(folder: Path, source: str, trust: Sequence[str]) -> None:
+    """Load what is to be published as a reader will, and compare it with its card, but for the figure. Raises: ZooError."""
+    from zoo.training import checking
+
+    try:
+        for row in checking.check(folder, metric=False, trust=trust):
+            if row.verdict == checking.DIFFERENT:
+                raise ZooError(f"{row.what}: {row.why}")
+    except ZooError as error:
+        raise ZooError(f"{source!r} is not published, as it would not be what its card says. {error}") from error
 
 
 def told(folder: Path, where: str, digest: str) -> list[tuple[str, str]]:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.catalog import Entry, find, is_name, knows, local
 from zoo.catalog import card as cards
-from zoo.catalog import local
+from zoo.catalog.index import INDEX
+from zoo.catalog.publish import summary
 from zoo.checked.texts import read_json, read_yaml
 from zoo.errors import NotAtHand, ZooError, one_line
 from zoo.training.figures import equal
@@ -27,7 +29,8 @@ Figure = float | int | str | None
 class Row:
     """One thing that was compared.
 
-    what: "files", "probe, float32" (the largest difference over the largest output), "test part", or a metric's name.
+    what: "index" (what a zoo's index.json says in short), "files", "weights", "probe, float32" (the
+    largest difference over the largest output), "test part", or a metric's name.
     verdict: EQUAL, DIFFERENT or SKIPPED. why: of the last two.
     """
 
@@ -60,15 +63,48 @@ def check(
     folder = folders.find(run)
     card = cards.read(folder)
     told = card if card is not None else of_old_run(run)
+    if isinstance(source, str) and is_name(source) and knows(source):
+        yield index(find(source), told)
     row = files(folder, card)
     yield row
     if row.verdict == DIFFERENT:
         return
     began = time.perf_counter()
     model: Any = zoo.load(folder, trust=trust)
+    yield weights(model, told)
     yield from probe_rows(model, told.get("probe"), began)
     if metric:
         yield from metric_rows(model, told, at, trust, repr(str(source)))
+
+
+def index(entry: Entry, card: Mapping[str, Any]) -> Row:
+    """What a zoo's index says of the model in short, by which it is listed and chosen."""
+    told = summary(card, entry.files)
+    other = [key for key, value in entry.summary.items() if value != told[key]]
+    said = [f"{key}={one_line(entry.summary[key], 80)}, and the card {one_line(told[key], 80)}" for key in other]
+    why = f"{INDEX} says {'; '.join(said)}" if other else ""
+    return Row("index", len(told), len(told) - len(other), len(other), DIFFERENT if other else EQUAL, why=why)
+
+
+def weights(model: Any, card: Mapping[str, Any]) -> Row:
+    """How many parameters, in which dtype, of which class."""
+    floats = {
+        str(tensor.dtype).removeprefix("torch.") for tensor in model.state_dict().values() if tensor.is_floating_point()
+    }
+    here = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dtype": ", ".join(sorted(floats)) or None,
+        "architecture": model.config.get("_target_"),
+    }
+    stated = {key: card.get(key) for key in here if card.get(key) is not None}
+    if ", " in str(stated.get("dtype")):  # a model is loaded in one
+        del stated["dtype"]
+    if not stated:
+        return Row("weights", None, None, None, SKIPPED, why="the card does not say parameters, dtype and architecture")
+    other = [key for key in stated if stated[key] != here[key]]
+    why = "; ".join(f"{key}={one_line(stated[key], 80)} is stated, and it is {here[key]}" for key in other)
+    count = stated.get("parameters")
+    return Row("weights", count, here["parameters"], None, DIFFERENT if other else EQUAL, why=why)
 
 
 def files(folder: Path, card: Mapping[str, Any] | None) -> Row:
@@ -130,12 +166,15 @@ def metric_rows(model: Any, card: Mapping[str, Any], at: str | None, trust: Sequ
         return
     part, seconds = data.get("part") or {}, time.perf_counter() - began
     samples = metric.get("samples")
-    if part.get("sha256"):
-        same = part["sha256"] == tested.digest and samples in (None, tested.samples)
-        why = "" if same else "the samples, or what is asked of them, are not those that the card was measured on"
-        stated_part = f"{samples or tested.samples:,}, {part['sha256'][:8]}"
-        here = f"{tested.samples:,}, {tested.digest[:8]}"
-        yield Row(f"{stage} part", stated_part, here, None, EQUAL if same else DIFFERENT, why=why)
+    digest = part.get("sha256")
+    same = digest in (None, tested.digest) and samples in (None, tested.samples)
+    why = "" if same else "the samples, or what is asked of them, are not those that the card was measured on"
+    if same and digest is None:
+        why = "the card does not say which samples they are (data.part)"
+    stated_part = f"{samples or tested.samples:,}, {str(digest or '')[:8]}".removesuffix(", ")
+    here = f"{tested.samples:,}, {tested.digest[:8]}"
+    verdict = DIFFERENT if not same else SKIPPED if digest is None else EQUAL
+    yield Row(f"{stage} part", stated_part, here, None, verdict, why=why)
     measured = tested.metrics.get(name)
     if measured is None:
         yield Row(name, stated, None, None, DIFFERENT, seconds, f"the test gives {', '.join(tested.metrics)}")
