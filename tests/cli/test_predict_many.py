@@ -252,3 +252,20 @@ def test_the_reason_of_the_only_input_is_told(zoo, run):
     Path("x.png").write_bytes(b"no image")
     code, out, _ = zoo("predict", run, "x.png", "--to", "x.csv")
     assert code == 1 and "The input could not be read: x.png cannot be read as an image" in out
+
+
+def test_a_pipe_among_images_is_a_row_and_no_endless_wait(zoo, run, tmp_path):
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "a.png")
+    assert zoo("predict", run, tmp_path / "pipes", "/dev/null", "--to", "a.csv")[0] == 1
+    assert ["no plain file" in row["error"] for row in rows("a.csv")] == [True, True]
+
+
+def test_the_bytes_of_a_name_that_is_no_utf8_are_escaped(tmp_path):
+    from zoo.cli.predict.many.table import writing
+
+    name = os.fsdecode(b"\xff.png")
+    for end, said in (("csv", r"\udcff.png"), ("jsonl", name)):  # JSON's own escape reads back as it was
+        with writing(tmp_path / f"x.{end}", ["input"]) as write:
+            write({"input": name})
+        assert [row["input"] for row in rows(tmp_path / f"x.{end}")] == [said]
