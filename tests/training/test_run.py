@@ -115,5 +115,5 @@ def test_the_card_says_what_came_to_the_figure(finished, monkeypatch):
     lacking = {"name", "licence", "metric.seeds", "chosen", "intended_use", "limits"}
     assert set(cards.missing(card)) == lacking  # what publish is told
     rows = list(checking.check(folder))
-    assert [row.what for row in rows] == ["files", "probe, float32", "test part", "test/accuracy"]
+    assert [row.what for row in rows] == ["files", "weights", "probe, float32", "test part", "test/accuracy"]
     assert {row.verdict for row in rows} == {checking.EQUAL}
