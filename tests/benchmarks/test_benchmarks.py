@@ -34,6 +34,7 @@ def arguments(out, batches, *more):
     return ["vit", *fixed, "--what", "forward,train", "--batches", batches, "--out", str(out), *more]
 
 
+@pytest.mark.slow
 def test_vit_writes_rows_and_resumes(tmp_path, small, capsys):
     out = tmp_path / "vit.json"
     door.main(arguments(out, "1"))

@@ -285,7 +285,7 @@ def test_inputs_of_another_kind(named, words, sentence, capsys):
     "source, sentence",
     [
         ("ftp://x/y", "an address of a kind that is not known; give https://, hf:// or timm://"),
-        ("a" * 5000, "There is no folder 'aaa"),
+        ("a" * 5000, "has 5,000 letters, more than a path can have"),
         ("x\0y", "There is no folder"),
         ("nowhere/vit.safetensors", "There is no file 'nowhere/vit.safetensors'"),
     ],
