@@ -1,13 +1,14 @@
 """Batches of pairs: source sentences, and targets from the begin token to the end token."""
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from datamodules.moving import Moving
+
 
 @dataclass(eq=False)
-class PairBatch:
+class PairBatch(Moving):
     """Rows of pairs, padded on the right. What a decoder reads and what it is asked is made of `target` by the task.
 
     Args:
@@ -29,18 +30,3 @@ class PairBatch:
 
     def __len__(self) -> int:
         return len(self.source)
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """The same on another device."""
-        return self._each("to", *args, **kwargs)
-
-    def pin_memory(self) -> Self:
-        """The same in pinned memory."""
-        return self._each("pin_memory")
-
-    def _each(self, verb: str, *args: Any, **kwargs: Any) -> Self:
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
-        tensors = {
-            name: getattr(each, verb)(*args, **kwargs) for name, each in found.items() if isinstance(each, Tensor)
-        }
-        return type(self)(**{**found, **tensors})

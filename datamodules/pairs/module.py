@@ -70,7 +70,6 @@ class Prepared:
     tokenizer: Tokenizer
     tokens: dict[str, tuple[Padded, Padded]]
     splits: Splits
-    classes: tuple[str, ...] = ()
 
 
 class Pairs(Dataset):
@@ -147,6 +146,12 @@ class PairData(DataModule):
     @property
     def classes(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def tokens_of_a_pair(self) -> float:
+        """Of both sides, on average over the training part."""
+        source, target = self.loaded().tokens["train"]
+        return float((source.lengths + target.lengths).double().mean())
 
     def identity(self, stage: str) -> list[Tensor | bytes]:
         return [*super().identity(stage), self.loaded().corpus.digest(stage).encode()]

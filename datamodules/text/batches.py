@@ -1,16 +1,18 @@
 """Batches of text: what a model reads, what it is to say, and whose text it is."""
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
+
+from datamodules.moving import Moving
 
 #: A target that nobody is asked for: padding, a prompt, the end of a document. torch's cross-entropy leaves it out.
 NOTHING = -100
 
 
 @dataclass(eq=False)
-class TextBatch:
+class TextBatch(Moving):
     """Rows of tokens, and for each the token after it. The shift by one is made here and nowhere else (bug 30).
 
     Args:
@@ -37,22 +39,6 @@ class TextBatch:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """The same on another device."""
-        return self._each("to", *args, **kwargs)
-
-    def pin_memory(self) -> Self:
-        """The same in pinned memory."""
-        return self._each("pin_memory")
-
-    def _each(self, verb: str, *args: Any, **kwargs: Any) -> Self:
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
-        moved = {
-            name: getattr(value, verb)(*args, **kwargs) if isinstance(value, Tensor) else value
-            for name, value in found.items()
-        }
-        return type(self)(**moved)
 
 
 @dataclass(eq=False)

@@ -66,7 +66,7 @@ def test_entries_name_no_path(place, change, sentence):
 
 NAMES = (
     "../vit.mine",
-    "/tmp/vit.mine",
+    "/somewhere/vit.mine",
     "vit/mine.x",
     "vit",
     "Vit.mine",

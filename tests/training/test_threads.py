@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from datamodules.pairs import Reverse
 from tests.training.compose import compose, fit
 from tests.training.conftest import environment
 from zoo.config import plain
@@ -53,6 +54,12 @@ def test_tokens_of_a_text_count():
     data = Data(8)
     data.spec = TextSpec(vocab_size=9, context=32)
     assert places(data) == 8 * 32
+
+
+def test_tokens_of_both_sides_of_a_pair_count():
+    data = Reverse(letters=5, shortest=4, longest=4, sizes=(20, 5, 5), batch_size=8)
+    data.setup()
+    assert places(data) == 8 * (4 + 6)  # the target begins and ends with a token
 
 
 @pytest.mark.parametrize("wrong", ["some", "0", "-1", "1.5", "true"])

@@ -36,7 +36,6 @@ class LocalP(ScoreWrapper):
         ZooError: a window below 1.
     """
 
-    is_distribution = False  # type: ignore[assignment]
     uses_places = True
     reads = ("image", "text", "series", "pairs")
 
@@ -47,6 +46,10 @@ class LocalP(ScoreWrapper):
         self.window = window
         self.place = nn.Linear(head_dim, head_dim, bias=False)
         self.out = nn.Linear(head_dim, 1, bias=False)
+
+    @property
+    def is_distribution(self) -> bool:
+        return False
 
     def centres(self, q: Tensor, length: Tensor) -> Tensor:
         """p [B, H, Q, 1], of queries [B, H, Q, D] that see `length` [.., Q, 1] keys."""

@@ -47,12 +47,15 @@ class Score(nn.Module):
 
     #: Whether `normalize` gives weights that sum to 1 over the keys a query may see; not so for a sigmoid of each.
     is_distribution: bool = True
-    #: Whether queries and keys may be of different widths.
-    widths_differ: ClassVar[bool] = False
     #: Whether `normalize` goes by where keys stand in a sequence: not for the edges of a graph, whose nodes have no order.
     uses_places: ClassVar[bool] = False
     #: Modalities it is for; none: any.
     reads: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def widths_differ(self) -> bool:
+        """Whether queries and keys may be of different widths."""
+        return False
 
     def pairs(self, q: Tensor, k: Tensor, edge: Tensor | None = None) -> Tensor:
         """Compare queries with keys one to one: [B, H, *, D], [B, H, *, D] -> [B, H, *].
@@ -166,7 +169,7 @@ class ScoreWrapper(Score):
         return super().dense(q, k) if self._defines("pairs") else self.score.dense(q, k)
 
     @property
-    def widths_differ(self) -> bool:  # type: ignore[override]
+    def widths_differ(self) -> bool:
         return self.score.widths_differ
 
     def on_keys(self, k):
@@ -305,11 +308,13 @@ class Additive(Score):
 class _AdditiveOnKeys(Score):
     """u.tanh(W_q q + k'), k' = W_k k."""
 
-    widths_differ = True
-
     def __init__(self, whole: Additive):
         super().__init__()
         self.whole = whole
+
+    @property
+    def widths_differ(self) -> bool:
+        return True
 
     def pairs(self, q, k, edge=None):
         return self.whole.out(torch.tanh(self.whole.query(q) + k)).squeeze(-1)

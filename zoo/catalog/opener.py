@@ -58,11 +58,13 @@ def opener(address: Address, pinned: bool, redirects: int, seconds: float) -> Op
 
     class Http(HTTPHandler):
         def http_open(self, req: Request) -> HTTPResponse:
-            return self.do_open(_prompt(HTTPConnection, seconds), req)
+            kind: Any = Prompt  # typeshed's protocol knows no argument of one's own
+            return self.do_open(kind, req, seconds=seconds)
 
     class Https(HTTPSHandler):
         def https_open(self, req: Request) -> HTTPResponse:
-            return self.do_open(_prompt(HTTPSConnection, seconds), req)
+            kind: Any = PromptTLS
+            return self.do_open(kind, req, seconds=seconds)
 
     here = is_loopback(urlsplit(address.url).hostname or "")  # a proxy's loopback would be the proxy
     return build_opener(Redirects, Http, Https, *([ProxyHandler({})] if here else []))
@@ -76,18 +78,19 @@ class Watched(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *given: Any, **named: Any):
         super().__init__(sock, *given, **named)
-        self.fp = io.BufferedReader(_Line(self.fp.detach(), self))  # type: ignore[has-type]
+        plain: Any = vars(self)["fp"]  # which typeshed does not know of
+        self.fp = io.BufferedReader(_Line(plain.detach(), self))
 
 
 class _Line(io.RawIOBase):
-    def __init__(self, line: io.RawIOBase, answer: Watched):
+    def __init__(self, line: Any, answer: Watched):
         self.line, self.answer = line, answer
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> Any:
-        size = self.line.readinto(buffer)  # type: ignore[attr-defined]
+        size = self.line.readinto(buffer)
         self.answer.seen(size or 0)
         return size
 
@@ -96,20 +99,25 @@ class _Line(io.RawIOBase):
         super().close()
 
 
-def _prompt(kind: type[HTTPConnection], seconds: float) -> Callable[..., Any]:
+class Prompt(HTTPConnection):
     """A connection that is cut where the headers take longer. The library bounds each wait, not their number."""
 
-    class Prompt(kind):  # type: ignore[valid-type, misc]
-        response_class = Watched
+    response_class = Watched
 
-        def getresponse(self) -> HTTPResponse:
-            # The plain socket's: TLS's own shutdown would take away what the other thread reads with.
-            cut = threading.Timer(seconds, socket.socket.shutdown, (self.sock, socket.SHUT_RDWR))
-            cut.daemon = True
-            cut.start()
-            try:
-                return super().getresponse()
-            finally:
-                cut.cancel()
+    def __init__(self, *given: Any, seconds: float, **named: Any):
+        super().__init__(*given, **named)
+        self.seconds = seconds
 
-    return Prompt
+    def getresponse(self) -> HTTPResponse:
+        # The plain socket's: TLS's own shutdown would take away what the other thread reads with.
+        cut = threading.Timer(self.seconds, socket.socket.shutdown, (self.sock, socket.SHUT_RDWR))
+        cut.daemon = True
+        cut.start()
+        try:
+            return super().getresponse()
+        finally:
+            cut.cancel()
+
+
+class PromptTLS(Prompt, HTTPSConnection):
+    """The same behind TLS."""

@@ -10,14 +10,10 @@ from zoo.errors import ZooError
 def check_model(model: Any) -> None:
     """Raise ZooError for a model that does not predict next tokens."""
     name = type(model).__name__
-    if hasattr(model, "target_vocab"):
-        raise ZooError(
-            f"{name} says one sequence for another: model.generate(source, lengths) with ids of the sources, "
-            "model.tokenizer.decode(...) of what it says."
-        )
     if getattr(model, "objective", None) != "causal":
         raise ZooError(
-            f"{name} does not predict what comes next, so it generates nothing: take a causal language model."
+            f"{name} does not predict what comes next, so it generates nothing: take a causal language model "
+            "(of a model of pairs, model.generate(source, lengths))."
         )
     if model.num_classes or isinstance(model.head, nn.Identity):
         has = f"a classifier of {model.num_classes} classes" if model.num_classes else "no head"

@@ -87,7 +87,9 @@ class Translation(WholeStep, Task):
     def step(self, batch: Any, stage: str) -> Step:
         given, asked = batch.target[:, :-1], batch.target[:, 1:]
         logits = (
-            self._free(batch, given) if stage == "train" and self.teacher_forcing < 1 else self(*_inputs(batch, given))
+            self._free(batch, given)
+            if stage == "train" and self.teacher_forcing < 1
+            else self(batch.source, given, batch.lengths)
         )
         there = torch.arange(asked.shape[1], device=asked.device) < (batch.target_lengths - 1)[:, None]
         logits, targets = logits[there], asked[there]
@@ -129,7 +131,3 @@ class Translation(WholeStep, Task):
 
     def derived(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"perplexity": values["loss"].exp()} if "loss" in values else {}
-
-
-def _inputs(batch: Any, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return batch.source, given, batch.lengths

@@ -10,7 +10,7 @@ import torch
 
 from zoo.checked.texts import read_yaml
 from zoo.errors import ZooError
-from zoo.spec import ImageSpec, SeriesSpec, TextSpec
+from zoo.spec import ImageSpec, PairSpec, SeriesSpec, TextSpec
 
 #: Multiply-adds of a step's forward pass, about, from which on a second thread gains more than waiting for it costs.
 WORK = 5e8
@@ -66,6 +66,8 @@ def places(data: Any) -> int:
         return int(data.batch_size) * spec.context
     if isinstance(spec, SeriesSpec):
         return int(data.batch_size) * spec.lookback
+    if isinstance(spec, PairSpec):
+        return int(data.batch_size * data.tokens_of_a_pair)
     if not isinstance(spec, ImageSpec):
         return int(data.example("train").num_nodes)
     return int(data.batch_size) * min(spec.img_size**2 // 4, TOKENS)

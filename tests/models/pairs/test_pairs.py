@@ -17,7 +17,7 @@ from zoo.models.pairs.transformer import Transformer2017
 
 V, W, D, B, S, T = 11, 13, 8, 3, 6, 5
 LENGTHS = torch.tensor([6, 2, 4])
-looks = lambda **how: partial(Attention, **how)  # noqa: E731
+looks = partial(partial, Attention)
 SYSTEMS = {
     "seq2seq": lambda: Seq2Seq(V, W, D),
     "seq2seq lstm, initial": lambda: Seq2Seq(V, W, D, depth=2, cell="lstm", context="initial"),
@@ -215,7 +215,10 @@ def test_the_transformer_is_torchs(first):
             for i in range(1, len(block.names) + 1):
                 getattr(block, f"norm{i}").load_state_dict(getattr(other, f"norm{i}").state_dict())
     source, target = pairs(ours)
-    at = lambda embed, ids: ours.position.embed(embed(ids) * math.sqrt(D), torch.arange(ids.shape[1]))  # noqa: E731
+
+    def at(embed, ids):
+        return ours.position.embed(embed(ids) * math.sqrt(D), torch.arange(ids.shape[1]))
+
     hidden = torch.arange(S) >= LENGTHS[:, None]
     seen = encoder(at(ours.source_embed, source), src_key_padding_mask=hidden)
     ahead = torch.ones(T, T, dtype=torch.bool).triu(1)

@@ -10,20 +10,17 @@ from torch import Tensor, nn
 from zoo.attention import Additive
 from zoo.declared import declared
 from zoo.models.pairs.recurrent import (
-    Hidden,
+    LookingDecoder,
     Read,
-    RecurrentDecoder,
     RecurrentPairs,
     Steps,
     make_cells,
-    one_look,
-    remembered,
     run_cells,
     stacked,
 )
 
 
-class AlignAndTranslate(RecurrentDecoder):
+class AlignAndTranslate(LookingDecoder):
     """The query is the state before the token is read:
 
         c_i = sum_j a_ij h_j,  a_i = softmax_j(e(s_{i-1}, h_j));  s_i = f(s_{i-1}, [y_{i-1}; c_i])
@@ -49,14 +46,10 @@ class AlignAndTranslate(RecurrentDecoder):
         dropout: float = 0.0,
         attention: Callable[..., nn.Module] | None = None,
     ):
-        super().__init__()
-        self.attn = one_look(attention, dim, score=Additive)
+        super().__init__(dim, attention, Additive)
         self.cells = make_cells(cell, 2 * dim, dim, depth, dropout)
         self.start = nn.Linear(dim // 2, dim, bias=False)
         self.readout = nn.Linear(3 * dim, 2 * dim)
-
-    def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
-        return Read(last, remembered(self.attn, states, lengths))
 
     def begin(self, read: Read) -> Steps:
         backward = read.last[0].chunk(2, -1)[1]

@@ -10,20 +10,17 @@ from torch import Tensor, nn
 from zoo.attention import General
 from zoo.declared import declared
 from zoo.models.pairs.recurrent import (
-    Hidden,
+    LookingDecoder,
     Read,
-    RecurrentDecoder,
     RecurrentPairs,
     Steps,
     make_cells,
-    one_look,
-    remembered,
     run_cells,
     stacked,
 )
 
 
-class AttentionalDecoder(RecurrentDecoder):
+class AttentionalDecoder(LookingDecoder):
     """The query is the state that has read the token:
 
         h_t = f(h_{t-1}, y_{t-1})                     with input feeding f(h_{t-1}, [y_{t-1}; h~_{t-1}]),  h~_0 = 0
@@ -49,14 +46,10 @@ class AttentionalDecoder(RecurrentDecoder):
         input_feeding: bool = True,
         attention: Callable[..., nn.Module] | None = None,
     ):
-        super().__init__()
+        super().__init__(dim, attention, General)
         self.stepping = input_feeding
-        self.attn = one_look(attention, dim, score=General)
         self.cells = make_cells(cell, 2 * dim if input_feeding else dim, dim, depth, dropout)
         self.join = nn.Linear(2 * dim, dim, bias=False)
-
-    def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
-        return Read(last, remembered(self.attn, states, lengths))
 
     def begin(self, read: Read) -> Steps:
         said = torch.zeros_like(read.last[0][-1]).unsqueeze(1) if self.stepping else None

@@ -117,17 +117,24 @@ class RecurrentDecoder(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} is a decoder without `forward`: define it.")
 
 
-def one_look(attention: Callable[..., nn.Module] | None, dim: int, **usual: Any) -> nn.Module:
-    """The attention of a recurrent decoder: one head on the encoder's states as they are; `usual`: its usual parts."""
-    output: Any = JoinHeads(1, dim, bias=False)
-    return build(
-        attention or Attention, **{"dim": dim, "num_heads": 1, "projection": IdentityQKV, "output": output, **usual}
-    )
+class LookingDecoder(RecurrentDecoder):
+    """A decoder with one attention, of one head, on the encoder's states as they are.
 
+    Args:
+        dim: width of its queries and of the encoder's states.
+        attention: factory of the attention.
+        score: its score where the factory has chosen none.
+    """
 
-def remembered(attention: Any, states: Tensor, lengths: Tensor | None) -> Memory:
-    """What an attention will look at of an encoder's states."""
-    return attention.remember(states, lengths)
+    def __init__(self, dim: int, attention: Callable[..., nn.Module] | None, score: Any):
+        super().__init__()
+        output: Any = JoinHeads(1, dim, bias=False)
+        self.attn: Any = build(
+            attention or Attention, dim=dim, num_heads=1, projection=IdentityQKV, output=output, score=score
+        )
+
+    def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
+        return Read(last, self.attn.remember(states, lengths))
 
 
 class RecurrentPairs(PairModel):
