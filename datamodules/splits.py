@@ -123,7 +123,7 @@ def _stratified(
     except ValueError as error:
         raise ZooError(
             f"{option} cannot take a stratified part of {len(known)} {samples} of {len(np.unique(known))} classes: "
-            f"{one_line(error, 300)} Give each class more {samples}, or change the share."
+            f"{one_line(error, 300).rstrip('.')}. Give each class more {samples}, or change the share."
         ) from error
     rest, taken = (torch.from_numpy(np.sort(part)) for part in parts)
     return rest, taken

@@ -1,5 +1,6 @@
 """Publishing to a folder: complete cards alone, whole or not at all, several publishers one after the other."""
 
+import itertools
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 import zoo
 from tests.catalog import hub_server
@@ -191,6 +193,23 @@ def test_rounded_weights_are_measured_anew(tmp_path):
     assert new["files"]["model.safetensors"]["bytes"] < 0.7 * old["files"]["model.safetensors"]["bytes"]
     assert new["probe"] != old["probe"] and new["data"] == old["data"] and new["seed"] == old["seed"]
     assert zoo.load(tmp_path / "zoo" / "vit.mine").head.weight.dtype.itemsize == 2
+
+
+def test_rounded_weights_of_data_of_ones_own(tmp_path, capsys):
+    """A card holds no path of theirs: --data says where they lie now."""
+    for i, part in itertools.product(range(10), range(4)):
+        (folder := tmp_path / "photos" / str(i)).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 20 * i + part).save(folder / f"{part}.png")
+    task = {"_target_": "zoo.tasks.classification.Classification"}
+    sizes = {"img_size": 8, "in_chans": 1, "test_fraction": 0.25, "val_fraction": 0.4}
+    data = {"_target_": "datamodules.images.ImageFolder", **sizes}
+    told = {**WHOLE, "task_config": task, "data": {**WHOLE["data"], "name": "photos", "config": data}}
+    words = ["publish", str(model_folder(tmp_path / "model", **told)), "vit.mine", "--to", str(tmp_path / "zoo")]
+    assert main([*words, "--dtype", "bfloat16"]) == 2 and "--data PATH" in capsys.readouterr().err
+    assert main([*words, "--data", str(tmp_path / "photos")]) == 2 and "give --dtype" in capsys.readouterr().err
+    assert main([*words, "--dtype", "bfloat16", "--data", str(tmp_path / "photos")]) == 0
+    new = card.read(tmp_path / "zoo" / "vit.mine")
+    assert new["metric"]["samples"] == 10 and str(tmp_path) not in json.dumps(new)
 
 
 def test_rounding_needs_the_data_to_measure_on(bare, tmp_path, capsys):

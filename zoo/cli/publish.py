@@ -2,6 +2,7 @@
 
     python -m zoo publish runs/<a run> gat.mine --to zoo licence=MIT "limits=Cora alone." --about card.yaml
     python -m zoo publish runs/<a run> gat.mine --to zoo --dtype bfloat16    figure and probe are made anew
+    python -m zoo publish runs/<a run> vit.mine --to zoo --dtype bfloat16 --data photos    of data of yours: where they lie
     python -m zoo publish runs/<a run> gat.mine --to hf://owner/name
 
 What the run recorded is in its card; licence, use, limits, how the seed was chosen and the published figure are said here.
@@ -33,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="FOLDER", help="a zoo's folder, or hf://owner/name")
     parser.add_argument("--about", metavar="FILE.yaml", help="the same keys in a file")
     parser.add_argument("--dtype", choices=DTYPES, help="round the weights first, and measure them anew")
+    parser.add_argument("--data", metavar="PATH", help="with --dtype, of a run on data of yours: where they lie")
     parser.add_argument(
         "--trust", metavar="PACKAGE", action="append", default=[], help="a package that the run may name"
     )
@@ -50,6 +52,10 @@ def run(options: argparse.Namespace) -> None:
 
     to, name = options.to, options.name
     publish.check_name(name)
+    if options.data and not options.dtype:
+        raise ZooError(
+            f"--data {options.data} says where to measure rounded weights; give --dtype with it, or leave it out."
+        )
     if to.startswith(("http://", "https://")):
         raise ZooError(f"--to {to}: a server is not written to; publish to the folder that it serves.")
 
@@ -62,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     source = find(local(options.source))
     with tempfile.TemporaryDirectory() as scratch:
         content = card.read(source) or of_old_run(Path(options.source))
-        source, content = prepared(source, content, options.dtype, Path(scratch) / "saved", options.trust)
+        source, content = prepared(source, content, options.dtype, Path(scratch) / "saved", options.trust, options.data)
         content = about.join(content, said, name)
         if to.startswith("hf://"):
             from zoo.catalog import hub
@@ -100,7 +106,7 @@ def told(folder: Path, where: str, digest: str) -> list[tuple[str, str]]:
 
 
 def prepared(
-    source: Path, content: dict[str, Any], dtype: str | None, folder: Path, trust: Sequence[str]
+    source: Path, content: dict[str, Any], dtype: str | None, folder: Path, trust: Sequence[str], at: str | None = None
 ) -> tuple[Path, dict[str, Any]]:
     """(a model folder that can stand alone, its card): the source itself, unless it is an adapter whose base lies elsewhere, or
     shall be rounded. Those are saved again, the figure and the probe of what is rounded made anew."""
@@ -115,13 +121,18 @@ def prepared(
     about = {key: value for key, value in content.items() if key not in FOUND}
     if not same:
         model = model.to(getattr(torch, str(dtype)))
-        about |= measured(model, content, str(dtype), trust)
+        about |= measured(model, content, str(dtype), trust, at)
     zoo.save(model, folder, **about)
     return folder, zoo.info(folder)
 
 
-def measured(model: Any, content: dict[str, Any], dtype: str, trust: Sequence[str]) -> dict[str, Any]:
-    """What a card says of outputs and figures, of this model. Raises: ZooError for a card that does not tell its test."""
+def measured(
+    model: Any, content: dict[str, Any], dtype: str, trust: Sequence[str], at: str | None = None
+) -> dict[str, Any]:
+    """What a card says of outputs and figures, of this model; at: where data of the user's own lie.
+
+    Raises: ZooError for a card that does not tell its test.
+    """
     from zoo.pretrained import probe
     from zoo.training import evaluation
 
@@ -133,7 +144,7 @@ def measured(model: Any, content: dict[str, Any], dtype: str, trust: Sequence[st
         )
     stage = "val" if metric["name"].startswith("val/") else "test"
     figures, samples = evaluation.evaluate(
-        model, data["config"], task, stage=stage, vintage=data.get("vintage"), trust=trust
+        model, data["config"], task, stage=stage, vintage=data.get("vintage"), at=at, trust=trust
     )
     if metric["name"] not in figures:
         raise ZooError(f"--dtype {dtype}: {metric['name']} is not among what the test gives: {', '.join(figures)}.")
