@@ -1,17 +1,16 @@
 """Conversations to learn answers from: `data=chat data.path=talks.jsonl`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datamodules.splits import at_random
-from datamodules.text.corpus import Corpus, FileText, Turns
-from datamodules.text.labelled import listed
+from datamodules.text.corpus import Corpus, Turns
+from datamodules.text.lines import read_lines, text_of
 from datamodules.text.module import TextData
 from zoo.declared import declared
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError
 
 ANSWERING = "assistant"
 
@@ -48,31 +47,15 @@ class Chat(TextData):
 
 def conversations(path: Path) -> list[Turns]:
     """The conversations of a file. Raises: ZooError for lines that are none, with their numbers."""
-    if not path.is_file():
-        raise ZooError(f"data.path={path} is no file.")
-    found, wrong = [], []
-    for number, line in enumerate("".join(FileText(path).pieces()).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(_turns(json.loads(line)))
-        except (ValueError, RecursionError) as error:
-            wrong.append((number, one_line(error, 120)))
-    if wrong:
-        raise ZooError(
-            f"{path}: {listed([number for number, _ in wrong])} no conversation ({wrong[0][1]}); one is "
-            '{"prompt": "...", "answer": "..."} or {"messages": [{"role": "...", "content": "..."}]}.'
-        )
-    if not found:
-        raise ZooError(f"{path} has no conversation; give it some, one JSON object a line.")
-    return found
+    form = '{"prompt": "...", "answer": "..."} or {"messages": [{"role": "...", "content": "..."}]}'
+    return read_lines(path, _turns, "conversation", form)
 
 
 def _turns(line: Any) -> Turns:
     if not isinstance(line, dict):
         raise ValueError(f"it is a {type(line).__name__}")
     if "messages" not in line:
-        return Turns(((_text(line, "prompt"), False), (_text(line, "answer"), True)))
+        return Turns(((text_of(line, "prompt"), False), (text_of(line, "answer"), True)))
     messages = line["messages"]
     if not isinstance(messages, list) or not messages:
         raise ValueError("its messages are no list of messages")
@@ -80,7 +63,7 @@ def _turns(line: Any) -> Turns:
     for message in messages:
         if not isinstance(message, dict):
             raise ValueError(f"a message is a {type(message).__name__}")
-        role, content = _text(message, "role"), _text(message, "content")
+        role, content = text_of(message, "role"), text_of(message, "content")
         if role == ANSWERING:
             turns += [(f"{role}:", False), (f" {content}", True)]
         else:
@@ -88,10 +71,3 @@ def _turns(line: Any) -> Turns:
     if not any(asked for _, asked in turns):
         raise ValueError(f"no message is of the role {ANSWERING!r}")
     return Turns(tuple(turns))
-
-
-def _text(line: dict[str, Any], key: str) -> str:
-    value = line.get(key)
-    if not isinstance(value, str):
-        raise ValueError(f"it has no {key!r}" if key not in line else f"its {key!r} is no text")
-    return value

@@ -14,6 +14,7 @@ from torch import Tensor
 from datamodules.sampling import generator
 from datamodules.splits import fractions
 from datamodules.text.corpus import Corpus, FileText, Text
+from datamodules.text.lines import listed
 from datamodules.text.module import TextData
 from zoo.declared import declared
 from zoo.errors import NotAtHand, ZooError, nearest, one_line
@@ -112,16 +113,28 @@ class TextCsv(LabelledTextData):
         said = [
             [part.strip() for part in label.split(self.separator)] if self.separator else [label] for _, label in rows
         ]
-        classes = tuple(sorted({label for labels in said for label in labels if label}))
-        if len(classes) < 2:
-            raise ZooError(f"{path}: column {self.label!r} has the one label {classes[0]!r}; classes take two.")
-        ids = {name: i for i, name in enumerate(classes)}
-        labels: Any = [ids[label[0]] for label in said]
-        if self.separator:
-            labels = torch.zeros(len(rows), len(classes))
-            for row, names in enumerate(said):
-                labels[row, [ids[name] for name in names if name]] = 1
-        return labelled([text for text, _ in rows], labels, classes, self.split, self.split_seed, f"data.path={path}")
+        name = f"data.path={self.path}"
+        return named(
+            [text for text, _ in rows], said, bool(self.separator), self, name, f"{path}: column {self.label!r}"
+        )
+
+
+def named(
+    texts: list[str], said: list[list[Any]], several: bool, data: LabelledTextData, name: str, where: str
+) -> Corpus:
+    """Texts with labels by name: one each, or several. Raises: ZooError for less than two classes."""
+    found = sorted({label for labels in said for label in labels if label != ""})
+    if len(found) < 2:
+        has = f"the one label {found[0]!r}" if found else "no label"
+        raise ZooError(f"{where} has {has}; classes take two.")
+    ids = {label: i for i, label in enumerate(found)}
+    if not several:
+        labels = torch.tensor([ids[each[0]] for each in said])
+    else:
+        labels = torch.zeros(len(said), len(found))
+        for row, each in enumerate(said):
+            labels[row, [ids[label] for label in each if label != ""]] = 1
+    return labelled(texts, labels, tuple(map(str, found)), data.split, data.split_seed, name)
 
 
 def labelled(
@@ -171,9 +184,3 @@ def read_table(path: Path, text: str, label: str) -> Iterator[tuple[str, str]]:
             f"{path}: {listed(wrong)} not one text ({text}) and one label ({label}) beside the other columns; mend or remove "
             "them."
         )
-
-
-def listed(lines: list[int], most: int = 5) -> str:
-    """Lines 3, 7 and 9 have / are."""
-    shown = ", ".join(map(str, lines[:most])) + (f" and {len(lines) - most} more" if len(lines) > most else "")
-    return f"line {shown} has" if len(lines) == 1 else f"lines {shown} have"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from datamodules.sampling import BatchIndex
-from datamodules.text import NOTHING, Chat, Glosses, LabelledText, TextBatch, TextCsv
+from datamodules.text import NOTHING, Chat, Glosses, Jsonl, LabelledText, TextBatch, TextCsv
 from zoo.errors import ZooError
 
 WORDPIECE = {"kind": "wordpiece", "vocab_size": 1000}
@@ -144,6 +144,64 @@ def test_bad_tables(table, case):
         table(content)
 
 
+# -- jsonl -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines(tmp_path):
+    def make(lines, **options):
+        content = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+        (tmp_path / "x.jsonl").write_bytes(content)
+        module = Jsonl(path=str(tmp_path / "x.jsonl"), cache=str(tmp_path / "cache"), context=16, **options)
+        module.setup()
+        return module
+
+    return make
+
+
+def test_lines_of_ones_own(lines):
+    """Issue 12, point 6: {"text", "label"} a line; empty lines are none, other keys are not read."""
+    rows = [{"body": f"text {i}\nand more", "topic": "yes" if i % 3 else "no", "n": i} for i in range(30)]
+    module = lines([*rows, b"", b" \r"], text="body", label="topic")
+    assert module.classes == ("no", "yes") and (module.train_size, module.val_size, module.test_size) == (24, 3, 3)
+    corpus = module.source.corpus
+    assert corpus.documents[0].text == "text 0\nand more" and corpus.labels[:4].tolist() == [0, 1, 1, 0]
+    numbered = lines([{"text": f"t{i}", "label": (10, 9, 2)[i % 3]} for i in range(60)])
+    assert numbered.classes == ("2", "9", "10") and numbered.source.corpus.labels[:3].tolist() == [2, 1, 0]
+    several = lines([{"text": f"t{i}", "label": [["a", "b"], [], ["b"]][i % 3]} for i in range(60)])
+    assert several.spec.targets == "labels" and several.source.corpus.labels[:3].tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
+ROW, OTHER = {"text": "a", "label": "x"}, {"text": "b", "label": "y"}
+LINES = {
+    "no JSON": ([ROW, b"{'text': 1}", OTHER, b"{"], r"lines 2, 4 have no text with a label \(Expecting property name"),
+    "a list": ([ROW, [1]], r"line 2 has no text with a label \(it is a list\); one is {"),
+    "no text": ([ROW, {"label": "x"}], r"line 2 has .*it has no 'text'"),
+    "no label": ([{"text": "x"}, ROW], r"line 1 has .*it has no 'label'"),
+    "a number as text": ([{"text": 5, "label": "x"}], r"its 'text' is no text"),
+    "an empty text": ([{"text": " ", "label": "x"}], r"its 'text' is empty"),
+    "an empty label": ([{"text": "a", "label": ""}], r"its 'label' is empty"),
+    "a share": ([{"text": "a", "label": 0.5}], r"its 'label' is 0.5, neither a text nor a whole number"),
+    "yes or no": ([{"text": "a", "label": True}], r"its 'label' is true"),
+    "nothing": ([{"text": "a", "label": None}], r"its 'label' is null"),
+    "a list of numbers": ([{"text": "a", "label": [1]}], r"its 'label' is \[1\]"),
+    "two kinds": ([ROW, OTHER, {"text": "c", "label": 1}], r'is a text \("x"\) and a whole number \(1\); give labels of one'),
+    "one class": ([ROW, ROW], r"'label' has the one label 'x'; classes take two"),
+    "no class": ([{"text": "a", "label": []}], r"'label' has no label; classes take two"),
+    "no line": ([b" ", b""], r"has no text with a label; give it some"),
+    "deep": ([ROW, b"[" * 100_000], r"line 2 has .*nested too deep"),
+    "a long number": ([ROW, b'{"text": "a", "label": ' + b"1" * 5000 + b"}"], r"line 2 has .*(digits|limit)"),
+    "no UTF-8": ([b'{"text": "\xff"}'], r"byte 10 is 0xff"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_bad_lines(lines, case):
+    content, said = LINES[case]
+    with pytest.raises(ZooError, match=said):
+        lines(content)
+
+
 # -- chat ------------------------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +261,7 @@ def test_bad_conversations(chat, case):
 
 
 def test_without_a_path(tmp_path):
-    for kind in (Chat, TextCsv):
+    for kind in (Chat, Jsonl, TextCsv):
         with pytest.raises(ZooError, match=r"needs data.path="):
             kind(cache=str(tmp_path)).setup()
         with pytest.raises(ZooError, match=r"is no file"):
