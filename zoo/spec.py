@@ -17,8 +17,13 @@ TARGETS = {
     "labels": "several classes at once",
     "numbers": "numbers",
     "tokens": "its own tokens",
+    "tags": "a tag a word",
+    "span": "a span of its own text",
     "values": "the values that follow",
 }
+
+#: Those of which a model says something of each token.
+PER_TOKEN = ("tags", "span")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,8 @@ class Spec:
     Args:
         classes: names of the classes, in order; empty where targets are numbers.
         targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1), "numbers" (float [rows, num_targets]), "tokens"
-            (of a text: there is nothing else to learn from it) or "values" (of a series: those that follow).
+            (of a text: there is nothing else to learn from it), "tags" (of a text: one of the classes a word), "span" (of a text:
+            where an answer begins and ends) or "values" (of a series: those that follow).
         num_targets: numbers that a row's target holds.
     """
 
@@ -141,7 +147,7 @@ class TextSpec(Spec):
         return {"vocab_size": self.vocab_size}
 
     def usual(self) -> dict[str, Any]:
-        return {"context": self.context}
+        return {"context": self.context, "per_token": self.targets in PER_TOKEN}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,3 +52,19 @@ class LabelledText(TextBatch):
 
     labels: Tensor | None = None
     rows: Any = None
+
+
+@dataclass(eq=False)
+class TaggedText(TextBatch):
+    """Sentences with a tag a word, a sentence a row.
+
+    Args:
+        tags: [B, N] long, at a word's first token the word's tag; NOTHING at all others.
+        gold: [B, W] long, the tags of all words of the sentence, in order; NOTHING behind them.
+        places: [B, W] long, where each word's first token stands in the row; -1 where it has none there: it lies beyond the
+            context, or the tokenizer makes no token of it. Such words count, as not recognised.
+    """
+
+    tags: Tensor | None = None
+    gold: Tensor | None = None
+    places: Tensor | None = None

@@ -254,3 +254,18 @@ def test_compiled_in_one_graph(family, masked):
         mask = torch.arange(9) >= torch.tensor([[0], [shift]]) if masked else None
         torch.testing.assert_close(compiled(x, mask), model(x, mask))
     assert counter.frame_count == 1
+
+
+def test_a_classifier_of_each_token():
+    """`per_token`: the head on each hidden state alone, no pooler; kept by another number of classes."""
+    model = BERT(**SIZES, num_classes=3, per_token=True, head_dropout=0.5).eval()
+    assert model.pooler is None and model.token_head is None
+    x = ids(2, 7)
+    mask = torch.arange(7) < torch.tensor([[7], [4]])
+    logits = model(x, mask)
+    assert logits.shape == (2, 7, 3)
+    assert torch.equal(logits, model.head(model.forward_features(x, mask)))
+    assert torch.allclose(logits[1, :4], model(x[1:, :4])[0], atol=1e-6)  # C5
+    assert torch.equal(model(x, mask, at=torch.tensor([2, 8])), logits.flatten(0, 1)[[2, 8]])
+    model.reset_classifier(5)
+    assert model(x, mask).shape == (2, 7, 5) and model.pooler is None

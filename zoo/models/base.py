@@ -46,7 +46,8 @@ class Model(nn.Module):
         grid: (rows, cols) of its patches, where tokens are patches of an image; else None.
         num_prefix_tokens: tokens before the patches (class, registers).
         has_class_token: whether the first of them is a class token.
-        targets: what its outputs are for: "class", "labels", "numbers", "tokens" or "values" (zoo.spec.TARGETS).
+        targets: what its outputs are for: "class", "labels", "numbers", "tokens", "tags", "span" or "values"
+            (zoo.spec.TARGETS).
         tokenizer: between text and ids (`zoo.text.Tokenizer`); None where nobody has told, or it reads no text.
         origin: where its weights come from; None where they started at random, or nobody has told.
         adapter: what `zoo.adapt` has put on it, see `zoo.adapters.Adapter`; else None.

@@ -28,7 +28,7 @@ CONFIGS = _collected()
 #: Sizes of a name that the data of a training decide. Not the image's: patches are made for it.
 DECIDED = (
     "num_classes", "in_chans", "in_dim", "edge_dim", "readout", "vocab_size", "context", "channels", "lookback", "horizon",
-    "source_vocab", "target_vocab", "time_features", "past_covariates", "future_covariates", "static_categories",
+    "per_token", "source_vocab", "target_vocab", "time_features", "past_covariates", "future_covariates", "static_categories",
     "static_reals",
 )  # fmt: skip
 

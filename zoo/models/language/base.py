@@ -104,7 +104,8 @@ class LanguageModel(Model):
         sees: Pattern | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
-        """[B, N] -> logits [B, N, vocab_size]; hidden states where there is no head; [B, num_classes] with a classifier.
+        """[B, N] -> logits [B, N, vocab_size]; hidden states where there is no head; [B, num_classes] with a classifier
+        ([B, N, num_classes] with one of each token).
 
         Args:
             mask: [B, N] bool, True = a token; padding stands left or right of a row's tokens, which are as if alone (C5).

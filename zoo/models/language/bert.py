@@ -1,6 +1,6 @@
 """BERT: scaled dot x full x learned, trained on words that are hidden from it. Devlin et al. 2019."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, normal, post_norm
 from zoo.models.language.base import LanguageModel
+from zoo.spec import TARGETS
 
 LAYER_NORM = partial(nn.LayerNorm, eps=1e-12)
 
@@ -34,16 +35,19 @@ class TokenHead(nn.Module):
 
 @declared
 class BERT(LanguageModel):
-    """ids [B, N] -> logits [B, N, vocab_size] of the tokens themselves, hidden ones too; or logits [B, num_classes].
+    """ids [B, N] -> logits [B, N, vocab_size] of the tokens themselves, hidden ones too; or logits [B, num_classes] of a row;
+    or, with `per_token`, logits [B, N, num_classes].
 
         x = norm(E[ids] + segment 0 + position)
         x = block_depth(... block_1(x)),                 each token sees all
-        logits = token_head(x),   or   head(tanh(W x_first))      (or the mean of x)
+        logits = token_head(x),   or   head(tanh(W x_first))      (or the mean of x),   or   head(x)
 
     Args:
         vocab_size, context, dim, depth, num_heads: the usual sizes.
         hidden: width inside the feed-forward, default 4 dim.
         num_classes: above 0 a classifier of each row's first token, in place of the head over the vocabulary.
+        per_token: whether the classifier reads each token by itself, without a pooler: tags, or where a span begins and ends
+            (Devlin et al. 2019, sections 4.2 and 5.3).
         token_head: False for hidden states alone.
         pooler: whether tanh(W x) stands before the classifier; without classes it is kept for those who want it.
         pool: what the classifier reads of a row: "token", its first one, or the "mean" of its tokens.
@@ -58,6 +62,7 @@ class BERT(LanguageModel):
     """
 
     objective = "masked"
+    of_task = ("per_token",)
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class BERT(LanguageModel):
         *,
         hidden: int | None = None,
         num_classes: int = 0,
+        per_token: bool = False,
         token_head: bool = True,
         pooler: bool | None = None,
         pool: str = "token",
@@ -94,7 +100,7 @@ class BERT(LanguageModel):
         norm, act, hidden = norm or LAYER_NORM, act or nn.GELU, hidden or 4 * dim
         if pool not in ("token", "mean"):
             raise ZooError(f"pool={pool!r} is neither 'token' (the first of each row) nor 'mean'.")
-        self.num_classes, self.pool = num_classes, pool
+        self.num_classes, self.pool, self.per_token = num_classes, pool, per_token
         self.end_tokens = None if end_tokens is None else tuple(end_tokens)
 
         self.embed = nn.Embedding(vocab_size, dim)
@@ -123,12 +129,20 @@ class BERT(LanguageModel):
         )  # fmt: skip
         self.norm = norm(dim) if final_norm else None
         pooler = bool(num_classes) if pooler is None else pooler
-        self.pooler = nn.Linear(dim, dim) if pooler else None
+        self.pooler = nn.Linear(dim, dim) if pooler and not (num_classes and per_token) else None
         self.head_drop = nn.Dropout(head_dropout) if head_dropout else None
         self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
         self.token_head = TokenHead(self.embed, tied, norm, act) if token_head and not num_classes else None
         for module in self.modules():
             init(module)
+
+    @classmethod
+    def check_data(cls, config: Mapping[str, Any], spec: Any) -> None:
+        """Raises: ZooError for a `per_token` that is not the targets'."""
+        wanted, given = spec.usual().get("per_token"), config.get("per_token")
+        if given is not None and bool(wanted) != given:
+            there = TARGETS.get(spec.targets, spec.targets)
+            raise ZooError(f"model.per_token={str(given).lower()}, but the data has {there} a row; leave it out.")
 
     def before_blocks(self, x: Tensor) -> Tensor:
         return super().before_blocks(self.norm_pre(x if self.segments is None else x + self.segments.weight[0]))
@@ -139,7 +153,7 @@ class BERT(LanguageModel):
             return self.token_head(x)
         if not self.num_classes:
             return x
-        x = self.pooled(x, mask)
+        x = x if self.per_token else self.pooled(x, mask)
         return self.head(x if self.head_drop is None else self.head_drop(x))
 
     def pooled(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -155,7 +169,9 @@ class BERT(LanguageModel):
     def reset_classifier(self, num_classes: int) -> None:
         super().reset_classifier(num_classes)
         self.token_head = None
-        if num_classes and self.pooler is None:
+        if self.per_token:
+            self.pooler = None
+        elif num_classes and self.pooler is None:
             self.pooler = nn.Linear(self.dim, self.dim).to(self.embed.weight)
             normal(self.pooler)
         if self.config:
