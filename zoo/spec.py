@@ -33,8 +33,8 @@ class Spec:
     Args:
         classes: names of the classes, in order; empty where targets are numbers.
         targets: "class" (long [rows]), "labels" (float [rows, C] of 0 and 1), "numbers" (float [rows, num_targets]), "tokens"
-            (of a text: there is nothing else to learn from it), "tags" (of a text: one of the classes a word), "span" (of a text:
-            where an answer begins and ends) or "values" (of a series: those that follow).
+            (of a text: there is nothing else to learn from it), "tags" (of a text: one of the classes a word), "span" (of a
+            text: where an answer begins and ends) or "values" (of a series: those that follow).
         num_targets: numbers that a row's target holds.
     """
 
