@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from zoo.callbacks.pairs import PairFigures
 from zoo.callbacks.series import SeriesFigures
 from zoo.errors import ZooError
 from zoo.models import GraphModel, Model
@@ -24,7 +25,8 @@ class Figures(Callback):
     Learning curves; a confusion matrix where the task counts one; of a model of images attention_maps of
     `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`; of one
     of text token_attention of the beginning of `datamodule.test_rows(1)`; of one of series forecasts, error_by_step,
-    attention_maps and, where it gives probabilities, calibration of the test windows. A figure that cannot be drawn (a model
+    attention_maps and, where it gives probabilities, calibration of the test windows; of one of pairs alignments of the
+    first test pairs. A figure that cannot be drawn (a model
     without attention, a run that only tested) is left out with a line in the log: it must not cost the run its
     results. Not drawn under fast_dev_run.
 
@@ -51,6 +53,8 @@ class Figures(Callback):
             draws.append(self.token_attention)
         if "series" in task.model.reads and task.forecasts:
             draws += SeriesFigures().draws()
+        if "pairs" in task.model.reads:
+            draws += PairFigures().draws()
         for draw in draws:
             png = self.folder / "figures" / f"{draw.__name__}.png"
             _try(draw, trainer, task, png)

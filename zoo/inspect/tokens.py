@@ -93,8 +93,8 @@ def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Pa
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     for i, (axes, (name, weights)) in enumerate(zip(grid.flat, shown.items(), strict=False)):
-        _panel(axes, weights[left:, left:], name)
-        _names(axes, names, rows=i % columns == 0, columns=i + columns >= len(shown))
+        draw_map(axes, weights[left:, left:], name)
+        draw_names(axes, names if i + columns >= len(shown) else [], names if i % columns == 0 else [])
     return save(figure, png)
 
 
@@ -118,19 +118,18 @@ def _letters() -> frozenset[int]:
     return frozenset(font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap())
 
 
-def _panel(axes: Axes, weights: Tensor, title: str) -> None:
+def draw_map(axes: Axes, weights: Tensor, title: str, power: float = 0.5) -> None:
+    """Weights [Q, K] as a picture; the colour goes by their power, from 0 to the largest."""
     from matplotlib.colors import PowerNorm
 
     most = max(weights.max().item(), 1e-12) if weights.numel() else 1.0
-    axes.imshow(weights.numpy(), cmap="magma", norm=PowerNorm(0.5, 0, most), interpolation="nearest")
+    axes.imshow(weights.numpy(), cmap="magma", norm=PowerNorm(power, 0, most), interpolation="nearest")
     axes.set_title(title, fontsize=7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
 
-def _names(axes: Axes, names: Sequence[str], *, rows: bool, columns: bool) -> None:
-    """Names at the left of the first panel of a row, and under the last of a column."""
-    size = 7 if len(names) <= 24 else 5
-    places = range(len(names))
-    axes.set_xticks(places if columns else [], names if columns else [], fontsize=size, rotation=90)
-    axes.set_yticks(places if rows else [], names if rows else [], fontsize=size)
+def draw_names(axes: Axes, below: Sequence[str], beside: Sequence[str]) -> None:
+    """Names under the columns and at the left of the rows; none where there are none."""
+    for ticks, names, how in ((axes.set_xticks, below, {"rotation": 90}), (axes.set_yticks, beside, {})):
+        ticks(range(len(names)), names, fontsize=7 if len(names) <= 24 else 5, **how)

@@ -45,6 +45,8 @@ class PairModel(Model):
     reads = ("pairs",)
     #: The share of a target's probability that its paper spreads over the vocabulary in training.
     label_smoothing: ClassVar[float] = 0.0
+    #: Where its decoder looks at what was read, as `record_attention` calls the places; its alignments are drawn from there.
+    looks: ClassVar[tuple[str, ...]] = ("decoder.attn", "decoder.blocks.*.cross")
     num_classes = 0
     targets = "tokens"
 
