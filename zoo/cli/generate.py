@@ -10,44 +10,27 @@ The options are those of zoo.generate and model.generate, with its defaults; an 
 
 import argparse
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
+from zoo.cli import _decoding
+from zoo.cli._decoding import Option
 from zoo.config import locate
 from zoo.errors import ZooError, printable
 
-
-class _Option(NamedTuple):
-    type: Callable[[str], Any]
-    help: str
-
-
 NEW = 64  # tokens, where the model's context has room for them
 OPTIONS = {
-    "max_new_tokens": _Option(int, f"how many tokens at most ({NEW}, or what the model's context has room for)"),
-    "temperature": _Option(float, "below 1 bolder choices are rarer; 0: always the likeliest token (1.0)"),
-    "top_k": _Option(int, "draw from the k likeliest tokens"),
-    "top_p": _Option(float, "draw from the likeliest tokens that make up this share"),
-    "min_p": _Option(float, "draw from tokens at least this times as likely as the likeliest"),
-    "repetition_penalty": _Option(float, "above 1: what was there becomes less likely (1.0)"),
-    "seed": _Option(int, "the same seed draws the same text"),
-    "num_beams": _Option(int, "search with so many beams; with --temperature 0, printed at the end (1)"),
-    "length_penalty": _Option(float, "of beams: above 0 favours longer texts (1.0)"),
-    "draft": _Option(str, "a smaller model that proposes tokens, named as RUN is, or lookup"),
-    "cache": _Option(str, "full, none, window:N, sinks:S+N, heavy:H+N, int8, or a class of your own package (full)"),
-    "prefill_chunk": _Option(int, "read the prompt so many tokens at a time"),
+    **_decoding.OPTIONS,
+    "draft": Option(str, "a smaller model that proposes tokens, named as RUN is, or lookup"),
+    "cache": Option(str, "full, none, window:N, sinks:S+N, heavy:H+N, int8, or a class of your own package (full)"),
+    "prefill_chunk": Option(int, "read the prompt so many tokens at a time"),
 }
+USUAL = {"max_new_tokens": f"{NEW}, or what the model's context has room for", "temperature": "1.0"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, which text, and how."""
     parser.add_argument("run", metavar="RUN", help="a name of a zoo, a run's folder, or what else zoo.load reads")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to go on with")
-    for name, (kind, words) in OPTIONS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, help=words)
-    parser.add_argument(
-        "--stop", action="append", help="a text that ends it; several times for several; '': only length"
-    )
+    _decoding.add(parser, OPTIONS, **USUAL)
     parser.add_argument("--compile", action="store_true", default=None, help="compile the model's step first")
     parser.add_argument(
         "--trust",
@@ -67,9 +50,9 @@ def run(options: argparse.Namespace) -> None:
         raise ZooError(
             f"{options.run} is a {type(model).__name__}, which writes no text; give a run of a language model."
         )
-    how = {name: value for name in (*OPTIONS, "compile") if (value := getattr(options, name)) is not None}
-    if options.stop is not None:
-        how["stop"] = [each for each in options.stop if each]
+    how = _decoding.chosen(options, OPTIONS)
+    if options.compile:
+        how["compile"] = True
     if how.get("draft", "lookup") != "lookup":
         how["draft"] = zoo.load(how["draft"], trust=options.trust)
     if "." in (policy := how.get("cache", "")):  # a factory of a package of one's own
