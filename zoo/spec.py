@@ -1,7 +1,7 @@
 """What data is: a frozen record for each modality. Data modules say it, models and tasks are fitted to it.
 
 A modality is a word that data and models share: "image", "graph", "relational_graph", "heterogeneous_graph", "text", "series",
-"pairs". What is known of data before anything is loaded is the word alone.
+"pairs", "captions". What is known of data before anything is loaded is the word alone.
 """
 
 from collections.abc import Mapping
@@ -219,6 +219,25 @@ class PairSpec(Spec):
 
     def sizes(self) -> dict[str, Any]:
         return {"source_vocab": self.source_vocab, "target_vocab": self.target_vocab}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionSpec(PairSpec):
+    """Images, and texts that are said of them: pairs whose source is [B, in_chans, img_size, img_size].
+
+    Args:
+        preprocess: how the images are made of pictures.
+    """
+
+    modality: ClassVar[str] = "captions"
+
+    source_vocab: int = 0  # an image has no tokens
+    img_size: int
+    in_chans: int
+    preprocess: Preprocess | None = None  # type: ignore[misc]  # of each data set, where the base has none
+
+    def sizes(self) -> dict[str, Any]:
+        return {"target_vocab": self.target_vocab, "img_size": self.img_size, "in_chans": self.in_chans}
 
 
 #: How a sentence calls data of a modality.

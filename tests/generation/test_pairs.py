@@ -7,20 +7,37 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.models.pairs.bahdanau import Bahdanau
+from zoo.models.pairs.captioner import Captioner
 from zoo.models.pairs.luong import Luong
 from zoo.models.pairs.seq2seq import Seq2Seq
 from zoo.models.pairs.transformer import Transformer2017
 
 V, W, B, S, BOS, EOS = 7, 4, 3, 5, 1, 2
 SOURCE, LENGTHS = torch.randint(V, (B, S), generator=torch.Generator().manual_seed(0)), torch.tensor([5, 3, 1])
+IMAGES = torch.randn(B, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
 HOW = dict(begin=BOS, stop=EOS, max_new_tokens=4)
 
 
-@pytest.fixture(params=[Seq2Seq, Bahdanau, Luong, Transformer2017])
+FAMILIES = {
+    "seq2seq": lambda: Seq2Seq(V, W, 8),
+    "bahdanau": lambda: Bahdanau(V, W, 8),
+    "luong": lambda: Luong(V, W, 8),
+    "transformer_2017": lambda: Transformer2017(V, W, 8, depth=1, num_heads=2),
+    "captioner": lambda: Captioner(4, W, 2, dim=8, depth=1, num_heads=2),
+}
+
+
+def given(model, row=None):
+    """(source, lengths) of the batch, or of a row alone."""
+    if "captions" in model.reads:
+        return (IMAGES if row is None else IMAGES[row : row + 1]), None
+    return (SOURCE, LENGTHS) if row is None else (SOURCE[row : row + 1, : LENGTHS[row]], None)
+
+
+@pytest.fixture(params=FAMILIES)
 def model(request):
     torch.manual_seed(0)
-    more = {"depth": 1, "num_heads": 2} if request.param is Transformer2017 else {}
-    made = request.param(V, W, 8, **more).double()
+    made = FAMILIES[request.param]().double()
     for p in made.parameters():
         p.data *= 3
     return made
@@ -30,20 +47,18 @@ def model(request):
 def ended(model, row, tokens):
     """Sum of the log-probabilities of a text by one forward, cut behind its end."""
     target = torch.tensor([[BOS, *tokens]])
-    source = SOURCE[row : row + 1, : LENGTHS[row]]
-    logs = model.eval()(source, target).log_softmax(-1)[0]
+    logs = model.eval()(given(model, row)[0], target).log_softmax(-1)[0]
     return sum(float(logs[t, token]) for t, token in enumerate(tokens))
 
 
 def test_greedy_is_the_argmax(model):
-    made = model.generate(SOURCE, LENGTHS, **HOW)
+    made = model.generate(*given(model), **HOW)
     assert model.training, "it is left as it was"
     for row in range(B):
         tokens: list[int] = []
         while len(tokens) < 4 and EOS not in tokens:
             with torch.no_grad():
-                source = SOURCE[row : row + 1, : LENGTHS[row]]
-                tokens.append(int(model.eval()(source, torch.tensor([[BOS, *tokens]]))[0, -1].argmax()))
+                tokens.append(int(model.eval()(given(model, row)[0], torch.tensor([[BOS, *tokens]]))[0, -1].argmax()))
         n = int(made.lengths[row])
         assert made.ids[row, :n].tolist() == tokens
         assert float(made.logprobs[row].sum()) == pytest.approx(ended(model, row, tokens), abs=1e-6)
@@ -54,7 +69,7 @@ def test_beams_find_the_best(model):
     texts = [t for n in range(1, 5) for t in itertools.product(range(W), repeat=n)]
     texts = [t for t in texts if EOS not in t[:-1] and (t[-1] == EOS or len(t) == 4)]
     for penalty in (0.0, 1.0):
-        made = model.generate(SOURCE, LENGTHS, num_beams=W**3, length_penalty=penalty, **HOW)
+        made = model.generate(*given(model), num_beams=W**3, length_penalty=penalty, **HOW)
         for row in range(B):
             scores = {t: ended(model, row, t) / len(t) ** penalty for t in texts}
             n = int(made.lengths[row])
@@ -63,10 +78,10 @@ def test_beams_find_the_best(model):
 
 
 def test_a_row_draws_as_alone(model):
-    whole = model.generate(SOURCE, LENGTHS, temperature=1.0, seed=3, **HOW)
-    stream = model.generate(SOURCE, LENGTHS, temperature=1.0, seed=3, stream=True, **HOW)
+    whole = model.generate(*given(model), temperature=1.0, seed=3, **HOW)
+    stream = model.generate(*given(model), temperature=1.0, seed=3, stream=True, **HOW)
     assert torch.equal(torch.stack(list(stream), 1), whole.ids)
-    alone = model.generate(SOURCE[2:, :1], temperature=1.0, seed=5, **HOW)
+    alone = model.generate(*given(model, 2), temperature=1.0, seed=5, **HOW)
     n = int(whole.lengths[2])
     assert alone.ids[0, :n].tolist() == whole.ids[2, :n].tolist()
 

@@ -37,7 +37,7 @@ class LocalP(ScoreWrapper):
     """
 
     uses_places = True
-    reads = ("image", "text", "series", "pairs")
+    reads = ("image", "text", "series", "pairs", "captions")
 
     def __init__(self, head_dim: int, score: Score | Callable[..., Score] = General, window: float = 10):
         super().__init__(build(score, head_dim=head_dim))

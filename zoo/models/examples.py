@@ -89,6 +89,14 @@ def pairs(model: Any, draw: Draw) -> SimpleNamespace:
     return SimpleNamespace(source=source, target=target, lengths=lengths)
 
 
+def captions(model: Any, draw: Draw) -> SimpleNamespace:
+    """Images, and what is said of them."""
+    (source,) = images(model, draw)
+    return SimpleNamespace(
+        source=source, target=draw.below(model.target_vocab, draw.rows, min(draw.tokens, 16)), lengths=None
+    )
+
+
 def series(model: Any, draw: Draw) -> dict[str, Tensor]:
     """Windows in which every tenth value or so is missing, with each kind of column that the model reads."""
     B, L, H, C = draw.rows, model.lookback, model.horizon, model.channels

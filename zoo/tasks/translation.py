@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from zoo.errors import ZooError
-from zoo.spec import WORDS, Spec
+from zoo.spec import WORDS, PairSpec, Spec
 from zoo.tasks.classification import right_class
 from zoo.tasks.draws import uniform
 from zoo.tasks.task import RowMetric, Task
@@ -77,7 +77,7 @@ class Translation(WholeStep, Task):
     @classmethod
     def outputs(cls, spec: Spec) -> int:
         """None beside the vocabulary, which is the data's. Raises: ZooError for data that are no pairs."""
-        if spec.modality != "pairs":
+        if not isinstance(spec, PairSpec):
             there = WORDS.get(spec.modality, spec.modality)
             raise ZooError(
                 f"{cls.__name__} learns from pairs of sequences, and the data has {there}; take another task=."

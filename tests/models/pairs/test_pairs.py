@@ -11,6 +11,7 @@ from zoo.attention import Additive, Attention, Dot, LocalP, RoPE, ScaledDot, Win
 from zoo.errors import ZooError
 from zoo.layers import post_norm, pre_norm
 from zoo.models.pairs.bahdanau import Bahdanau
+from zoo.models.pairs.captioner import Captioner
 from zoo.models.pairs.luong import Luong
 from zoo.models.pairs.seq2seq import Seq2Seq
 from zoo.models.pairs.transformer import Transformer2017
@@ -33,7 +34,12 @@ SYSTEMS = {
     "transformer joint": lambda: Transformer2017(V, V, D, depth=1, decoder_depth=2, num_heads=2),
     "transformer pre-norm": lambda: Transformer2017(V, W, D, depth=1, num_heads=2, order=pre_norm, position=RoPE),
     "transformer additive": lambda: Transformer2017(V, W, D, depth=1, num_heads=2, attention=looks(score=Additive)),
-}
+    "captioner": lambda: Captioner(8, W, 4, dim=D, depth=1, decoder_depth=2, num_heads=2, class_token=True),
+    "captioner post-norm": lambda: Captioner(
+        8, W, 4, dim=D, depth=2, num_heads=2, position=RoPE, text_position=RoPE, order="post_norm",
+        attention=looks(score=Additive, pattern=Window(2)),
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(params=SYSTEMS, ids=lambda name: name.replace(" ", "-"))
@@ -46,20 +52,22 @@ def model(request):
 
 
 def pairs(model):
+    """(source, target, lengths): sentences, or images, which have no lengths."""
     g = torch.Generator().manual_seed(1)
-    return torch.randint(model.source_vocab, (B, S), generator=g), torch.randint(
-        model.target_vocab, (B, T), generator=g
-    )
+    target = torch.randint(model.target_vocab, (B, T), generator=g)
+    if "captions" in model.reads:
+        return torch.randn(B, 1, 8, 8, generator=g).double(), target, None
+    return torch.randint(model.source_vocab, (B, S), generator=g), target, LENGTHS
 
 
 @pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("cuts", [(1, 1, 1, 1, 1), (3, 1, 1), (2, 3)])
 def test_steps_are_the_whole(model, cuts, grad):
     """A prefill of any length, then steps, with gradients and without."""
-    source, target = pairs(model)
+    source, target, lengths = pairs(model)
     with torch.set_grad_enabled(grad):
-        whole = model(source, target, LENGTHS)
-        memory, state, found = model.encode(source, LENGTHS), None, []
+        whole = model(source, target, lengths)
+        memory, state, found = model.encode(source, lengths), None, []
         for part in target.split(cuts, 1):
             logits, state = model.decode(part, memory, state)
             found.append(logits)
@@ -69,39 +77,40 @@ def test_steps_are_the_whole(model, cuts, grad):
 @torch.no_grad()
 def test_a_sentence_alone_is_the_sentence_in_a_batch(model):
     """Padding moves nothing, and neither do the other rows; the future is not seen."""
-    source, target = pairs(model)
-    whole = model(source, target, LENGTHS)
-    other = source.masked_fill(torch.arange(S) >= LENGTHS[:, None], 3)
-    torch.testing.assert_close(model(other, target, LENGTHS), whole, rtol=1e-12, atol=1e-12)
-    for b, n in enumerate(LENGTHS.tolist()):
+    source, target, lengths = pairs(model)
+    whole = model(source, target, lengths)
+    if lengths is not None:
+        other = source.masked_fill(torch.arange(S) >= lengths[:, None], 3)
+        torch.testing.assert_close(model(other, target, lengths), whole, rtol=1e-12, atol=1e-12)
+    for b, n in enumerate([None] * B if lengths is None else lengths.tolist()):
         alone = model(source[b : b + 1, :n], target[b : b + 1])
         torch.testing.assert_close(alone, whole[b : b + 1], rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(model(source, target[:, :2], LENGTHS), whole[:, :2], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model(source, target[:, :2], lengths), whole[:, :2], rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()
 def test_rows_go_on_from_others(model):
     """What beams need: memory and state in another order, also more rows than before."""
-    source, target = pairs(model)
-    memory = model.encode(source, LENGTHS)
+    source, target, lengths = pairs(model)
+    memory = model.encode(source, lengths)
     for index in ([2, 0, 1], [1, 1, 0, 2, 2]):
         index = torch.tensor(index)
         _, again = model.decode(target[:, :2], memory)
         logits, _ = model.decode(target[index, 2:], memory.select(index), again.reorder(index))
-        want = model(source, target, LENGTHS)[index, 2:]
+        want = model(source, target, lengths)[index, 2:]
         torch.testing.assert_close(logits, want, rtol=1e-10, atol=1e-10)
 
 
 def test_every_parameter_learns(model):
-    source, target = pairs(model)
+    source, target, lengths = pairs(model)
     model.train()
-    nn.functional.cross_entropy(model(source, target, LENGTHS).flatten(0, 1), target.flatten()).backward()
+    nn.functional.cross_entropy(model(source, target, lengths).flatten(0, 1), target.flatten()).backward()
     assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
 
 
 @torch.no_grad()
 def test_alignments_are_of_the_whole_target():
-    source, _ = pairs(Seq2Seq(V, W, D))
+    source, _, _ = pairs(Seq2Seq(V, W, D))
     target = torch.randint(W, (B, T))
     looking = [("bahdanau", "decoder.attn", 1), ("luong dot, no feeding", "decoder.attn", 1)]
     for make, path, heads in (*looking, ("transformer", "decoder.blocks.0.cross", 2)):
@@ -135,7 +144,7 @@ def encoded(model, source):
 @torch.no_grad()
 def test_bahdanau_is_the_papers():
     model = SYSTEMS["bahdanau"]().double().eval()
-    source, target = pairs(model)
+    source, target, _ = pairs(model)
     n, d, a = 4, model.decoder, model.decoder.attn.score
     h = encoded(model, source[2, :n])
     s, found = torch.tanh(d.start.weight @ h[0, D // 2 :]), []
@@ -152,7 +161,7 @@ def test_bahdanau_is_the_papers():
 @torch.no_grad()
 def test_luong_is_the_papers(feeding):
     model = Luong(V, W, D, input_feeding=feeding).double().eval()
-    source, target = pairs(model)
+    source, target, _ = pairs(model)
     n, d = 4, model.decoder
     states = encoded(model, source[2, :n])
     h, said, found = torch.cat([states[-1, : D // 2], states[0, D // 2 :]]), torch.zeros(D).double(), []
@@ -168,7 +177,7 @@ def test_luong_is_the_papers(feeding):
 @torch.no_grad()
 def test_cho_is_the_papers():
     model = SYSTEMS["seq2seq"]().double().eval()
-    source, target = pairs(model)
+    source, target, _ = pairs(model)
     states, d, found = encoded(model, source[2, :4]), model.decoder, []
     c = torch.cat([states[-1, : D // 2], states[0, D // 2 :]])
     s = torch.tanh(d.start.weight @ c)
@@ -214,7 +223,7 @@ def test_the_transformer_is_torchs(first):
             block.mlp.fc2.load_state_dict(other.linear2.state_dict())
             for i in range(1, len(block.names) + 1):
                 getattr(block, f"norm{i}").load_state_dict(getattr(other, f"norm{i}").state_dict())
-    source, target = pairs(ours)
+    source, target, _ = pairs(ours)
 
     def at(embed, ids):
         return ours.position.embed(embed(ids) * math.sqrt(D), torch.arange(ids.shape[1]))
@@ -233,6 +242,14 @@ def test_the_transformer_is_torchs(first):
         (lambda: Luong(V, W, D, cell="gruu"), r"model.cell=gruu is unknown.*gru"),
         (lambda: Seq2Seq(V, W, D, context="initail"), r"model.context=initail is unknown.*initial"),
         (lambda: Luong(V, W, D).generate(["abc"]), r"ids \[B, S\] in a tensor.*got"),
+        (
+            lambda: Captioner(8, W)(torch.ones(2, 3).long(), torch.ones(2, 2).long()),
+            r"takes images \[B, C, H, W\] of floats",
+        ),
+        (lambda: Captioner(8, W).generate(torch.ones(2, 1, 8, 8), torch.tensor([3, 3])), "An image has no length"),
+        (lambda: Captioner(9, W), "not divisible by patch_size=4"),
+        (lambda: Captioner(8, W)(torch.ones(2, 3, 8, 8), torch.ones(2, 2).long()), r"takes images \[B, 1, 8, 8\]; got"),
+        (lambda: Captioner(8, 0), "Vocabularies have 1 token or more"),
         (lambda: Seq2Seq(0, W, D), "Vocabularies have 1 token or more"),
         (
             lambda: Transformer2017(V, W, D, num_heads=2, joint=True),

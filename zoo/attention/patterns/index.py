@@ -56,7 +56,7 @@ class Window2D(Pattern):
     size: int | tuple[int, int]
     grid: tuple[int, int]
     prefix: int = 0
-    reads: ClassVar[tuple[str, ...]] = ("image",)
+    reads: ClassVar[tuple[str, ...]] = ("image", "captions")
 
     def __post_init__(self):
         sizes = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)

@@ -84,7 +84,7 @@ class RelativeBias2D(Position):
             among themselves.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("image",)
+    reads: ClassVar[tuple[str, ...]] = ("image", "captions")
     is_relative = False  # a row ends: one place further is not always one column further
 
     def __init__(self, num_heads: int, grid: tuple[int, int], prefix: int = 0):

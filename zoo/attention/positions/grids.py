@@ -19,7 +19,7 @@ class Learned2D(Position):
     """x + table[pos], a learned vector for each cell of `grid` (rows, cols), after `prefix` vectors for the class and
     register tokens. Dosovitskiy et al. 2021, section 3.1; `resample` (section 3.2) carries it to another grid."""
 
-    reads: ClassVar[tuple[str, ...]] = ("image",)
+    reads: ClassVar[tuple[str, ...]] = ("image", "captions")
 
     def __init__(self, dim: int, grid: tuple[int, int], prefix: int = 0, std: float = 0.02):
         super().__init__()
@@ -53,7 +53,7 @@ def resample_grid(table: Tensor, old: tuple[int, int], new: tuple[int, int], pre
 class SinCos2D(Position):
     """x + [s(row), s(col)], half of the width each. Chen et al. 2021 (MoCo v3), section 4; works on any grid."""
 
-    reads: ClassVar[tuple[str, ...]] = ("image",)
+    reads: ClassVar[tuple[str, ...]] = ("image", "captions")
 
     def __init__(self, dim: int, grid: tuple[int, int], base: float = 10000.0):
         super().__init__()
@@ -92,7 +92,7 @@ class AxialRoPE(Position):
         ZooError: a width that is no multiple of 4, centred without a span.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("image",)
+    reads: ClassVar[tuple[str, ...]] = ("image", "captions")
     is_relative = False  # a row ends: one place further is not always one column further
 
     def __init__(
@@ -149,7 +149,7 @@ class MixedRoPE(Position):
         ZooError: a width that is no multiple of 4; heads that do not divide H.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("image",)
+    reads: ClassVar[tuple[str, ...]] = ("image", "captions")
     is_relative = False
 
     def __init__(self, head_dim: int, num_heads: int, grid: tuple[int, int], base: float = 10.0):

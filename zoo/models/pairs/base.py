@@ -35,7 +35,7 @@ class PairModel(Model):
     """Base class. A family defines `encode` and `decode`; `forward` is both.
 
     Args:
-        source_vocab, target_vocab: ids are below them.
+        source_vocab, target_vocab: ids are below them; source_vocab None: a source is no tokens.
 
     Shapes: source [B, S] long, padded on the right; lengths [B], its tokens, None: all are. target [B, T] long, which starts
         with the begin token: logits [B, T, target_vocab] say what follows each. Padding of a target changes nothing before it.
@@ -50,9 +50,9 @@ class PairModel(Model):
     num_classes = 0
     targets = "tokens"
 
-    def __init__(self, source_vocab: int, target_vocab: int):
+    def __init__(self, source_vocab: int | None, target_vocab: int):
         super().__init__()
-        if min(source_vocab, target_vocab) < 1:
+        if min(target_vocab if source_vocab is None else source_vocab, target_vocab) < 1:
             raise ZooError(f"Vocabularies have 1 token or more; got {source_vocab=}, {target_vocab=}.")
         self.source_vocab, self.target_vocab = source_vocab, target_vocab
 
@@ -71,6 +71,10 @@ class PairModel(Model):
     def describe(self) -> dict[str, str]:
         return {"vocabularies": f"{self.source_vocab:,} tokens to {self.target_vocab:,}"}
 
+    def check(self, source: Tensor, lengths: Tensor | None) -> None:
+        """Raises: ZooError for what is no source, see `check_lengths`."""
+        check_lengths(source, lengths)
+
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Said:
         """Read source sentences."""
         raise NotImplementedError(f"{type(self).__name__} is a model of pairs without `encode`: define it.")
@@ -83,12 +87,12 @@ class PairModel(Model):
         """The targets of source sentences, see `zoo.generation.pairs.generate`."""
         from zoo.generation.pairs import generate
 
-        check_lengths(source, lengths)
+        self.check(source, lengths)
         return generate(self, source, lengths, **options)
 
     def forward(self, source: Tensor, target: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits [B, T, target_vocab] of what follows each token of the target."""
-        check_lengths(source, lengths)
+        self.check(source, lengths)
         return self.decode(target, self.encode(source, lengths))[0]
 
 
