@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -104,6 +104,8 @@ class PairData(DataModule):
     source: Prepared | None = field(default=None, init=False)
     modality = "pairs"
     samples = "pairs"
+    #: Whether targets are words of a language, so that BLEU says something of them.
+    in_words: ClassVar[bool] = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -146,6 +148,16 @@ class PairData(DataModule):
     @property
     def classes(self) -> tuple[str, ...]:
         return ()
+
+    def sources(self, stage: str) -> list[str]:
+        """The source texts of a part, in order of its rows."""
+        corpus = self.loaded().corpus
+        return [corpus.sources[row] for row in corpus.splits[stage].tolist()]
+
+    def references(self, stage: str) -> list[list[str]]:
+        """What may be said for each of them."""
+        corpus = self.loaded().corpus
+        return [[corpus.targets[row]] for row in corpus.splits[stage].tolist()]
 
     @property
     def tokens_of_a_pair(self) -> float:

@@ -32,6 +32,7 @@ class Reverse(PairData):
     longest: int = 20
     sizes: tuple[int, int, int] = (24_000, 1_000, 2_000)
 
+    in_words = False
     reference = "made in code (datamodules.pairs.Reverse)"
     licence = "MIT"
 

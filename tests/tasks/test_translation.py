@@ -61,7 +61,7 @@ def test_exact_match_is_greedy_decoding(data):
         return F.one_hot(truth[:, min(at, truth.shape[1] - 1)], data.spec.target_vocab)[:, None].float(), at
 
     made.model.encode, made.model.decode = lambda source, lengths=None: None, decode
-    right, count = made._exact(batch)
+    right, count = made._exact(batch, made._say(batch, "val"))
     changed = (truth != batch.target).any(1)
     assert (int(right), count) == (int((~changed).sum()), 8.0) and changed.any() and not changed.all()
 

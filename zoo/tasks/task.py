@@ -60,7 +60,8 @@ class Task(LightningModule):
         mode: "max" or "min" of it; None: the task's usual one.
 
     Logs: train/, val/ and test/ loss and metrics, test/samples (rows), lr (reached at the epoch's end); each once an
-        epoch. What a metric gives that is not a number (a confusion matrix) is in `results` after a test, by name.
+        epoch. What a metric gives that is not a number (a confusion matrix) is in `results` after a test, by name; what a task
+        of texts said for each row in `predictions`; how a metric of several definitions was counted in `signatures`.
     Raises: ZooError on settings out of range, a linear probe of a model without a linear head, or a checkpoint of
         another architecture.
     """
@@ -113,6 +114,8 @@ class Task(LightningModule):
             raise ZooError(f"task.mode={self.mode!r} is neither min nor max; say which of task.monitor is better.")
         self.totals = {stage: Totals() for stage in STAGES}
         self.results: dict[str, Tensor] = {}
+        self.predictions: list[dict[str, Any]] = []
+        self.signatures: dict[str, str] = {}
         self._rows: dict[str, dict[str, RowMetric]] = {}
         self._others = nn.ModuleDict()
         self._resumed: tuple[list[str], Tensor] | None = None  # the interrupted epoch's totals, a row a process

@@ -10,7 +10,10 @@ from torchmetrics import Metric
 
 from zoo.errors import ZooError
 from zoo.spec import WORDS, PairSpec, Spec
+from zoo.tasks.bleu import bleu as count
+from zoo.tasks.bleu import package
 from zoo.tasks.classification import right_class
+from zoo.tasks.decoding import Decoding, Said, asked, columns, of_all, predictions
 from zoo.tasks.draws import uniform
 from zoo.tasks.task import RowMetric, Task
 from zoo.tasks.totals import Step
@@ -31,11 +34,15 @@ class Translation(WholeStep, Task):
             section 7); None: what the model's paper has.
         teacher_forcing: probability that a decoder reads the true token and not its own likeliest, drawn for each step and
             sentence, in training (Bengio et al. 2015, section 2.4); below 1 for models alone that step along a target.
-        exact_match: whether validation and test say the share of targets that greedy decoding gets exactly right.
+        exact_match: whether validation, by greedy decoding, and test say the share of targets that are exactly right.
+        decode: how a test says its targets: {num_beams, max_new_tokens, length_penalty}, see `zoo.tasks.decoding.Decoding`.
+        bleu: whether a test whose targets are words says BLEU, by the package sacrebleu.
 
     Shapes: a batch has source [B, S], lengths [B], target [B, T], target_lengths [B], sample, seed, epoch
         (`datamodules.pairs.PairBatch`).
-    Logs: loss, accuracy of the next token, perplexity = exp(loss), exact_match; test/tokens: how many were asked for.
+    Logs: loss, accuracy of the next token, perplexity = exp(loss), exact_match; test/tokens: how many were asked for; test/bleu
+        and, of small letters, test/bleu_lc, on whole texts, each once whatever the processes; `signatures` of how. After a test
+        `predictions` are its rows in words.
     Raises: ZooError for settings out of range, teacher_forcing below 1 of a model that does not step, data that are no pairs.
     """
 
@@ -51,6 +58,8 @@ class Translation(WholeStep, Task):
         label_smoothing: float | None = None,
         teacher_forcing: float = 1.0,
         exact_match: bool = True,
+        decode: Mapping[str, Any] | None = None,
+        bleu: bool = True,
         layer_decay: float | None = None,
         finetune: str = "full",
         grad_checkpointing: bool = False,
@@ -71,8 +80,11 @@ class Translation(WholeStep, Task):
                 f"task.teacher_forcing={teacher_forcing}: this {type(self.model).__name__} reads a target in one call: there "
                 "is no step at which its own token could be fed; leave it out."
             )
+        self.remember(decode=decode or {}, bleu=bleu)
+        self.decode, self.bleu = Decoding.of(decode), bleu
         self.label_smoothing, self.teacher_forcing, self.exact_match = label_smoothing, teacher_forcing, exact_match
         self.means = ("exact_match",) if exact_match else ()
+        self._said: Said = {}
 
     @classmethod
     def outputs(cls, spec: Spec) -> int:
@@ -96,7 +108,8 @@ class Translation(WholeStep, Task):
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         smoothing = self.label_smoothing if stage == "train" else 0.0
         nats = F.cross_entropy(wide, targets, reduction="sum", label_smoothing=smoothing)
-        means = {} if stage == "train" or not self.exact_match else {"exact_match": self._exact(batch)}
+        said = self._say(batch, stage)
+        means = {"exact_match": self._exact(batch, said)} if self.exact_match and said is not None else {}
         return Step(nats / max(len(targets), 1), len(targets), logits, targets, means)
 
     def _free(self, batch: Any, given: Tensor) -> Tensor:
@@ -113,18 +126,52 @@ class Translation(WholeStep, Task):
                 token = torch.where(forced[:, t + 1], given[:, t + 1], own)[:, None]
         return torch.cat(found, 1) if found else given.new_zeros(B, 0, model.target_vocab).float()
 
-    @torch.no_grad()
-    def _exact(self, batch: Any) -> tuple[Tensor, float]:
-        """How many targets of a batch greedy decoding says, and how many there are."""
-        model: Any = self.model
-        most = batch.target.shape[1] - 1
-        ends = batch.target.gather(1, (batch.target_lengths - 1)[:, None])[:, 0]
-        begin, end = int(batch.target[0, 0]), int(ends[0])
-        made = model.generate(batch.source, batch.lengths, begin=begin, stop=end, max_new_tokens=most)
-        n, asked = made.ids.shape[1], batch.target[:, 1:]
-        said = F.pad(made.ids, (0, most - n), value=-1)
-        beyond = torch.arange(most, device=asked.device) >= (batch.target_lengths - 1)[:, None]
-        return ((said == asked) | beyond).all(1).sum(), float(len(batch))
+    # ---- what is said
+
+    @property
+    def _texts(self) -> Any:
+        """The data, where it knows its pairs as texts; else None."""
+        data = getattr(self._trainer, "datamodule", None)
+        return data if hasattr(data, "references") and self.model.tokenizer is not None else None
+
+    @property
+    def _scored(self) -> bool:
+        """Whether a test says BLEU."""
+        return self.bleu and self._texts is not None and self._texts.in_words
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if self._scored:
+            package()  # it is missed before a training, not after
+
+    def on_test_epoch_start(self) -> None:
+        super().on_test_epoch_start()
+        self._said, self.predictions, self.signatures = {}, [], {}
+
+    def _say(self, batch: Any, stage: str) -> Said | None:
+        """What is said for the rows of a batch, where it is asked: greedily but in a test."""
+        if stage == "train" or not (self.exact_match or (stage == "test" and self._texts is not None)):
+            return None
+        if stage == "test":
+            said = self.decode.say(self.model, batch)
+            self._said |= said
+            return said
+        return Decoding(max_new_tokens=max(int(batch.target_lengths.max()) - 1, 1)).say(self.model, batch)
+
+    def _exact(self, batch: Any, said: Said) -> tuple[Tensor, float]:
+        """How many targets of a batch are said, and how many there are."""
+        right = sum(said[row] == ids for row, ids in asked(batch).items())
+        return torch.tensor(right, device=batch.target.device), float(len(batch))
+
+    def on_test_epoch_end(self) -> None:
+        if self._texts is not None:
+            said = of_all(self._said, self.trainer.world_size)
+            self.predictions = predictions(said, self._texts, self.model.tokenizer.decode)
+            for name, lowercase in (("test/bleu", False), ("test/bleu_lc", True)) if self._scored else ():
+                found = count(*columns(self.predictions), lowercase)
+                self.log(name, found.score, batch_size=1, sync_dist=True)
+                self.signatures[name] = found.signature
+        super().on_test_epoch_end()
 
     def metrics(self, stage: str) -> dict[str, RowMetric | Metric]:
         return {"accuracy": right_class}

@@ -40,11 +40,15 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     seed, model = record.config["seed"], record.task.model
     if forecasts := beside_forecasts(record.task, record.metrics, record.data):
         write_baselines(folder, forecasts)
+    if rows := record.task.predictions:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_text(folder / "predictions.jsonl", "".join(lines))
     others = by_metric(forecasts) or beside(record)
     save_model(folder, model, record.metrics, overrides, card.of_run(record, choices, others))
     content = write_summary(
-        folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, others
-    )
+        folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, others,
+        record.task.signatures,
+    )  # fmt: skip
     stride = getattr(record.data, "eval_stride", 1)
     print_summary(folder, content, model, overrides, choices, forecasts, stride)
 
@@ -106,11 +110,13 @@ def write_summary(
     seed: int,
     fingerprint: str,
     beside: Mapping[str, Mapping[str, float]] | None = None,
+    signatures: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write summary.json, the last file of a finished run, and return its content."""
     content = {
         "metrics": _plain(metrics),
         **({"beside": beside} if beside else {}),
+        **({"signatures": signatures} if signatures else {}),
         "monitored": monitored,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "wall_time_s": round(stopwatch.fit_seconds, 3),
