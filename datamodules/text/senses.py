@@ -1,5 +1,6 @@
 """Sentences around words of two senses, made in code: `data=senses`."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +42,7 @@ class Senses(TextData):
 
     Each sentence is a frame of one of the six senses with a noun in it: the word of two senses, or one of six that have this
     sense alone (maçã; gola). Each frame has as many sentences with the word, so both senses of a word are as frequent. Frames,
-    not sentences, are what is split: those of validation and test stand in no training sentence.
+    not sentences, are what is split: those of validation and test stand in no training sentence, though a word of theirs does.
 
     Args:
         frames: of each sense, for training, validation and test.
@@ -85,13 +86,24 @@ class Senses(TextData):
         draw = generator(self.split_seed)
         found: dict[str, list[Sentence]] = {stage: [] for stage in STAGES}
         for number, sense in enumerate(SENSES):
-            order = torch.randperm(len(sense.frames), generator=draw).tolist()
+            order = self._order(sense, draw)
             for stage, count in zip(STAGES, self.frames, strict=True):
                 chosen, order = order[:count], order[count:]
                 for frame in chosen:
                     found[stage] += self._sentences(number, frame, (sense.word,), self.each, draw)
                     found[stage] += self._sentences(number, frame, tuple(sense.others), 2 * self.each, draw)
         return found
+
+    def _order(self, sense: Sense, draw: torch.Generator) -> list[int]:
+        """Frames as they are handed out; each that is held out shares a word with a training one, or nobody could tell."""
+        cues = [set(re.findall(r"\w{4,}", frame)) - {"quem"} for frame in sense.frames]
+        order: list[int] = []
+        for _ in range(100):
+            order = torch.randperm(len(cues), generator=draw).tolist()
+            seen = set().union(*(cues[i] for i in order[: self.frames[0]]))
+            if all(cues[i] & seen for i in order[self.frames[0] : sum(self.frames)]):
+                break
+        return order
 
     def sentences(self, stage: str) -> list[Sentence]:
         """Those of "train", "val" or "test" with a word of two senses, as many of each sense."""
