@@ -7,6 +7,7 @@
     python -m zoo report perplexity run=runs/<a run> path=book.txt context=256 stride=128
     python -m zoo report cache run=runs/<a run> path=book.txt    what keys and values cost and lose, policy by policy
     python -m zoo report coverage                   what of timm, transformers and PyTorch Geometric is converted
+    python -m zoo report history                    an LSTM, Bahdanau, Luong, the Transformer: same batches, same updates
     python -m zoo report adapters                   what LoRA recovers of full fine-tuning, on tinyshakespeare
 
 oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:

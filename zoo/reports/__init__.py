@@ -9,6 +9,7 @@ REPORTS = {
     "baselines": "zoo.reports.baselines",
     "cache": "zoo.reports.cache",
     "coverage": "zoo.reports.coverage",
+    "history": "zoo.reports.history",
     "leaks": "zoo.reports.leaks",
     "oversmoothing": "zoo.reports.oversmoothing",
     "perplexity": "zoo.reports.perplexity",
