@@ -41,5 +41,7 @@ def test_alignments_of_test_pairs(tmp_path, data, caplog, kind, more):
 
 def test_without_attention_there_are_none(tmp_path, data, caplog):
     caplog.set_level(logging.INFO, "zoo.callbacks.figures")
-    assert not after_a_run(data, tmp_path, Seq2Seq).exists()
+    alignments = after_a_run(data, tmp_path, Seq2Seq)
+    assert not alignments.exists()
+    assert (alignments.parent / "quality_by_length.png").read_bytes()[:4] == PNG  # what it says is there all the same
     assert "alignments.png is left out: Seq2Seq does not look back at its source" in caplog.text

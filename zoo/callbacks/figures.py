@@ -25,8 +25,8 @@ class Figures(Callback):
     Learning curves; a confusion matrix where the task counts one; of a model of images attention_maps of
     `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`; of one
     of text token_attention of the beginning of `datamodule.test_rows(1)`; of one of series forecasts, error_by_step,
-    attention_maps and, where it gives probabilities, calibration of the test windows; of one of pairs alignments of the
-    first test pairs. A figure that cannot be drawn (a model
+    attention_maps and, where it gives probabilities, calibration of the test windows; of one of pairs quality_by_length
+    of the test's rows and alignments of the first test pairs. A figure that cannot be drawn (a model
     without attention, a run that only tested) is left out with a line in the log: it must not cost the run its
     results. Not drawn under fast_dev_run.
 

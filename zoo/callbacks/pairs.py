@@ -1,4 +1,4 @@
-"""The figures of a run of a model of pairs: where it looks while it says its own answer."""
+"""The figures of a run of a model of pairs: how good long sources fare, and where it looks while it says its own answer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,23 @@ class PairFigures:
 
     def draws(self) -> list[Callable]:
         """What there is to draw; each is called with trainer, task and file."""
-        return [self.alignments]
+        return [self.quality_by_length, self.alignments]
+
+    def quality_by_length(self, trainer: Any, task: Any, png: Path) -> None:
+        """BLEU, or of strings that are no words the share that is exactly right, against the length of the source."""
+        from zoo.inspect.lengths import Line, plot_by_length
+        from zoo.tasks.by_length import bins, quality, score
+
+        if not (rows := task.predictions):
+            raise ZooError("the test has said nothing in words or letters.")
+        in_words, name = trainer.datamodule.in_words, type(task.model).__name__
+        parts = bins(rows, in_words)
+        line = Line([[score(each.rows, in_words).value for each in parts]])
+        labels, counts = [each.label for each in parts], [len(each.rows) for each in parts]
+        value = f"{score(rows, in_words).value:.1f}"
+        title = f"{name}: {f'BLEU {value}' if in_words else f'{value} % exactly right'} of {len(rows):,}"
+        how: Any = {"unit": "words" if in_words else "letters", "quality": quality(in_words), "title": title}
+        plot_by_length({name: line}, labels, counts, png, **how)
 
     def alignments(self, trainer: Any, task: Any, png: Path) -> None:
         """What the model says of the first test pairs, greedy, and what it reads of each source token meanwhile: a panel for
