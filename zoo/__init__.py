@@ -27,12 +27,14 @@ _WHERE = {
     "save_adapter": ("zoo.pretrained", "save_adapter"),
     "convert": ("zoo.pretrained", "convert"),
     "generate": ("zoo.generation", "text"),
+    "translate": ("zoo.generation", "translate"),
     "quantize": ("zoo.layers.quantized", "quantize"),
     "ZooError": ("zoo.errors", "ZooError"),
 }
 __all__ = [
     "ZooError", "adapt", "build", "convert", "create_model", "export", "generate", "info", "list_models", "list_pretrained",
     "load", "load_adapter", "merge", "quantize", "save", "save_adapter",
+    "translate",
 ]  # fmt: skip
 
 

@@ -47,9 +47,10 @@ def run(options: argparse.Namespace) -> None:
 
     model = zoo.load(options.run, trust=options.trust)
     if "text" not in model.reads:
-        raise ZooError(
-            f"{options.run} is a {type(model).__name__}, which writes no text; give a run of a language model."
-        )
+        other = "give a run of a language model"
+        if "pairs" in model.reads:
+            other = f"python -m zoo translate {options.run} says one for another"
+        raise ZooError(f"{options.run} is a {type(model).__name__}, which writes no text after another; {other}.")
     how = _decoding.chosen(options, OPTIONS)
     if options.compile:
         how["compile"] = True

@@ -13,7 +13,7 @@ def check_model(model: Any) -> None:
     if getattr(model, "objective", None) != "causal":
         raise ZooError(
             f"{name} does not predict what comes next, so it generates nothing: take a causal language model "
-            "(of a model of pairs, model.generate(source, lengths))."
+            "(of a model of pairs, zoo.translate(model, text))."
         )
     if model.num_classes or isinstance(model.head, nn.Identity):
         has = f"a classifier of {model.num_classes} classes" if model.num_classes else "no head"

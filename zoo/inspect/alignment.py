@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from zoo.attention import record_attention
 from zoo.errors import ZooError, one_line
+from zoo.generation.translations import padded
 from zoo.inspect.plots import new_figure, save
 from zoo.inspect.tokens import draw_map, draw_names, drawable
 
@@ -53,7 +55,8 @@ def align(model: Any, source: Sequence[Sequence[int]], target: Sequence[Sequence
 
     Raises: ZooError for a model whose decoder does not look back, or which has no tokenizer.
     """
-    tokenizer, reads = model.tokenizer, source_tokenizer(model)
+    tokenizer = model.tokenizer
+    reads = getattr(model, "source_tokenizer", None) or tokenizer
     if tokenizer is None or tokenizer.bos is None:
         raise ZooError("An alignment has tokens on its axes, and this model has no tokenizer that names them.")
     rows = [[tokenizer.bos, *ids[:-1]] for ids in target]
@@ -62,7 +65,9 @@ def align(model: Any, source: Sequence[Sequence[int]], target: Sequence[Sequence
     given = [padded(source, device), padded(rows, device), lengths]
     model.eval()
     # A call, which tells the recorder where a forward begins; eager, also where calls are compiled.
-    with record_attention(model, only=looking(model)) as recorded, torch.compiler.set_stance("force_eager"):
+    compiled = getattr(model, "_compiled_call_impl", None) is not None
+    eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+    with record_attention(model, only=looking(model)) as recorded, eager:
         model(*given)
     maps = [weights.float().cpu() for weights in recorded.values()]
     return [
@@ -84,19 +89,6 @@ def looking(model: Any) -> list[str]:
     if not found:
         raise ZooError(f"{type(model).__name__} does not look back at its source: it has no alignment to draw.")
     return found
-
-
-def source_tokenizer(model: Any) -> Any:
-    """What makes ids of a source."""
-    return getattr(model, "source_tokenizer", None) or model.tokenizer
-
-
-def padded(rows: Sequence[Sequence[int]], device: Any = None) -> Tensor:
-    """Rows one under another, with zeros on the right: what stands in padding is nobody's matter."""
-    ids = torch.zeros(len(rows), max(map(len, rows), default=0), dtype=torch.long)
-    for row, each in zip(ids, rows, strict=True):
-        row[: len(each)] = torch.tensor(each, dtype=torch.long)
-    return ids.to(device)
 
 
 def plot_alignments(panels: Sequence[Panel], png: str | Path, title: str = "", columns: int | None = None) -> Path:

@@ -20,11 +20,10 @@ them, y and masks never.
 """
 
 import argparse
-from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+from zoo.cli._figures import check_out, figures
 from zoo.cli.predict import many
 from zoo.errors import ZooError, answering
 
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.top is not None and options.top < 1:
         raise ZooError(f"--top {options.top} shows nothing; give 1 or more.")
-    _check_out(options.inputs, options.out)
+    check_out(options.inputs, options.out)
     if options.to is not None:
         many.check_options(options)
     model = zoo.load(options.run, trust=options.trust)
@@ -79,7 +78,9 @@ def run(options: argparse.Namespace) -> int:
     _refuse_options_of_others(reader, options)
     for source in options.inputs:  # all, before any is told
         reader.check(model, source, options.run)
-    for source, png in zip(options.inputs, _figures(options.inputs, reader, options.out), strict=True):
+    prefix = getattr(reader, "PREFIX", "attention")
+    pngs = figures(prefix, [reader.name(source) for source in options.inputs], options.out)
+    for source, png in zip(options.inputs, pngs, strict=True):
         with answering(f"{source} in the model of {options.run}"):
             code = max(code, reader.predict(model, source, options, png) or 0)
     return code
@@ -92,6 +93,10 @@ def reader_of(model: Any) -> str:
         from zoo.spec import WORDS
 
         what = " or ".join(WORDS[each] for each in model.reads)
+        if "pairs" in model.reads:
+            raise ZooError(
+                f"{type(model).__name__} says one sequence for another: python -m zoo translate does what predict does."
+            )
         raise ZooError(
             f"{type(model).__name__} reads {what}, which no file holds here: predict is for images, graphs of one type of node "
             "and sentences."
@@ -114,32 +119,3 @@ def _refuse_options_of_others(reader: Any, options: argparse.Namespace) -> None:
                 raise ZooError(
                     f"--{name} {value} is for {other.WHAT}, and {options.inputs[0]} is not one; leave it out."
                 )
-
-
-def _check_out(sources: Sequence[str], wanted: str | None) -> None:
-    out = Path(wanted or ".")
-    if out.is_dir() or not out.suffix:
-        return
-    if out.suffix.lower() != ".png":
-        raise ZooError(f"--out {out} is not a .png file; name one, or a folder.")
-    if len(sources) > 1:
-        raise ZooError(f"--out {out} is one file for {len(sources)} inputs; name a folder.")
-
-
-def _figures(sources: Sequence[str], reader: Any, wanted: str | None) -> list[Path]:
-    """Where each input's figure goes: the file that was named, or a file of its own in the folder that was."""
-    out = Path(wanted or ".")
-    if out.is_dir() or not out.suffix:
-        prefix = getattr(reader, "PREFIX", "attention")
-        return [out / f"{prefix}-{name}.png" for name in _names([reader.name(source) for source in sources])]
-    return [out]
-
-
-def _names(inputs: Sequence[tuple[str, ...]]) -> list[str]:
-    """A name for each input, of as many of its parts as tell it from the others: cat, or a-cat and b-cat."""
-    names = []
-    for parts in inputs:
-        others = [other for other in inputs if other != parts]
-        n = next((n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), 1)
-        names.append("-".join(parts[-n:]).replace(":", "-"))
-    return [f"{name}-{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]

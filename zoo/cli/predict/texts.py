@@ -38,10 +38,11 @@ FILES = {"an image": IMAGES, "a graph": (".npz",), "a table": (".csv", ".tsv")}
 def options(parser: argparse.ArgumentParser) -> None:
     """Which attention is drawn."""
     parser.add_argument("--layer", type=int, help="of a sentence: the layer that is drawn, from 0 (default: the last)")
-    parser.add_argument("--head", type=_head, help="of a sentence: the head, from 0, or mean (default: every one)")
+    parser.add_argument("--head", type=head, help="of a sentence: the head, from 0, or mean (default: every one)")
 
 
-def _head(word: str) -> int | str:
+def head(word: str) -> int | str:
+    """The word of --head."""
     if word != "mean" and not word.isdecimal():
         raise argparse.ArgumentTypeError(f"{word!r} is neither a number from 0 on nor mean")
     return word if word == "mean" else int(word)

@@ -1,0 +1,94 @@
+"""`zoo.translate`: from text to text what `model.generate` says of ids, whatever the batches."""
+
+import pytest
+import torch
+
+import zoo
+from zoo.errors import ZooError
+from zoo.generation.translations import translations
+from zoo.models.language.gpt import GPT
+from zoo.models.pairs.bahdanau import Bahdanau
+from zoo.models.pairs.seq2seq import Seq2Seq
+from zoo.models.pairs.transformer import Transformer2017
+from zoo.text import train_tokenizer
+
+TOKENIZER = train_tokenizer("char", ["abcdef "], special=True)
+V = TOKENIZER.vocab_size
+TEXTS = ["abc", "", "f", "fedcba", "  ", "aabbcc"]
+
+
+def made(kind, **more):
+    torch.manual_seed(1)
+    model = kind(V, V, 8, **more).double()
+    for p in model.parameters():
+        p.data *= 2
+    model.tokenizer = TOKENIZER
+    return model
+
+
+@pytest.fixture(params=[Seq2Seq, Bahdanau, Transformer2017])
+def model(request):
+    return made(request.param, **({"depth": 1, "num_heads": 2} if request.param is Transformer2017 else {}))
+
+
+@pytest.mark.parametrize("how", [{}, {"num_beams": 3, "max_new_tokens": 6}, {"temperature": 1.0, "seed": 4}])
+def test_a_sentence_alone_is_the_sentence_in_a_batch(model, how):
+    """Also beside empty ones: what sentence i draws with seed s is what it draws alone with s + i (C14)."""
+    whole = zoo.translate(model, TEXTS, **how)
+    assert [not text for text in TEXTS if not text.strip()] and whole[1] == whole[4] == ""
+    assert whole == zoo.translate(model, TEXTS, batch_size=2, **how)
+    for i, text in enumerate(TEXTS):
+        alone = {**how, "seed": how["seed"] + i} if "seed" in how else how
+        assert zoo.translate(model, text, **alone) == [whole[i]]
+
+
+def test_it_is_what_generate_says(model):
+    ids = torch.tensor([TOKENIZER.encode("abcdef")])
+    how = {"temperature": 2.0, "seed": 5, "stop": []}
+    said = model.generate(ids, max_new_tokens=22, **how)
+    text = TOKENIZER.decode(said.ids[0, : said.lengths[0]].tolist())
+    assert zoo.translate(model, "abcdef", **how) == [text] and len(text) > 3
+    (found,) = translations(model, ["abcdef"], **how)
+    assert (found.source, found.ids) == (ids[0].tolist(), said.ids[0, : said.lengths[0]].tolist())
+    assert zoo.translate(model, "abcdef", **how | {"stop": [text[2:4]]}) == [text[: text.find(text[2:4])]]
+
+
+def test_the_source_may_have_a_tokenizer_of_its_own():
+    other = train_tokenizer("char", ["xyz"], special=True)
+    torch.manual_seed(0)
+    model = Bahdanau(other.vocab_size, V, 8)
+    model.tokenizer, model.source_tokenizer = TOKENIZER, other
+    (found,) = translations(model, ["xyzzy"])
+    assert found.source == other.encode("xyzzy")
+    with pytest.raises(ZooError, match="'a'"):
+        zoo.translate(model, "a")
+
+
+def test_memory_holds_a_batch():
+    """Texts are taken as they are needed."""
+    taken = []
+    texts = (taken.append(i) or "abc" for i in range(1000))
+    rest = translations(made(Bahdanau), texts, batch_size=4, max_new_tokens=2)
+    next(rest)
+    assert len(taken) == 4
+
+
+def test_what_is_refused():
+    model = made(Bahdanau)
+    bare = Bahdanau(V, V, 8)
+    gpt = GPT(vocab_size=9, context=8, dim=8, depth=1, num_heads=2)
+    for call, said in [
+        (lambda: zoo.translate(gpt, "a"), "GPT does not say one sentence for another"),
+        (lambda: zoo.translate(bare, "a"), "has no tokenizer"),
+        (lambda: zoo.translate(model, ["a", 3]), "takes a text or a list of texts"),
+        (lambda: zoo.translate(model, "a", batch_size=0), "batch_size"),
+        (lambda: zoo.translate(model, "a", stream=True), "whole sentences"),
+        (lambda: zoo.translate(model, "a", num_beams=0), "num_beams"),
+        (lambda: zoo.translate(model, "\u00e9"), "\u00e9"),
+        (lambda: zoo.generate(model, "a"), r"zoo.translate\(model, text\)"),
+    ]:
+        with pytest.raises(ZooError, match=said):
+            call()
+    next(model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(ZooError, match="answers NaN"):
+        zoo.translate(model, "a")
