@@ -152,7 +152,7 @@ def searched(
     def adjust(scores: Tensor, tokens: Tensor) -> Tensor:
         nonlocal seen
         if not sampling.remembers:
-            return scores
+            return sampling.penalised(scores, None)
         seen = start.seen(scores.shape[-1]) if seen is None else seen
         there = seen.repeat_interleave(len(tokens) // len(seen), 0).scatter_(1, tokens[:, begun:], True)
         return sampling.penalised(scores, there)

@@ -1,6 +1,6 @@
 """`generate` of models of pairs: from a source sentence to the tokens of its target, by the same loops as texts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -52,12 +52,13 @@ def generate(
     lengths: Tensor | None = None,
     max_new_tokens: int = 64,
     *,
-    begin: int | None = None,
+    begin: int | Sequence[int] | None = None,
     temperature: float = 0.0,
     top_k: int | None = None,
     top_p: float | None = None,
     min_p: float | None = None,
     repetition_penalty: float = 1.0,
+    suppress_tokens: Sequence[int] | None = None,
     stop: int | str | Iterable[int | str] | None = None,
     seed: int | None = None,
     num_beams: int = 1,
@@ -70,24 +71,31 @@ def generate(
         model: a `zoo.models.pairs.base.PairModel`.
         source: [B, S] long, padded on the right.
         lengths: [B], tokens of each; None: all are.
-        begin: the token that a target begins with; None: the tokenizer's bos.
+        begin: the token that a target begins with, or several; None: the model's begin_tokens, or the tokenizer's bos.
+        suppress_tokens: ids that are never said; None: the model's.
         max_new_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed, num_beams, length_penalty, stream: as
-            of a text's `zoo.generation.loop.generate`; stop None: the tokenizer's eos.
+            of a text's `zoo.generation.loop.generate`; stop None: the model's end_tokens, or the tokenizer's eos.
 
     Returns: Generated(ids [B, n], lengths [B], logprobs [B, n]), or a `Stream`.
-    Raises: ZooError as there; where nobody says what a target begins with.
+    Raises: ZooError as there; where nobody says what a target begins with; more tokens than learned places.
     """
     check_request(max_new_tokens, num_beams, temperature, None, stream)
-    sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     tokenizer, V = model.tokenizer, model.target_vocab
-    begin = begin if begin is not None else None if tokenizer is None else tokenizer.bos
+    never = model.suppress_tokens if suppress_tokens is None else tuple(suppress_tokens)
+    if wrong := [each for each in never if type(each) is not int or not 0 <= each < V]:
+        raise ZooError(f"suppress_tokens has {wrong[0]!r:.80}, outside the vocabulary of this model, 0 to {V - 1}.")
+    sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty, never)
+    if begin is None:
+        begin = model.begin_tokens or (None if tokenizer is None else tokenizer.bos)
     if begin is None:
         raise ZooError(
             "Nobody says which token a target begins with: give begin=, or a model with a tokenizer that has a bos."
         )
-    eos = None if tokenizer is None else tokenizer.eos
-    ends = Stop(stop, end_tokens=None if eos is None else [eos], vocab_size=V, tokenizer=tokenizer)
-    start = prompts([[begin]] * len(source), vocab_size=V, device=source.device)
+    begin = [begin] if isinstance(begin, int) else list(begin)
+    model.check_length(len(begin) + max_new_tokens - 1)  # the last token is not read
+    eos = None if tokenizer is None or tokenizer.eos is None else [tokenizer.eos]
+    ends = Stop(stop, end_tokens=model.end_tokens or eos, vocab_size=V, tokenizer=tokenizer)
+    start = prompts([begin] * len(source), vocab_size=V, device=source.device)
     rows = Rows(ends, start.rows())
     with ExitStack() as stack:
         stack.enter_context(evaluating([model]))

@@ -7,7 +7,7 @@
     top_p         the smallest set of the likeliest whose mass is at least p                     Holtzman et al. 2020, sec. 3.1
     min_p         those at least min_p times as likely as the likeliest                          Nguyen et al. 2024
 
-They act in this order, temperature after repetition, as in transformers.
+They act in this order, behind suppress_tokens (never), temperature after repetition, as in transformers.
 """
 
 import math
@@ -35,6 +35,7 @@ class Sampling:
     top_p: float | None = None
     min_p: float | None = None
     repetition_penalty: float = 1.0
+    suppress_tokens: tuple[int, ...] = ()
 
     def __post_init__(self):
         _within("temperature", self.temperature, self.temperature >= 0, "at least 0 (0: the likeliest token)")
@@ -56,7 +57,10 @@ class Sampling:
         return self.repetition_penalty != 1
 
     def penalised(self, scores: Tensor, seen: Tensor | None) -> Tensor:
-        """Scores with the penalty on `seen` [B, V] bool."""
+        """Scores with the penalty on `seen` [B, V] bool, and -inf for what is never said."""
+        if self.suppress_tokens:
+            scores = scores.clone()
+            scores[..., list(self.suppress_tokens)] = -torch.inf
         if not self.remembers or seen is None:
             return scores
         worse = torch.where(scores > 0, scores / self.repetition_penalty, scores * self.repetition_penalty)

@@ -82,7 +82,7 @@ def text(model: Any, draw: Draw) -> SimpleNamespace:
 
 def pairs(model: Any, draw: Draw) -> SimpleNamespace:
     """Source sentences, the last of which is shorter, and targets."""
-    n = min(draw.tokens, 16)
+    n = min(draw.tokens, 16, model.max_length or 16)
     source, target = draw.below(model.source_vocab, draw.rows, n), draw.below(model.target_vocab, draw.rows, n)
     lengths = torch.full((draw.rows,), n)
     lengths[-1] = max(n // 2, 1)

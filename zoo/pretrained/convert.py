@@ -10,11 +10,13 @@ from torch import nn
 from zoo.errors import ZooError
 
 _TRANSFORMERS = {
+    "bart": ("BartForConditionalGeneration",),
     "bert": ("BertForMaskedLM", "BertForSequenceClassification", "BertModel"),
     "gemma": ("GemmaForCausalLM",),
     "gpt2": ("GPT2LMHeadModel",),
     "gpt_neox": ("GPTNeoXForCausalLM",),
     "llama": ("LlamaForCausalLM",),
+    "marian": ("MarianMTModel",),
     "mistral": ("MistralForCausalLM",),
     "phi": ("PhiForCausalLM",),
     "qwen2": ("Qwen2ForCausalLM",),
@@ -51,7 +53,7 @@ class Convert:
     timm's VisionTransformer, VisionTransformerDistilled, Eva, Beit and VisionTransformerRelPos; PyTorch Geometric's GATConv,
     GATv2Conv, TransformerConv, RGATConv, SuperGATConv and models.GAT; transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2,
     Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, BertModel, BertForMaskedLM, BertForSequenceClassification, PatchTSTForPrediction,
-    PatchTSTForPretraining and InformerForPrediction.
+    PatchTSTForPretraining, InformerForPrediction, MarianMTModel and BartForConditionalGeneration.
     Outputs differ by rounding only (at most 1e-4 in float32, of logits above 1 at most 1e-4 of the largest;
     tests/pretrained/test_convert*.py). The result has a config, so that `zoo.save` and `zoo.load` work, and preprocessing,
     class names and ids that end a text where the other library tells them. It has the device, dtype and mode of `model`,

@@ -1,4 +1,4 @@
-"""transformers' GPT2LMHeadModel, Llama, Mistral, Qwen2, Qwen3, Gemma, GPTNeoX and Phi ForCausalLM, and BERT, as ours.
+"""transformers' language models and encoder-decoders as ours: the classes that are registered below.
 
 Nothing is taken on trust: each key of the config is read or refused, tensors must match name by name, and at the end both
 models see the same tokens.
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import (
+    BartForConditionalGeneration,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
@@ -18,6 +19,7 @@ from transformers import (
     GPT2LMHeadModel,
     GPTNeoXForCausalLM,
     LlamaForCausalLM,
+    MarianMTModel,
     MistralForCausalLM,
     PhiForCausalLM,
     Qwen2ForCausalLM,
@@ -28,13 +30,14 @@ from zoo.errors import ZooError
 from zoo.pretrained.convert import convert
 from zoo.pretrained.rebuild import rebuild
 from zoo.pretrained.transformers_bert import labels, with_pooler
-from zoo.pretrained.transformers_families import config_of, end_tokens
+from zoo.pretrained.transformers_families import config_of, generation
 from zoo.pretrained.transformers_names import tensors_of
 from zoo.pretrained.weights import State
 
 TOKENS = 24  # that both models see at the end
 
 
+@convert.register(BartForConditionalGeneration)
 @convert.register(BertForMaskedLM)
 @convert.register(BertForSequenceClassification)
 @convert.register(BertModel)
@@ -42,12 +45,13 @@ TOKENS = 24  # that both models see at the end
 @convert.register(GPT2LMHeadModel)
 @convert.register(GPTNeoXForCausalLM)
 @convert.register(LlamaForCausalLM)
+@convert.register(MarianMTModel)
 @convert.register(MistralForCausalLM)
 @convert.register(PhiForCausalLM)
 @convert.register(Qwen2ForCausalLM)
 @convert.register(Qwen3ForCausalLM)
 def from_transformers(model: Any) -> nn.Module:
-    """A model of transformers -> GPT, Llama, Decoder or BERT, see `zoo.convert`.
+    """A model of transformers -> GPT, Llama, Decoder, BERT or Transformer2017, see `zoo.convert`.
 
     Raises: ZooError naming the class, or each option and value that ours does not have.
     """
@@ -56,9 +60,8 @@ def from_transformers(model: Any) -> nn.Module:
         raise ZooError(f"class={type(model).__module__}.{kind} is somebody's own, and may compute something else.")
     theirs = json.loads(model.config.to_json_string(use_diff=False))
     _, config = config_of(theirs, kind, where)
-    settings = getattr(model, "generation_config", None)
-    if settings is not None and (ends := end_tokens(settings.eos_token_id, where, config["vocab_size"])) is not None:
-        config["end_tokens"] = ends
+    if (settings := getattr(model, "generation_config", None)) is not None:
+        config |= generation(settings.to_dict(), config, where)
 
     def tensors(each: Any) -> State:
         return tensors_of(each.state_dict(), kind, config, where)
@@ -84,6 +87,8 @@ def _wide(model: Any) -> Any:
 
 def _show(config: dict[str, Any]) -> Any:
     """Shows a model some tokens; gives logits, or hidden states and what is pooled of them."""
+    if "target_vocab" in config:
+        return _show_pairs(config)
     length = min(config["context"], TOKENS)
     ids = torch.randint(config["vocab_size"], (2, length), generator=torch.Generator().manual_seed(0))
 
@@ -96,5 +101,23 @@ def _show(config: dict[str, Any]) -> Any:
             pooled = getattr(out, "pooler_output", None)
             out = out.logits if hasattr(out, "logits") else out.last_hidden_state
         return out if pooled is None else torch.cat([out, pooled.unsqueeze(1)], 1)
+
+    return show
+
+
+def _show_pairs(config: dict[str, Any]) -> Any:
+    """Shows a model two source sentences, one of which is padded, and their targets."""
+    length, draw = min(config["position"].get("length", TOKENS), TOKENS), torch.Generator().manual_seed(0)
+    source, target = (
+        torch.randint(config[f"{side}_vocab"], (2, length), generator=draw) for side in ("source", "target")
+    )
+    lengths = torch.tensor([length, max(1, length // 2)])
+
+    def show(model: Any, like: Tensor) -> Tensor:
+        given = [each.to(like.device) for each in (source, target, lengths)]
+        if not hasattr(model, "final_logits_bias"):
+            return model(*given)
+        mask = torch.arange(length, device=like.device) < given[2][:, None]
+        return model(input_ids=given[0], attention_mask=mask.long(), decoder_input_ids=given[1]).logits
 
     return show

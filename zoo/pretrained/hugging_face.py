@@ -12,7 +12,7 @@ from zoo.checked.texts import read_json
 from zoo.errors import ZooError, one_line
 from zoo.pretrained import weights
 from zoo.pretrained.transformers_bert import labels, with_pooler
-from zoo.pretrained.transformers_families import config_of, end_tokens
+from zoo.pretrained.transformers_families import config_of, generation
 from zoo.pretrained.transformers_names import tensors_of
 from zoo.text import Tokenizer
 
@@ -24,7 +24,10 @@ CONFIG, TOKENIZER, SETTINGS, GENERATION = (
     "generation_config.json",
 )
 #: Tokenizers in other forms, which are not read.
-OTHERS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt")
+OTHERS = (
+    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "source.spm", "target.spm"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+)
 WEIGHTS = (
     "model.safetensors",
     "pytorch_model.bin",
@@ -57,8 +60,8 @@ def read(folder: Path, file: Path | None = None) -> dict[str, Any]:
     path = folder / CONFIG
     content, (kind, config) = read_json(path), describe(folder)
     state, where = read_weights(folder) if file is None else (_tensors(file), str(file))
-    if (ends := _ends(folder, config["vocab_size"])) is not None:
-        config["end_tokens"] = ends
+    if (beside := folder / GENERATION).is_file():
+        config |= generation(read_json(beside), config, repr(str(beside)))
     found = tensors_of(state, kind, config, where)
     config = with_pooler(kind, config, found)
     named, targets = labels(content, config, repr(str(path)))
@@ -157,12 +160,3 @@ def _shards(index: Path) -> weights.State:
                 )
         found |= held
     return found
-
-
-def _ends(folder: Path, vocab_size: int) -> list[int] | None:
-    """eos_token_id of generation_config.json, which goes before config.json's."""
-    path = folder / GENERATION
-    content = read_json(path) if path.is_file() else {}
-    if not isinstance(content, dict):
-        raise ZooError(f"{str(path)!r} holds a {type(content).__name__}, no settings.")
-    return end_tokens(content.get("eos_token_id"), repr(str(path)), vocab_size)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.pretrained import transformers_pairs
 from zoo.pretrained.transformers_bert import bert
 from zoo.pretrained.transformers_names import FAMILY
 from zoo.pretrained.transformers_options import LAYERS, Options, act, part
@@ -126,9 +127,10 @@ READERS: dict[str, Callable[[Options], Config]] = {
     "GPTNeoXForCausalLM": gpt_neox,
     "PhiForCausalLM": phi,
     **{kind: bert(kind) for kind in ("BertModel", "BertForMaskedLM", "BertForSequenceClassification")},
+    **dict(transformers_pairs.FAMILIES.values()),
 }
 #: What ends a text where a config does not say.
-DEFAULT_END = {"gpt2": 50256, "llama": 2, "mistral": 2, "gemma": 1, "gpt_neox": 2, "phi": 2}
+DEFAULT_END = {"gpt2": 50256, "llama": 2, "mistral": 2, "gemma": 1, "gpt_neox": 2, "phi": 2, "marian": 0, "bart": 2}
 
 
 def config_of(config: Any, kind: str | None, where: str) -> tuple[str, Config]:
@@ -152,9 +154,23 @@ def config_of(config: Any, kind: str | None, where: str) -> tuple[str, Config]:
             f"{', '.join(READERS)}."
         )
     made = READERS[kind](o)
-    made["end_tokens"] = end_tokens(o.take("eos_token_id", DEFAULT_END.get(family)), where, made["vocab_size"])
+    made["end_tokens"] = end_tokens(o.take("eos_token_id", DEFAULT_END.get(family)), where, vocabulary(made))
     o.finish(kind)
     return kind, {key: value for key, value in made.items() if value is not None}
+
+
+def vocabulary(config: Config) -> int:
+    """Of what a model of this config says."""
+    return config["target_vocab" if "target_vocab" in config else "vocab_size"]
+
+
+def generation(given: Any, config: Config, where: str) -> Config:
+    """What generation_config.json says that our config holds; it goes before config.json's."""
+    if not isinstance(given, dict):
+        raise ZooError(f"{where} holds a {type(given).__name__}, no settings.")
+    ends = end_tokens(given.get("eos_token_id"), where, vocabulary(config))
+    own = transformers_pairs.generation(given, where, vocabulary(config)) if "target_vocab" in config else {}
+    return {**own, **({} if ends is None else {"end_tokens": ends})}
 
 
 def end_tokens(given: Any, where: str, vocab_size: int) -> list[int] | None:

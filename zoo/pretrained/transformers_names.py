@@ -2,6 +2,8 @@
 
     {"self_attn.q_proj": "attn.projection.qkv:0", ...}      a module of theirs, in a layer -> ours; :0 is a part of a fused map
 
+Parts of a fused map are 0 of q, 1 of k, 2 of v; layers are ours `blocks.*` where a name does not say another place.
+
 What no table names keeps its name, so that it is refused as one too many (`zoo.checked.fits`); what transformers itself passes
 over is dropped.
 """
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.pretrained import transformers_pairs
 from zoo.pretrained.weights import State
 
 log = logging.getLogger(__name__)
@@ -94,12 +97,14 @@ TABLES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "bert": ("bert", BERT),
+    **dict.fromkeys(transformers_pairs.FAMILIES, ("model", transformers_pairs.NAMES)),
 }  # fmt: skip
 #: class -> model_type
 FAMILY = {
     "GPT2LMHeadModel": "gpt2", "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3", "GemmaForCausalLM": "gemma", "GPTNeoXForCausalLM": "gpt_neox", "PhiForCausalLM": "phi",
     **dict.fromkeys(("BertModel", "BertForMaskedLM", "BertForSequenceClassification"), "bert"),
+    **{kind: family for family, (kind, _) in transformers_pairs.FAMILIES.items()},
 }  # fmt: skip
 CONV = ("c_attn", "c_proj", "c_fc")  # GPT-2's maps
 #: What old versions wrote beside the weights: masks, angles, places; computed anew by all of them.
@@ -128,6 +133,7 @@ def tensors_of(state: Mapping[str, Tensor], kind: str, config: Mapping[str, Any]
     """
     family = FAMILY[kind]
     prefix, table = TABLES[family]
+    state = transformers_pairs.prepared(state, config, where) if family in transformers_pairs.FAMILIES else state
     found: State = {}
     parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in state.items():
@@ -153,13 +159,15 @@ def tensors_of(state: Mapping[str, Tensor], kind: str, config: Mapping[str, Any]
                 raise ZooError(f"{where}: {name} stands there under two names, with different numbers.")
         into[key] = tensor
     for name, some in parts.items():
-        missing = [("q", "k", "v")[i] for i in range(3) if str(i) not in some]
+        whole = range(1 if ".kv." in name else 0, 3)
+        missing = ["qkv"[i] for i in whole if str(i) not in some]
         if missing or len({(each.shape[1:], each.dtype) for each in some.values()}) > 1:
+            maps = " and ".join("qkv"[i] for i in whole)
             raise ZooError(
-                f"{where}: {name} is made of the maps of q, k and v, of which {', '.join(missing) or 'one'} "
+                f"{where}: {name} is made of the maps of {maps}, of which {', '.join(missing) or 'one'} "
                 f"{'is missing' if missing else 'has another shape or type'}."
             )
-        found[name] = torch.cat([some[str(i)] for i in range(3)])
+        found[name] = torch.cat([some[str(i)] for i in whole])
     return _untwice(found, config, where)
 
 
@@ -178,7 +186,8 @@ def linear_names(model: Any) -> list[tuple[str, bool, list[tuple[str, int, int, 
         "2": ((heads + kv_heads) * width, kv_heads * width),
     }
     found = []
-    for theirs, ours in _modules(table, len(model.blocks)):
+    depth = max(model.config["depth"], model.config.get("decoder_depth") or 0)
+    for theirs, ours in _modules(table, depth):
         ours, _, part = ours.partition(":")
         try:
             own = model.get_submodule(ours)
@@ -187,6 +196,7 @@ def linear_names(model: Any) -> list[tuple[str, bool, list[tuple[str, int, int, 
         if not hasattr(own, "out_features") or theirs in ("embed_out", "cls.predictions"):
             continue
         first, rows = starts[part] if part else (0, own.out_features)
+        first -= starts["1"][0] if ".kv" in ours else 0  # keys come first there
         pieces = [(ours, first, 0, rows)]
         if theirs.endswith("query_key_value"):
             pieces = [
@@ -205,7 +215,7 @@ def _modules(table: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
             yield place, inside
             continue
         for i in range(depth):
-            yield from ((f"{place.replace('*', str(i))}.{own}", f"blocks.{i}.{ours}") for own, ours in inside.items())
+            yield from ((f"{place.replace('*', str(i))}.{own}", _of_block(ours, i)) for own, ours in inside.items())
 
 
 def _renamed(module: str, table: Mapping[str, Any]) -> str | None:
@@ -215,13 +225,18 @@ def _renamed(module: str, table: Mapping[str, Any]) -> str | None:
         pattern = re.escape(place).replace(r"\*", r"(0|[1-9]\d{0,4})") + r"\.(.+)"
         if isinstance(inside, dict) and (match := re.fullmatch(pattern, module)):
             own = inside.get(match[2])
-            return own and f"blocks.{match[1]}.{own}"
+            return own and _of_block(own, match[1])
     return None
+
+
+def _of_block(ours: str, number: int | str) -> str:
+    return ours.replace("*", str(number)) if "*" in ours else f"blocks.{number}.{ours}"
 
 
 def _tensor(ours: str, own: str, config: Mapping[str, Any]) -> str:
     """Positions are a table; segments and all else are modules."""
-    return "position.table" if ours == "position" and own == "weight" else f"{ours}.{own}"
+    places = ours in ("position", "source_position") and own == "weight"
+    return f"{ours}.table" if places else f"{ours}.{own}"
 
 
 def _shaped(tensor: Tensor, family: str, module: str, config: Mapping[str, Any]) -> Tensor:
@@ -235,12 +250,15 @@ def _shaped(tensor: Tensor, family: str, module: str, config: Mapping[str, Any])
 
 
 def _untwice(found: State, config: Mapping[str, Any], where: str) -> State:
-    """Of a tied head that stands there as well, the embedding alone. Raises: ZooError where the two differ."""
-    for head in ("head.weight", "token_head.decoder.weight"):
-        if config.get("tied", True) and "num_classes" not in config and head in found and "embed.weight" in found:
-            if not _same(found[head], found["embed.weight"]):
-                raise ZooError(f"{where}: the head is the embedding (tie_word_embeddings), and holds other numbers.")
-            del found[head]
+    """Of a tied head that stands there as well, the embedding alone, and of two sides' joint one. Raises: ZooError where they
+    differ."""
+    heads = (
+        ("head.weight", "token_head.decoder.weight") if config.get("tied", True) and "num_classes" not in config else ()
+    )
+    for head in (*heads, *(["source_embed.weight"] if config.get("joint") else [])):
+        if head in found and not _same(found[head], found.setdefault("embed.weight", found[head])):
+            raise ZooError(f"{where}: the head is the embedding (tie_word_embeddings), and holds other numbers.")
+        found.pop(head, None)
     return found
 
 

@@ -126,8 +126,8 @@ class Options:
 
     def finish(self, kind: str) -> None:
         """Raise ZooError for each option that was refused, or that nobody read."""
-        for key, allowed in OFF.items():
-            self.only(key, *allowed)
+        for key in OFF.keys() - self.read:
+            self.only(key, *OFF[key])
         for key in self.config.keys() - self.read - PASSED_OVER:
             self.refuse(key, self.config[key])
         if self.refused:

@@ -15,14 +15,20 @@ class Sinusoidal(Position):
     """x + s(pos),  s_2i = sin(pos / base^(2i/dim)),  s_2i+1 = cos(pos / base^(2i/dim)).
 
     Vaswani et al. 2017, section 3.5. `dim` may be odd (the last cosine is left out). Angles are in float32 or wider.
+
+    Args:
+        dim: width of the tokens.
+        base: the longest period is 2 pi base.
+        interleaved: False: all sines, then all cosines, as in tensor2tensor and Marian.
     """
 
-    def __init__(self, dim: int, base: float = 10000.0):
+    def __init__(self, dim: int, base: float = 10000.0, interleaved: bool = True):
         super().__init__()
-        self.dim, self.base = dim, base
+        self.dim, self.base, self.interleaved = dim, base, interleaved
 
     def embed(self, x, pos):
-        return x + sinusoid(pos, self.dim, self.base, x.dtype)
+        places = sinusoid(pos, self.dim, self.base, x.dtype)
+        return x + (places if self.interleaved else torch.cat([places[..., 0::2], places[..., 1::2]], -1))
 
 
 def sinusoid(pos: torch.Tensor, dim: int, base: float, dtype: torch.dtype) -> torch.Tensor:

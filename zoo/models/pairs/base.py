@@ -49,6 +49,12 @@ class PairModel(Model):
     looks: ClassVar[tuple[str, ...]] = ("decoder.attn", "decoder.blocks.*.cross")
     num_classes = 0
     targets = "tokens"
+    #: What a target begins with, and what ends it; None: the tokenizer's bos and eos. What `generate` never says.
+    begin_tokens: tuple[int, ...] | None = None
+    end_tokens: tuple[int, ...] | None = None
+    suppress_tokens: tuple[int, ...] = ()
+    #: Tokens that a target may have, the begin token included; None: any number.
+    max_length: int | None = None
 
     def __init__(self, source_vocab: int | None, target_vocab: int):
         super().__init__()
@@ -74,6 +80,14 @@ class PairModel(Model):
     def check(self, source: Tensor, lengths: Tensor | None) -> None:
         """Raises: ZooError for what is no source, see `check_lengths`."""
         check_lengths(source, lengths)
+
+    def check_length(self, length: int) -> None:
+        """Raises: ZooError for a target of more tokens than there are places."""
+        if self.max_length is not None and length > self.max_length:
+            raise ZooError(
+                f"A target of {length} tokens, and this {type(self).__name__} has {self.max_length} learned places: give a "
+                "smaller max_new_tokens, or a shorter target."
+            )
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Said:
         """Read source sentences."""

@@ -62,7 +62,8 @@ class Sides:
 
     Args:
         dim, num_heads, hidden: the usual sizes.
-        attention, position, norm: factories. position: added to the tokens, or inside each self-attention.
+        attention, position, norm, feed_forward: factories. position: added to the tokens, or inside each self-attention.
+            feed_forward None: `FeedForward` with ReLU.
         order: "post_norm" or "pre_norm", which has a norm behind the last block; or a function, see `Block`.
         dropout: on each sublayer. attn_dropout: of weights.
 
@@ -80,6 +81,7 @@ class Sides:
         order: str | Callable[..., Tensor] = "post_norm",
         dropout: float = 0.0,
         attn_dropout: float = 0.0,
+        feed_forward: Callable[..., nn.Module] | None = None,
     ):
         if isinstance(order, str):
             if order not in ORDERS:
@@ -89,7 +91,8 @@ class Sides:
             build, attention, dim=dim, num_heads=num_heads, dropout=attn_dropout,
             output=partial(OutputProjection, dropout=dropout),
         )  # fmt: skip
-        self.mlp = partial(FeedForward, dim, hidden, nn.ReLU, dropout)
+        inner = feed_forward or partial(FeedForward, act=nn.ReLU)
+        self.mlp = partial(build, inner, dim=dim, hidden=hidden, dropout=dropout)
         self.block = partial(Block, dim, norm=norm, order=order)
         self.norm = partial(norm, dim) if order is not post_norm else lambda: None
         self.place = partial(build, position, dim=dim, num_heads=num_heads, head_dim=dim // num_heads)
@@ -125,6 +128,7 @@ class DecoderModel(PairModel):
         scale: what embeddings are multiplied by.
         position: added to the tokens.
         dropout: on embeddings.
+        norm: behind embeddings and places; None: none.
     """
 
     embed: nn.Embedding
@@ -132,10 +136,21 @@ class DecoderModel(PairModel):
     decoder: Side
 
     def __init__(
-        self, source_vocab: int | None, target_vocab: int, scale: float, position: Position, dropout: float = 0.0
+        self,
+        source_vocab: int | None,
+        target_vocab: int,
+        scale: float,
+        position: Position,
+        dropout: float = 0.0,
+        norm: nn.Module | None = None,
     ):
         super().__init__(source_vocab, target_vocab)
-        self.scale, self.position, self.drop = scale, position, nn.Dropout(dropout)
+        self.scale, self.position, self.embed_norm, self.drop = scale, position, norm, nn.Dropout(dropout)
+
+    @property
+    def max_length(self) -> int | None:  # type: ignore[override]
+        """Tokens that a target may have: as many as there are learned places."""
+        return self.position.length
 
     def look(self, x: Tensor, lengths: Tensor | None = None) -> Read:
         """What the decoder's blocks will look at, of an encoder's states [B, S, dim]."""
@@ -144,9 +159,10 @@ class DecoderModel(PairModel):
     def decode(self, target: Tensor, memory: Read, state: Replay | None = None) -> tuple[Tensor, Replay]:
         before = 0 if state is None else state.ids.shape[1]
         ids = target if state is None else torch.cat([state.ids, target], 1)
+        self.check_length(ids.shape[1])
         cache, start = (None, 0) if torch.is_grad_enabled() else self._room(state, ids)
         pos = torch.arange(start, ids.shape[1], device=ids.device)
-        y = self._placed(self.embed(ids[:, start:]), pos)
+        y = self._placed(self.embed(ids[:, start:]), pos, self.position, self.embed_norm)
         for i, (block, seen) in enumerate(zip(self.decoder.blocks, memory.seen, strict=True)):
             y = block(y, cache=None if cache is None else cache[i], cross=dict(context=seen))
         return self.head(self.decoder.end(y)[:, before - start :]), Replay(ids, cache)
@@ -161,5 +177,6 @@ class DecoderModel(PairModel):
         length = max(ROOM, 2 * ids.shape[1])
         return ModelCache.of(attentions, len(ids), length, dtype=weight.dtype, device=weight.device), 0
 
-    def _placed(self, x: Tensor, pos: Tensor) -> Tensor:
-        return self.drop(self.position.embed(x * self.scale, pos))
+    def _placed(self, x: Tensor, pos: Tensor, position: Position, norm: nn.Module | None) -> Tensor:
+        x = position.embed(x * self.scale, pos)
+        return self.drop(x if norm is None else norm(x))

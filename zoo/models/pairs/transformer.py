@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,17 +28,23 @@ class Transformer2017(DecoderModel):
     Args:
         source_vocab, target_vocab: ids are below them.
         dim: width of the stream.
-        depth, decoder_depth: blocks of the two sides; decoder_depth None: depth.
-        num_heads: of each attention.
-        hidden: of the feed-forward; None: 4 dim.
-        joint: one matrix for both embeddings and the map to the vocabulary; None: where the vocabularies are of one size.
+        depth, num_heads, hidden: blocks of each side, heads of each attention, width inside the feed-forward (None: 4 dim).
+        decoder_depth, decoder_heads, decoder_hidden: the decoder's where they are others.
+        joint: one matrix for both embeddings; None: where the vocabularies are of one size.
+        tied: whether the target's embedding is the map to the vocabulary too.
+        head_bias: whether that map has a bias.
+        embed_scale: what embeddings are multiplied by; None: sqrt(dim).
+        embed_norm: factory of a norm behind embeddings and places, as BART's; None: none.
         attention: factory of each attention.
         pattern: of the self-attentions; in the decoder AND-ed to Causal().
-        position: factory; added to the tokens, or inside each self-attention.
+        position: factory; added to the tokens of each side, or inside each self-attention.
+        feed_forward: factory; None: `FeedForward` with ReLU.
         norm: factory.
         order: "post_norm", the paper's, or "pre_norm", which has a norm behind the last block; or a function, see `Block`.
         dropout: on embeddings and each sublayer.
         attn_dropout: of weights.
+        begin_tokens, end_tokens, suppress_tokens: ids for `generate`: what a target begins with (None: the tokenizer's bos),
+            what ends it (None: the tokenizer's eos), what is never said.
 
     Raises: ZooError for joint embeddings of two vocabularies, and as `Attention`.
     """
@@ -55,18 +61,37 @@ class Transformer2017(DecoderModel):
         num_heads: int = 8,
         hidden: int | None = None,
         joint: bool | None = None,
+        *,
+        decoder_heads: int | None = None,
+        decoder_hidden: int | None = None,
+        tied: bool = True,
+        head_bias: bool = False,
+        embed_scale: float | None = None,
+        embed_norm: Callable[[int], nn.Module] | None = None,
         attention: Callable[..., nn.Module] | None = None,
         pattern: Pattern | Callable[..., Pattern] | None = None,
         position: Callable[..., Position] | None = None,
+        feed_forward: Callable[..., nn.Module] | None = None,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         order: str | Callable[..., Tensor] = "post_norm",
         dropout: float = 0.0,
         attn_dropout: float = 0.0,
+        begin_tokens: Sequence[int] | None = None,
+        end_tokens: Sequence[int] | None = None,
+        suppress_tokens: Sequence[int] = (),
     ):
         bound, attention = unbind(attention or Attention, "pattern")
-        hidden = hidden or 4 * dim
-        sides = Sides(dim, num_heads, hidden, attention, position or Sinusoidal, norm, order, dropout, attn_dropout)
-        super().__init__(source_vocab, target_vocab, math.sqrt(dim), sides.position, dropout)
+        hidden, heads = hidden or 4 * dim, decoder_heads or num_heads
+        parts = (attention, position or Sinusoidal, norm, order, dropout, attn_dropout, feed_forward)
+        here, there = Sides(dim, num_heads, hidden, *parts), Sides(dim, heads, decoder_hidden or hidden, *parts)
+        scale = math.sqrt(dim) if embed_scale is None else embed_scale
+        super().__init__(
+            source_vocab, target_vocab, scale, there.position, dropout, embed_norm(dim) if embed_norm else None
+        )
+        self.begin_tokens = None if begin_tokens is None else tuple(begin_tokens)
+        self.end_tokens = None if end_tokens is None else tuple(end_tokens)
+        self.suppress_tokens = tuple(suppress_tokens)
+        self.source_position, self.source_norm = here.position, embed_norm(dim) if embed_norm else None
         joint = source_vocab == target_vocab if joint is None else joint
         if joint and source_vocab != target_vocab:
             raise ZooError(
@@ -75,20 +100,23 @@ class Transformer2017(DecoderModel):
             )
         self.embed = nn.Embedding(target_vocab, dim)
         self.source_embed = self.embed if joint else nn.Embedding(source_vocab, dim)
-        self.head = nn.Linear(dim, target_vocab, bias=False)
-        self.head.weight = self.embed.weight
-        sees = make_pattern(pattern or bound or Full(), num_heads=num_heads)
-        self.encoder = sides.encoder(depth, sees)
-        self.decoder = sides.decoder(depth if decoder_depth is None else decoder_depth, sees & Causal())
+        self.head = nn.Linear(dim, target_vocab, bias=head_bias)
+        if tied:
+            self.head.weight = self.embed.weight
+        sees, sees_before = (make_pattern(pattern or bound or Full(), num_heads=each) for each in (num_heads, heads))
+        self.encoder = here.encoder(depth, sees)
+        self.decoder = there.decoder(depth if decoder_depth is None else decoder_depth, sees_before & Causal())
         for module in (*self.encoder.modules(), *self.decoder.modules()):
             xavier(module)
-        for embedding in {self.embed, self.source_embed}:
-            nn.init.normal_(embedding.weight, std=dim**-0.5)
+        for matrix in dict.fromkeys((self.embed.weight, self.source_embed.weight, self.head.weight)):
+            nn.init.normal_(matrix, std=dim**-0.5)
+        if head_bias:
+            nn.init.zeros_(self.head.bias)
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Read:
         seen = {} if lengths is None else {"pattern": Padding(lengths)}
         pos = torch.arange(source.shape[1], device=source.device)
-        x = self._placed(self.source_embed(source), pos)
+        x = self._placed(self.source_embed(source), pos, self.source_position, self.source_norm)
         for block in self.encoder.blocks:
             x = block(x, **seen)
         return self.look(self.encoder.end(x), lengths)
