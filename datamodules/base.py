@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.sampling import EvalBatches, Loader, TrainBatches, TrainLoader
+from datamodules.sampling import EvalBatches, Loader, Pools, TrainBatches, TrainLoader
 from datamodules.splits import NAMES
 from zoo.errors import ZooError, nearest
 from zoo.spec import Spec
@@ -165,8 +165,15 @@ class DataModule(LightningDataModule):
     def use_preprocess(self, preprocess: Any) -> None:
         """Feed a pretrained model as it was trained, where its modality has a preprocessing."""
 
-    def use_tokenizer(self, tokenizer: Any) -> None:
-        """Feed a pretrained model with the tokens that it knows, where its modality has a tokenizer. Before `setup`."""
+    def use_tokenizer(self, tokenizer: Any, source_tokenizer: Any = None) -> None:
+        """Feed a pretrained model with the tokens that it knows, where its modality has a tokenizer. Before `setup`.
+
+        source_tokenizer: of what a model of pairs reads, where that is another one.
+        """
+
+    def pools(self, stage: str) -> Pools | None:
+        """How rows of a like size come together in batches; None: as they come."""
+        return None
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
@@ -206,10 +213,12 @@ class DataModule(LightningDataModule):
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
         data, (rank, world) = self.dataset(stage), self.world
         if stage != "train":
-            return Loader(data, EvalBatches(size, self.batch_size, rank, world), self.num_workers)
+            evaluated = EvalBatches(size, self.batch_size, rank, world, self.pools(stage))
+            return Loader(data, evaluated, self.num_workers)
         # Lightning's overfit_batches takes the first batches of each epoch: they must be the same ones.
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0
-        batches = TrainBatches(size, self.batch_size, self.seed, rank, world, shuffle=not overfit)
+        pools = self.pools(stage)
+        batches = TrainBatches(size, self.batch_size, self.seed, rank, world, shuffle=not overfit, pools=pools)
         return TrainLoader(data, batches, self.num_workers)
 
     def train_dataloader(self) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from zoo.errors import ZooError
@@ -22,15 +23,36 @@ def generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 
+class Pools(NamedTuple):
+    """Rows of a like size in one batch, so that little is padded: those of `batches` batches in a row of the order are sorted
+    by size, and cut into batches then.
+
+    Args:
+        sizes: [rows], of each row.
+        batches: of training that are sorted together; in evaluation all are.
+    """
+
+    sizes: Tensor
+    batches: int
+
+    def sort(self, order: Tensor, pool: int) -> Tensor:
+        """The order, each `pool` rows of it by size; rows of one size stay as they were."""
+        return torch.cat([rows[self.sizes[rows].argsort(stable=True)] for rows in order.split(max(pool, 1))])
+
+
 class TrainBatches(Sampler[BatchIndex]):
     """Shuffled global batches of which each process takes its rows: batch b of an epoch depends on (seed, epoch) only.
 
-    The last short batch is dropped, unless it is the only one. `start` skips the batches that a resumed run has seen.
+    The last short batch is dropped, unless it is the only one. `start` skips the batches that a resumed run has seen. pools:
+    rows of a like size come together; which is drawn first, and the batches come in an order that is drawn too.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int = 0, rank: int = 0, world: int = 1, shuffle: bool = True):
+    def __init__(
+        self, size: int, batch_size: int, seed: int = 0, rank: int = 0, world: int = 1, shuffle: bool = True,
+        pools: Pools | None = None,
+    ):  # fmt: skip
         self.size, self.batch_size, self.seed, self.rank, self.world = size, batch_size, seed, rank, world
-        self.shuffle = shuffle
+        self.shuffle, self.pools = shuffle, pools
         self.epoch = self.start = 0
 
     @property
@@ -49,16 +71,22 @@ class TrainBatches(Sampler[BatchIndex]):
         order = torch.arange(self.size)
         if self.shuffle:
             order = torch.randperm(self.size, generator=generator(self.seed, self.epoch))
-        for batch in range(self.start, len(self)):
+        batches = torch.arange(len(self))
+        if self.pools is not None:  # what is dropped is drawn before: by size it would be the longest
+            order = self.pools.sort(order[: len(self) * self.batch_size], self.pools.batches * self.batch_size)
+            if self.shuffle:
+                batches = torch.randperm(len(self), generator=generator(self.seed, self.epoch, 1))
+        for batch in batches[self.start :].tolist():
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield BatchIndex(self.epoch, rows[self.rank :: self.world].tolist())
 
 
 class EvalBatches(Sampler[BatchIndex]):
-    """Each row once, in order, over all processes: no padding, no dropping (Lightning's sampler repeats rows)."""
+    """Each row once, in order, or by size, over all processes: no padding, no dropping (Lightning's sampler repeats rows)."""
 
-    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1):
-        self.rows = range(size)[rank::world]
+    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1, pools: Pools | None = None):
+        order = range(size) if pools is None else pools.sort(torch.arange(size), size).tolist()
+        self.rows = order[rank::world]
         self.batch_size = max(1, batch_size // world)
 
     def __len__(self) -> int:

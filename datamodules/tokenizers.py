@@ -18,12 +18,14 @@ FORMAT = 1  # goes up whenever the same text makes another tokenizer
 KEYS = {
     "byte": {"special"},
     "char": {"special"},
-    "bpe": {"vocab_size", "special"},
-    "unigram": {"vocab_size", "special"},
+    "bpe": {"vocab_size", "special", "lower"},
+    "unigram": {"vocab_size", "special", "lower"},
     "wordpiece": {"vocab_size", "special"},
+    "words": {"min_count", "lower", "special"},
     "gpt2": set(),
     "file": {"path"},
 }
+READY = ("byte", "gpt2", "file")  # those that are what they are, whatever the texts
 
 
 def check(config: Any) -> Any:
@@ -38,6 +40,37 @@ def check(config: Any) -> Any:
     for key in config.keys() - KEYS[kind] - {"kind"}:
         raise ZooError(f"tokenizer.{key} is not a key of tokenizer={kind}; {nearest(key, KEYS[kind])}")
     return dict(config)
+
+
+def kind(config: Any) -> str | None:
+    """What a config that `check` gave calls it; None for an object or a function."""
+    return config["kind"] if isinstance(config, Mapping) else getattr(config, "kind", None)
+
+
+def trains(config: Any) -> bool:
+    """Whether other texts make another tokenizer of this config."""
+    return not isinstance(config, Tokenizer) and kind(config) not in READY
+
+
+def lowered(config: Any) -> Any:
+    """The config of the same in lower case; a tokenizer or function as it is. Raises: ZooError for a kind that keeps case."""
+    if not isinstance(config, Mapping) or config["kind"] == "wordpiece":
+        return config
+    if "lower" not in KEYS[config["kind"]]:
+        able = ", ".join(name for name, keys in KEYS.items() if "lower" in keys)
+        raise ZooError(f"data.lower=true is of no tokenizer={config['kind']}; take one of {able}.")
+    return {**config, "lower": True}
+
+
+def check_same(config: Any, given: Tokenizer, option: str) -> None:
+    """Raise ZooError where a certain tokenizer was asked for, and a model comes with another."""
+    if isinstance(config, Mapping) and config["kind"] == "file" and config.get("path"):
+        config = from_file(config["path"])
+    if isinstance(config, Tokenizer) and config != given:
+        raise ZooError(
+            f"data.{option} is a tokenizer of {config.vocab_size:,} tokens, and the weights were trained with another, of "
+            f"{given.vocab_size:,}: its ids mean other tokens. Leave it out, or train anew (init=null)."
+        )
 
 
 def make(

@@ -41,6 +41,7 @@ class Spec:
     modality: ClassVar[str]
     preprocess: ClassVar[Any] = None  # a Preprocess (of images), GraphPreprocess or SeriesPreprocess
     tokenizer: ClassVar[Any] = None
+    source_tokenizer: ClassVar[Any] = None
 
     classes: tuple[str, ...] = ()
     targets: str = "class"
@@ -207,7 +208,8 @@ class PairSpec(Spec):
 
     Args:
         source_vocab, target_vocab: ids are below them.
-        tokenizer: the `zoo.text.Tokenizer` that made both.
+        tokenizer: the `zoo.text.Tokenizer` of what is said.
+        source_tokenizer: the one of what is read; None: the same one.
     """
 
     modality: ClassVar[str] = "pairs"
@@ -215,10 +217,15 @@ class PairSpec(Spec):
     source_vocab: int
     target_vocab: int
     tokenizer: Any = None  # type: ignore[misc]  # of each data set, where the base has none
+    source_tokenizer: Any = None  # type: ignore[misc]  # as above
     targets: str = "tokens"
 
     def sizes(self) -> dict[str, Any]:
         return {"source_vocab": self.source_vocab, "target_vocab": self.target_vocab}
+
+    def usual(self) -> dict[str, Any]:
+        # Two vocabularies of one size by chance are two all the same.
+        return {"joint": self.source_tokenizer is None and self.source_vocab == self.target_vocab}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ class PairBatch(Moving):
     """Rows of pairs, padded on the right. What a decoder reads and what it is asked is made of `target` by the task.
 
     Args:
-        source: [B, S] long.
-        lengths: [B] long, its tokens.
+        source: [B, S] long; of sources that are no text what stands for them.
+        lengths: [B] long, its tokens; None where all of each counts.
         target: [B, T] long, begin token, text, end token.
         target_lengths: [B] long, both counted.
         sample: [B] long, numbers of the rows in their part: with seed and epoch the key to what a task draws for each.
@@ -21,7 +21,7 @@ class PairBatch(Moving):
     """
 
     source: Tensor
-    lengths: Tensor
+    lengths: Tensor | None
     target: Tensor
     target_lengths: Tensor
     sample: Tensor

@@ -1,90 +1,44 @@
-"""What all sets of pairs share: one tokenizer for both sides, rows of tokens. A set says only how its pairs are loaded."""
+"""What all sets of pairs share: a tokenizer for both sides, or one for each, and rows of tokens."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from datamodules import tokenizers
-from datamodules.base import DataModule
+from datamodules.base import DataModule, one_of
 from datamodules.pairs.batches import PairBatch
-from datamodules.sampling import BatchIndex
+from datamodules.pairs.corpus import SIDES, PairCorpus
+from datamodules.pairs.rows import Padded, Pairs, Side
+from datamodules.sampling import BatchIndex, Pools
 from datamodules.splits import STAGES, Splits
 from zoo.errors import ZooError
 from zoo.spec import PairSpec
 from zoo.text import Tokenizer
 
-
-@dataclass(frozen=True, eq=False)
-class PairCorpus:
-    """Texts and what is to be said for each, and which pairs are for training, validation and test."""
-
-    sources: Sequence[str]
-    targets: Sequence[str]
-    splits: Splits
-
-    def texts(self, stage: str) -> Iterator[str]:
-        """Both sides of a part."""
-        for row in self.splits[stage].tolist():
-            yield self.sources[row]
-            yield self.targets[row]
-
-    def digest(self, stage: str) -> str:
-        """A hash of a part's texts."""
-        found = hashlib.sha256()
-        for text in self.texts(stage):
-            found.update(text.encode() + b"\0")
-        return found.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class Padded:
-    """Sequences one under another: ids [n, longest], lengths [n]."""
-
-    ids: Tensor
-    lengths: Tensor
-
-    @classmethod
-    def of(cls, rows: Sequence[Sequence[int]], pad: int) -> "Padded":
-        lengths = torch.tensor([len(row) for row in rows])
-        ids = torch.full((len(rows), int(lengths.max()) if len(rows) else 0), pad)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
-        return cls(ids, lengths)
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(ids as wide as the longest of them, lengths)."""
-        lengths = self.lengths[rows]
-        return self.ids[rows, : int(lengths.max()) if len(rows) else 0], lengths
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Prepared:
-    """Tokens of a corpus, by part."""
+    """Tokens of a corpus, by part.
+
+    Args:
+        source_tokenizer: None where it is the target's.
+        sides: of each part what is read and what is said.
+        rows: of each part the pairs of the corpus that it has, in the order of its rows.
+        splits: the numbers of these rows.
+    """
 
     corpus: PairCorpus
     tokenizer: Tokenizer
-    tokens: dict[str, tuple[Padded, Padded]]
+    source_tokenizer: Tokenizer | None
+    sides: dict[str, tuple[Side, Padded]]
+    rows: Splits
     splits: Splits
-
-
-class Pairs(Dataset):
-    """The pairs of a part; `__getitems__` takes a `BatchIndex`."""
-
-    def __init__(self, source: Padded, target: Padded, seed: int | None):
-        self.source, self.target, self.seed = source, target, seed
-
-    def __len__(self) -> int:
-        return len(self.source.lengths)
-
-    def __getitems__(self, index: BatchIndex) -> PairBatch:
-        rows = torch.tensor(index.rows)
-        seed, epoch = (0, 0) if self.seed is None else (self.seed, index.epoch)
-        return PairBatch(*self.source.take(rows), *self.target.take(rows), rows, seed, epoch)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -92,14 +46,29 @@ class PairData(DataModule):
     """Batches of pairs (`PairBatch`); `load` gives a `PairCorpus`.
 
     Args:
-        tokenizer: of both sides, as of `datamodules.text.TextData`; what is trained is trained on both sides of the training
-            part alone. It must have tokens that begin and end a text.
+        tokenizer: as of `datamodules.text.TextData`; what is trained is trained on the training part alone. It must have tokens
+            that begin and end a text. Of the targets, and of the sources where they have none of their own.
+        source_tokenizer: of the sources; None: made as `tokenizer` says.
+        joint: whether what is trained is one tokenizer, trained on both sides; None: yes, but of words.
+        tokens: "words" for tokenizer=words; None: as `tokenizer` says.
+        lower: whether texts are read in lower case; their references stay as they are.
+        min_count: of tokens="words": words seen less often are <unk>.
+        max_tokens: training pairs with more tokens on a side are left out; None: none are.
+        buckets: training batches that are sorted by length together, which saves padding; evaluation is then sorted as a whole.
+            0: none, each batch is drawn from all.
         batch_size: pairs of a step. num_workers, seed, split_seed, folder, cache: see `DataModule`.
 
-    Raises: ZooError for empty texts, and a tokenizer without such tokens.
+    Raises: ZooError for empty texts, settings out of range, and a tokenizer without such tokens.
     """
 
     tokenizer: Any = field(default_factory=lambda: {"kind": "char"})
+    source_tokenizer: Any = None
+    joint: bool | None = None
+    tokens: str | None = None
+    lower: bool = False
+    min_count: int = 2
+    max_tokens: int | None = None
+    buckets: int = 0
 
     source: Prepared | None = field(default=None, init=False)
     modality = "pairs"
@@ -109,73 +78,149 @@ class PairData(DataModule):
 
     def __post_init__(self):
         super().__post_init__()
-        self.tokenizer = tokenizers.check(self.tokenizer)
+        one_of(self.tokens, "tokens", ["words", None])
+        for name, least in (("max_tokens", 1), ("buckets", 0)):
+            value = getattr(self, name)
+            if (value is not None or least == 0) and (type(value) is not int or value < least):
+                raise ZooError(f"data.{name}={value} is not such a number; give {least} or more.")
+        if self.tokens == "words" and isinstance(self.tokenizer, Mapping):
+            self.tokenizer = {"kind": "words", "min_count": self.min_count}
+        self.tokenizer = self._checked(self.tokenizer)
+        if self.source_tokenizer is not None:
+            self.source_tokenizer = self._checked(self.source_tokenizer)
 
-    def use_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Make the tokens with this one, a pretrained model's, before `setup`."""
-        if self.source is not None and self.source.tokenizer != tokenizer:
+    def _checked(self, config: Any) -> Any:
+        config = tokenizers.check(config)
+        return tokenizers.lowered(config) if self.lower else config
+
+    def use_tokenizer(self, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None = None) -> None:
+        """Make the tokens with these, a pretrained model's, before `setup`. Raises: ZooError where others were asked for."""
+        found = self.source
+        if found is not None and (found.tokenizer != tokenizer or found.source_tokenizer != source_tokenizer):
             raise ZooError("the data was made into tokens already; hand the tokenizer over before setup().")
-        self.tokenizer = tokenizer
+        tokenizers.check_same(self.tokenizer, tokenizer, "tokenizer")
+        tokenizers.check_same(self.source_tokenizer, source_tokenizer or tokenizer, "source_tokenizer")
+        self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer
+
+    # -- from texts to rows ------------------------------------------------------------------------------------------
 
     def finish(self, source: PairCorpus) -> Prepared:
         """Tokens of each part."""
         corpus = source
-        empty = [i + 1 for i, (a, b) in enumerate(zip(corpus.sources, corpus.targets, strict=True)) if not (a and b)]
-        if empty:
+        if empty := corpus.empty():
             shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
             raise ZooError(f"{self.title} has {len(empty)} empty texts, in line {shown}; remove these pairs.")
-        tokenizer = tokenizers.make(
-            self.tokenizer, lambda: corpus.texts("train"), lambda: corpus.digest("train"), self.search_paths
-        )
-        bos, eos = tokenizer.bos, tokenizer.eos
-        if bos is None or eos is None:
+        tokenizer, own = self.make_tokenizers(corpus)
+        if tokenizer.bos is None or tokenizer.eos is None:
             raise ZooError(
                 f"tokenizer={tokenizer.kind} has no tokens that begin and end a text; set tokenizer.special=true."
             )
-        pad, made = eos if tokenizer.pad is None else tokenizer.pad, {}
+        sides, rows = {}, {}
         for stage in STAGES:
-            rows = corpus.splits[stage].tolist()
-            read = Padded.of([tokenizer.encode(corpus.sources[row]) for row in rows], pad)
-            said = Padded.of([[bos, *tokenizer.encode(corpus.targets[row]), eos] for row in rows], pad)
-            made[stage] = (read, said)
-        return Prepared(corpus, tokenizer, made, {stage: torch.arange(len(made[stage][0].lengths)) for stage in STAGES})
+            part = corpus.splits[stage]
+            read, said = self.read(corpus, part, own or tokenizer), self.said(corpus, part, tokenizer)
+            if stage == "train" and self.max_tokens is not None:
+                kept = (read.sizes <= self.max_tokens) & (said.lengths - 2 <= self.max_tokens)
+                if not kept.any():
+                    raise ZooError(f"data.max_tokens={self.max_tokens} leaves out all training pairs; give more.")
+                out = f"{int((~kept).sum())} of {len(kept)} training pairs"
+                log.info(f"{out} have more than {self.max_tokens} tokens on a side, and are left out")
+                part = part[kept]
+                read, said = self.read(corpus, part, own or tokenizer), self.said(corpus, part, tokenizer)
+            sides[stage], rows[stage] = (read, said), part
+        return Prepared(
+            corpus, tokenizer, own, sides, rows, {stage: torch.arange(len(part)) for stage, part in rows.items()}
+        )
+
+    def make_tokenizers(self, corpus: PairCorpus) -> tuple[Tokenizer, Tokenizer | None]:
+        """(the targets', the sources' where it is another)."""
+
+        def made(config: Any, *sides: str) -> Tokenizer:
+            texts, digest = lambda: corpus.texts("train", sides), lambda: corpus.digest("train", sides)
+            return tokenizers.make(config, texts, digest, self.search_paths)
+
+        config, own = self.tokenizer, self.source_tokenizer
+        joint = self.joint if self.joint is not None else tokenizers.kind(config) != "words"
+        if own is None and (joint or not tokenizers.trains(config)):
+            return made(config, *SIDES), None
+        return made(config, "target"), made(config if own is None else own, "source")
+
+    def read(self, corpus: PairCorpus, rows: Tensor, tokenizer: Tokenizer) -> Side:
+        """What is read of these pairs; sources that are no text are made into something else here."""
+        found = tokenizer.encode_many([corpus.sources[row] for row in rows.tolist()])
+        if silent := [row + 1 for row, ids in zip(rows.tolist(), found, strict=True) if not ids]:
+            raise ZooError(f"{self.title}: tokenizer={tokenizer.kind} makes no token of the text in line {silent[0]}.")
+        return Padded.of(found, _filler(tokenizer))
+
+    def said(self, corpus: PairCorpus, rows: Tensor, tokenizer: Tokenizer) -> Padded:
+        """What is said for these pairs, from the begin token to the end token."""
+        bos, eos = tokenizer.bos, tokenizer.eos
+        found = tokenizer.encode_many([corpus.targets[row] for row in rows.tolist()])
+        return Padded.of([[bos, *ids, eos] for ids in found], _filler(tokenizer))
+
+    # -- what they are -----------------------------------------------------------------------------------------------
 
     @property
     def spec(self) -> PairSpec:
-        tokenizer = self.loaded().tokenizer
-        return PairSpec(source_vocab=tokenizer.vocab_size, target_vocab=tokenizer.vocab_size, tokenizer=tokenizer)
+        found = self.loaded()
+        said, read = found.tokenizer, found.source_tokenizer or found.tokenizer
+        return PairSpec(
+            source_vocab=read.vocab_size,
+            target_vocab=said.vocab_size,
+            tokenizer=said,
+            source_tokenizer=found.source_tokenizer,
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:
         return ()
 
-    def sources(self, stage: str) -> list[str]:
-        """The source texts of a part, in order of its rows."""
-        corpus = self.loaded().corpus
-        return [corpus.sources[row] for row in corpus.splits[stage].tolist()]
+    def sources(self, stage: str) -> list[Any]:
+        """The sources of a part as they are, in the order of its rows, which `PairBatch.sample` numbers."""
+        found = self.loaded()
+        return [found.corpus.sources[row] for row in found.rows[stage].tolist()]
 
     def references(self, stage: str) -> list[list[str]]:
-        """What may be said for each of them."""
-        corpus = self.loaded().corpus
-        return [[corpus.targets[row]] for row in corpus.splits[stage].tolist()]
+        """All that would be right for each of `sources`: raw text, whatever tokens were made of it."""
+        found = self.loaded()
+        corpus, rows = found.corpus, found.rows[stage].tolist()
+        if corpus.references is not None:
+            return [list(corpus.references[row]) for row in rows]
+        return [[corpus.targets[row]] for row in rows]
 
     @property
     def tokens_of_a_pair(self) -> float:
         """Of both sides, on average over the training part."""
-        source, target = self.loaded().tokens["train"]
-        return float((source.lengths + target.lengths).double().mean())
+        read, said = self.loaded().sides["train"]
+        return float((read.sizes + said.sizes).double().mean())
 
-    def identity(self, stage: str) -> list[Tensor | bytes]:
+    def identity(self, stage: str) -> Sequence[Tensor | bytes]:
         return [*super().identity(stage), self.loaded().corpus.digest(stage).encode()]
 
+    # -- batches -----------------------------------------------------------------------------------------------------
+
+    def pools(self, stage: str) -> Pools | None:
+        if not self.buckets:
+            return None
+        read, said = self.loaded().sides[stage]
+        return Pools(read.sizes + said.sizes, self.buckets)
+
     def dataset(self, stage: str) -> Pairs:
-        source, target = self.loaded().tokens[stage]
-        return Pairs(source, target, self.seed if stage == "train" else None)
+        return Pairs(*self.loaded().sides[stage], self.seed if stage == "train" else None)
 
     def test_rows(self, count: int) -> PairBatch:
         """The first pairs of the test part."""
         return self.dataset("test").__getitems__(BatchIndex(0, list(range(min(count, self.test_size)))))
 
     def describe(self) -> str:
-        tokenizer = self.loaded().tokenizer
-        return f"{super().describe()} ({tokenizer.kind} of {tokenizer.vocab_size:,} tokens for both sides)"
+        found = self.loaded()
+        said, read = found.tokenizer, found.source_tokenizer
+        if read is None:
+            return f"{super().describe()} ({said.kind} of {said.vocab_size:,} tokens for both sides)"
+        sides = f"{read.kind} of {read.vocab_size:,} tokens read, {said.kind} of {said.vocab_size:,} said"
+        return f"{super().describe()} ({sides})"
+
+
+def _filler(tokenizer: Tokenizer) -> int:
+    """What stands behind the end of a row; no model reads it."""
+    return next(id for id in (tokenizer.pad, tokenizer.eos, 0) if id is not None)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from datamodules.pairs.module import PairCorpus, PairData
+from datamodules.pairs.corpus import PairCorpus
+from datamodules.pairs.module import PairData
 from datamodules.sampling import generator
 from datamodules.splits import STAGES
 from zoo.declared import declared

@@ -68,10 +68,11 @@ class TextData(DataModule):
             raise ZooError(f"data.context={self.context} is not a number of tokens in a row; give 2 or more.")
         self.tokenizer = tokenizers.check(self.tokenizer)
 
-    def use_tokenizer(self, tokenizer: Tokenizer) -> None:
+    def use_tokenizer(self, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None = None) -> None:
         """Make the tokens with this one, a pretrained model's, before `setup`."""
         if self.source is not None and self.source.tokenizer != tokenizer:
             raise ZooError("the data was made into tokens already; hand the tokenizer over before setup().")
+        tokenizers.check_same(self.tokenizer, tokenizer, "tokenizer")
         self.tokenizer = tokenizer
 
     def use_preprocess(self, preprocess: Any) -> None:

@@ -16,7 +16,10 @@ EXACT = ("byte", "bpe", "unigram", "gpt2")
 @pytest.fixture(scope="session")
 def tokenizers(request):
     """Kind -> tokenizer, those trained of a small text; gpt2 where its files are."""
-    made = {kind: train_tokenizer(kind, [TEXT] * 3, 400) for kind in ("byte", "char", "bpe", "unigram", "wordpiece")}
+    made = {
+        kind: train_tokenizer(kind, [TEXT] * 3, 400)
+        for kind in ("byte", "char", "bpe", "unigram", "wordpiece", "words")
+    }
     folder = request.getfixturevalue("shared_data") / "gpt2-bpe"
     return {**made, "gpt2": gpt2(folder / "encoder.json", folder / "vocab.bpe")}
 
@@ -48,7 +51,7 @@ def test_bytes_of_tokens_add_up(tokenizers, kind, text):
         assert (found[0] == ids).all() and (found[1] == sizes).all()
 
 
-@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "gpt2"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "words", "gpt2"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_streaming_is_decoding(tokenizers, kind, data):
@@ -67,7 +70,7 @@ def test_streaming_waits_for_a_character(tokenizers):
     assert decoding.push([0xE6]) == "" and decoding.rest() == "\ufffd"
 
 
-@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "gpt2"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "words", "gpt2"])
 def test_saved_and_back(tokenizers, kind, tmp_path):
     tokenizer = tokenizers[kind]
     tokenizer.save(tmp_path)
@@ -85,7 +88,7 @@ def test_saved_and_back(tokenizers, kind, tmp_path):
     assert pickle.loads(pickle.dumps(tokenizer)) == tokenizer != Tokenizer
 
 
-@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "gpt2"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram", "wordpiece", "words", "gpt2"])
 def test_outside_the_vocabulary(tokenizers, kind):
     size = tokenizers[kind].vocab_size
     for id in (-1, size):
@@ -93,7 +96,7 @@ def test_outside_the_vocabulary(tokenizers, kind):
             tokenizers[kind].decode([0, id])
 
 
-@pytest.mark.parametrize("kind", ["byte", "bpe", "unigram", "wordpiece", "gpt2"])
+@pytest.mark.parametrize("kind", ["byte", "bpe", "unigram", "wordpiece", "words", "gpt2"])
 def test_half_a_pair_is_no_text(tokenizers, kind):
     with pytest.raises(ZooError, match=r"character 2 is U\+D800"):
         tokenizers[kind].encode("ab\ud800")

@@ -11,6 +11,7 @@ CARD, README = "card.json", "README.md"
 #: What a model is loaded from. A card tells of those that lie there.
 LOADED = (
     "config.json", "model.safetensors", "adapter_model.safetensors", "adapter_config.json", "tokenizer.json",
+    "source_tokenizer.json",
 )  # fmt: skip
 #: What an index may name.
 KNOWN = (*LOADED, CARD, README)

@@ -11,7 +11,7 @@ from zoo.errors import ZooError, one_line
 CONFIG, ADAPTER, INDEX = "config.json", "adapter_config.json", "model.safetensors.index.json"
 #: Our folders', timm's, peft's and transformers'.
 SMALL = (
-    CONFIG, "tokenizer.json", "tokenizer_config.json", "generation_config.json", ADAPTER, INDEX,
+    CONFIG, "tokenizer.json", "source_tokenizer.json", "tokenizer_config.json", "generation_config.json", ADAPTER, INDEX,
 )  # fmt: skip
 LARGE = ("model.safetensors", "adapter_model.safetensors")
 SMALL_BYTES = 64_000_000  # a tokenizer.json of 256,000 tokens has 34 MB

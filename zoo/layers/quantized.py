@@ -70,6 +70,6 @@ def quantize(model: nn.Module, how: str = "int8") -> Any:
     if not linear:
         raise ZooError(f"{type(model).__name__} has no nn.Linear whose weights could be quantised.")
     kept = {id(x): x for x in (*model.parameters(), *model.buffers())}
-    tokenizer = getattr(model, "tokenizer", None)
-    memo: dict[int, Any] = {**kept, **{id(each): Int8Linear(each) for each in linear}, id(tokenizer): tokenizer}
+    same = [getattr(model, role, None) for role in ("tokenizer", "source_tokenizer")]
+    memo: dict[int, Any] = {**kept, **{id(each): Int8Linear(each) for each in linear}, **{id(t): t for t in same}}
     return copy.deepcopy(model, memo).eval()

@@ -49,6 +49,7 @@ class Model(nn.Module):
         targets: what its outputs are for: "class", "labels", "numbers", "tokens", "tags", "span" or "values"
             (zoo.spec.TARGETS).
         tokenizer: between text and ids (`zoo.text.Tokenizer`); None where nobody has told, or it reads no text.
+        source_tokenizer: of what a model of pairs reads; its `tokenizer` where it has no other. None of other models.
         origin: where its weights come from; None where they started at random, or nobody has told.
         adapter: what `zoo.adapt` has put on it, see `zoo.adapters.Adapter`; else None.
         converted_from: the class of transformers that it was converted from, "LlamaForCausalLM"; else None.
@@ -73,6 +74,7 @@ class Model(nn.Module):
     classes: tuple[str, ...] | None = None
     targets: str = "class"
     tokenizer: Any = None
+    source_tokenizer: Any = None
     grid: tuple[int, int] | None = None
     num_prefix_tokens: int = 0
     has_class_token: bool = False

@@ -82,16 +82,30 @@ def label(model: Model, spec: Spec) -> None:
 
     Raises: ZooError for a tokenizer with more tokens than the model knows.
     """
-    model.preprocess, model.tokenizer = spec.preprocess, spec.tokenizer
-    check_tokenizer(model, spec.tokenizer, "The data's tokenizer")
+    model.preprocess = spec.preprocess
+    model.tokenizer, model.source_tokenizer = spec.tokenizer, spec.source_tokenizer
+    for role, tokenizer in tokenizers_of(model).items():
+        check_tokenizer(model, tokenizer, f"The data's {role}", role)
     # A model without outputs of its own beside the vocabulary learned from the texts' tokens, whatever labels they have.
     named = model.num_classes or spec.tokenizer is None
     model.classes, model.targets = (spec.classes or None, spec.targets) if named else (None, "tokens")
 
 
-def check_tokenizer(model: Model, tokenizer: Any, name: str) -> None:
+#: What a model calls its tokenizers -> its setting that says how many ids there are. A file of a folder is <name>.json.
+TOKENIZERS = {"tokenizer": "vocab_size", "source_tokenizer": "source_vocab"}
+
+
+def tokenizers_of(model: Any) -> dict[str, Any]:
+    """The tokenizers of a model by its names for them; one of a model of pairs that has the same for both sides."""
+    found = {role: getattr(model, role, None) for role in TOKENIZERS}
+    if found["source_tokenizer"] is found["tokenizer"]:
+        found["source_tokenizer"] = None
+    return {role: tokenizer for role, tokenizer in found.items() if tokenizer is not None}
+
+
+def check_tokenizer(model: Model, tokenizer: Any, name: str, role: str = "tokenizer") -> None:
     """Raise ZooError where a tokenizer makes ids that a model does not know. Fewer are fine: released models leave room."""
-    known = getattr(model, "vocab_size", None)
+    known = getattr(model, TOKENIZERS[role], None)
     if tokenizer is not None and isinstance(known, int) and tokenizer.vocab_size > known:
         raise ZooError(
             f"{name} has {tokenizer.vocab_size:,} tokens, and this {type(model).__name__} knows {known:,}: take the tokenizer "

@@ -12,9 +12,9 @@ from zoo.pretrained.convert import convert
 from zoo.pretrained.folder import save
 from zoo.pretrained.initialise import Change, encodings, initialise, peek, untrained
 from zoo.pretrained.loading import load
-from zoo.pretrained.sources import described, tokenizer_of
+from zoo.pretrained.sources import described, tokenizer_of, tokenizers_in
 
 __all__ = [
     "Change", "convert", "described", "encodings", "initialise", "load", "load_adapter", "peek", "save", "save_adapter",
-    "tokenizer_of", "untrained",
+    "tokenizer_of", "tokenizers_in", "untrained",
 ]  # fmt: skip

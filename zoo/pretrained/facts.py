@@ -11,6 +11,7 @@ from zoo.errors import ZooError, nearest
 from zoo.graphs import GraphPreprocess
 from zoo.models import Model
 from zoo.models.base import Prepared
+from zoo.models.fit import TOKENIZERS, tokenizers_of
 from zoo.preprocess import Preprocess
 from zoo.series import SeriesPreprocess
 from zoo.spec import TARGETS
@@ -132,15 +133,15 @@ def other_size(prepared: SeriesPreprocess | GraphPreprocess, config: Mapping[str
     return None
 
 
-def roles(content: Any, where: str) -> dict[str, Any] | None:
+def roles(content: Any, where: str, name: str = "tokenizer") -> dict[str, Any] | None:
     """Kind and roles of a tokenizer; None for null. Raises: ZooError where they are no name and ids."""
     if content is None:
         return None
     ids = {key: content.get(key) for key in ROLES} if isinstance(content, dict) else {"": content}
     if wrong := next((key for key, id in ids.items() if id is not None and type(id) is not int), None):
-        raise ZooError(f"{where}: tokenizer.{wrong}={_short(ids[wrong])} is not an id; null for none.")
+        raise ZooError(f"{where}: {name}.{wrong}={_short(ids[wrong])} is not an id; null for none.")
     if "" in ids or not isinstance(content.get("kind"), str) or not content["kind"].isidentifier():
-        raise ZooError(f"{where}: tokenizer={_short(content)} does not tell a kind and ids.")
+        raise ZooError(f"{where}: {name}={_short(content)} does not tell a kind and ids.")
     return content
 
 
@@ -152,30 +153,29 @@ def with_kind(tokenizer: Tokenizer, roles: dict[str, Any]) -> Tokenizer:
 
 def strangers_in(model: Any) -> list[str]:
     """The packages that `trust` has to name to load a model again: of its parts, its tokenizer, its adapter."""
-    tokenizer, adapter = getattr(model, "tokenizer", None), getattr(model, "adapter", None)
-    named = []
-    if isinstance(tokenizer, Tokenizer) and type(tokenizer).to_json is Tokenizer.to_json:
-        named.append({"_target_": target_of(type(tokenizer))})
+    adapter = getattr(model, "adapter", None)
+    own = [each for each in tokenizers_of(model).values() if type(each).to_json is Tokenizer.to_json]
+    named = [{"_target_": target_of(type(each))} for each in own if isinstance(each, Tokenizer)]
     if adapter is not None and "." in adapter.kind:
         named.append({"_target_": adapter.kind})
     return strangers([model.config, *named])
 
 
-def give_tokenizer(model: Any, tokenizer: Tokenizer | None, where: str) -> None:
-    """Hand a model its tokenizer. Raises: ZooError for a model of something else than text, or one of fewer tokens.
+def give_tokenizers(model: Any, tokenizers: Mapping[str, Tokenizer], where: str) -> None:
+    """Hand a model its tokenizers. Raises: ZooError for a model of something else than text, or one of fewer tokens.
 
     A vocabulary may be larger than its tokenizer's: many are filled up to a round number.
     """
-    if tokenizer is None:
-        return
-    size = getattr(model, "vocab_size", None)
-    if size is None:
-        raise ZooError(f"{where}: a tokenizer for {type(model).__name__}, which does not read text; leave it out.")
-    if tokenizer.vocab_size > size:
-        raise ZooError(
-            f"{where}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model {size:,}; they are not of each other."
-        )
-    model.tokenizer = tokenizer
+    for role, tokenizer in tokenizers.items():
+        size = getattr(model, TOKENIZERS[role], None)
+        if size is None:
+            reads = "text" if role == "tokenizer" else "text of one kind to say another"
+            raise ZooError(f"{where}: a {role} for {type(model).__name__}, which does not read {reads}; leave it out.")
+        if tokenizer.vocab_size > size:
+            raise ZooError(
+                f"{where}: the {role} has {tokenizer.vocab_size:,} tokens and the model {size:,}; they are not of each other."
+            )
+        setattr(model, role, tokenizer)
 
 
 def _number(value: Any) -> bool:

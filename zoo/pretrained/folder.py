@@ -2,6 +2,7 @@
 
 config.json: {"format": 3, "model": <config with _target_>, "preprocess": {...} | null, "classes": [...] | null, "targets":
 "class" | "labels" | "numbers", "tokenizer": {"kind": ..., "bos": id | null, ...}, if there is a tokenizer.json,
+"source_tokenizer": as that, if there is a source_tokenizer.json: of models of pairs that read with another one,
 "converted_from": a class of transformers, if there is one, "adapter": {...}, if there is one: its tensors lie in
 adapter_model.safetensors (zoo.pretrained.adapters), the base in model.safetensors, or elsewhere}.
 "preprocess" is of images, or says its kind: {"kind": "series" | "graph", ...}.
@@ -13,6 +14,7 @@ card.json (zoo.catalog.card): what is known of the model, with the hashes of the
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -28,12 +30,13 @@ from zoo.errors import ZooError, nearest, one_line, printable
 from zoo.files import replacing
 from zoo.layers.quantized import Int8Linear
 from zoo.models import Model
+from zoo.models.fit import TOKENIZERS, tokenizers_of
 from zoo.pretrained import adapter_files, card, facts, migrations, weights
 from zoo.text import Tokenizer
 from zoo.text.base import ROLES
 
 log = logging.getLogger(__name__)
-WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def save(model: nn.Module, folder: str | Path, **about: Any) -> Path:
@@ -73,9 +76,8 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
         "classes": list(map(printable, classes)) if classes else None,
         "targets": model.targets if isinstance(model, Model) else "class",
     }
-    tokenizer = getattr(model, "tokenizer", None)
-    if tokenizer is not None:
-        content["tokenizer"] = tokenizer.roles
+    tokenizers = tokenizers_of(model)
+    content |= {role: tokenizer.roles for role, tokenizer in tokenizers.items()}
     if kind := getattr(model, "converted_from", None):
         content["converted_from"] = kind
     try:
@@ -101,8 +103,8 @@ def write(model: nn.Module, folder: str | Path, about: dict[str, Any], base: boo
             state = {name: tensor for name, tensor in state.items() if name not in mine}
         if adapter is None or base:
             save_file(state, stage / WEIGHTS, metadata={"format": "pt"})
-        if tokenizer is not None:
-            tokenizer.save(stage / TOKENIZER)
+        for role, tokenizer in tokenizers.items():
+            tokenizer.save(stage / f"{role}.json")
         (stage / CONFIG).write_text(text + "\n", encoding="utf-8")
         cards.write(stage, said, beside=folder)
         for file in stage.glob("*.safetensors"):
@@ -142,7 +144,8 @@ def absent(path: Path) -> str:
 
 def describe(folder: Path) -> dict[str, Any]:
     """config.json of a model folder: model (plain, not looked at yet), preprocess (a Preprocess or None), classes (or None),
-    targets, tokenizer (the roles of its tokens, or None), converted_from (or None), adapter (or None; see `record`).
+    targets, tokenizer and source_tokenizer (the roles of their tokens, or None), converted_from (or None), adapter (or None;
+    see `record`).
 
     Raises: ZooError for a file that is broken, of another tool, or of a later version.
     """
@@ -159,7 +162,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "preprocess": facts.preprocess(content.get("preprocess"), str(path)),
         "classes": facts.classes(content.get("classes"), str(path)),
         "targets": facts.targets(content.get("targets"), str(path)),
-        "tokenizer": facts.roles(content.get("tokenizer"), str(path)),
+        **{role: facts.roles(content.get(role), str(path), role) for role in TOKENIZERS},
         "converted_from": facts.converted_from(content.get("converted_from"), str(path)),
         "adapter": content.get("adapter"),
     }
@@ -170,12 +173,14 @@ def record(folder: Path, content: dict[str, Any], trust: tuple[str, ...] = ()) -
     return None if content["adapter"] is None else from_plain(content["adapter"], str(folder / CONFIG), trust)
 
 
-def read_tokenizer(folder: Path, roles: dict[str, Any] | None, trust: tuple[str, ...] = ()) -> Tokenizer | None:
-    """The tokenizer of a model folder whose config.json tells these roles; None where it tells none.
+def read_tokenizers(folder: Path, content: Mapping[str, Any], trust: tuple[str, ...] = ()) -> dict[str, Tokenizer]:
+    """The tokenizers of a model folder by their names: those that config.json, of which `content` was made, tells of.
 
-    Raises: ZooError for a tokenizer.json that is missing or broken, or has no such tokens.
+    Raises: ZooError for a file that is missing or broken, or has no such tokens.
     """
-    if roles is None:
-        return None
-    found = Tokenizer.load(folder / TOKENIZER, trust, **{role: roles.get(role) for role in ROLES})
-    return facts.with_kind(found, roles)
+    found = {}
+    for name in TOKENIZERS:
+        if (roles := content[name]) is not None:
+            made = Tokenizer.load(folder / f"{name}.json", trust, **{role: roles.get(role) for role in ROLES})
+            found[name] = facts.with_kind(made, roles)
+    return found

@@ -15,10 +15,10 @@ from zoo.errors import ZooError, one_line
 from zoo.models import Model, Preprocess
 from zoo.models.base import Origin, Prepared
 from zoo.models.factory import with_config
-from zoo.models.fit import words
+from zoo.models.fit import tokenizers_of, words
 from zoo.pretrained import weights
 from zoo.pretrained.adapt import Change, adapt_all
-from zoo.pretrained.facts import give_tokenizer, other_size
+from zoo.pretrained.facts import give_tokenizers, other_size
 from zoo.pretrained.kinds.base import Source
 from zoo.pretrained.loading import load
 from zoo.pretrained.sources import described, has_config, open_source, preprocess_of
@@ -62,6 +62,8 @@ SAME: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "num_relations": ("other kinds of edges", _other),
     "metadata": ("other paths between its nodes", _paths),
     "vocab_size": ("a smaller vocabulary", _more),
+    "source_vocab": ("a smaller vocabulary of what is read", _more),
+    "target_vocab": ("a smaller vocabulary of what is said", _more),
     # Blocks that attend to columns have other norms in other places: those of blocks that do not would land on them.
     **dict.fromkeys(EXOGENOUS, ("other kinds of exogenous columns", _there)),
 }
@@ -112,7 +114,7 @@ def initialise(
     same_head = found.classes and isinstance(model, Model) and len(found.classes) == model.num_classes
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)
-    give_tokenizer(model, found.tokenizer, source)
+    give_tokenizers(model, tokenizers_of(found), source)
     model.converted_from = found.converted_from
     anew = frozenset(change.name for change in changes if change.anew)
     # What was merged here lies nowhere.

@@ -12,6 +12,7 @@ from zoo.checked import model as checked
 from zoo.errors import ZooError
 from zoo.models.base import Origin
 from zoo.models.factory import with_config
+from zoo.models.fit import tokenizers_of
 from zoo.pretrained import facts, sources, weights
 from zoo.pretrained.kinds.base import Joined, Source
 from zoo.text import Tokenizer
@@ -32,7 +33,8 @@ def load(
             timm://name[.tag][@file]; a folder of transformers' form (config.json, weights whole or in shards,
             tokenizer.json) of the classes that `zoo.convert` takes, or of timm's; llama2.c's .bin, or a folder of it and its
             tokenizer. A folder that has a card.json is verified by it.
-        tokenizer: of a model of text, in place of the source's own: a tokenizer.json or tokenizer.bin, or a Tokenizer.
+        tokenizer: of a model of text, in place of the source's own: a tokenizer.json or tokenizer.bin, or a Tokenizer; of a
+            model of pairs the one of what it says, and of what it reads where that has no other.
         trust: packages of your own, whose code the model's config may name beside what this project declares. Name none
             that you do not know: the file decides which of its classes is called, with which arguments.
         base: of a run or folder that holds an adapter, where the model lies that it was trained on; default: where it says
@@ -57,7 +59,7 @@ def load(
     facts.check_agree(model, found.preprocess, found.classes, found.described)
     model.preprocess, model.classes, model.targets = found.preprocess, found.classes, found.targets
     model.converted_from = found.converted_from
-    facts.give_tokenizer(model, found.tokenizer, str(source))
+    facts.give_tokenizers(model, tokenizers_of(found), str(source))
     model.origin = Origin(found.origin)
     if (adapter := found.adapter) is not None:
         record = adapter.record

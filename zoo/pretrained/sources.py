@@ -110,7 +110,12 @@ def preprocess_of(source: str | Path) -> Prepared | None:
 
 def tokenizer_of(source: str | Path, trust: tuple[str, ...] = ()) -> Tokenizer | None:
     """The tokenizer that comes with a source, without reading its weights; None for none."""
-    return find(source).tokenizer(trust)
+    return tokenizers_in(source, trust).get("tokenizer")
+
+
+def tokenizers_in(source: str | Path, trust: tuple[str, ...] = ()) -> dict[str, Tokenizer]:
+    """All tokenizers that come with a source, by the names that a model has for them (`zoo.models.fit.TOKENIZERS`)."""
+    return find(source).tokenizers(trust)
 
 
 def described(source: str | Path) -> tuple[Any, Path]:

@@ -17,6 +17,7 @@ from zoo.config import plain
 from zoo.errors import ZooError, nearest
 from zoo.models.base import Model
 from zoo.models.factory import build_model
+from zoo.models.fit import tokenizers_of
 from zoo.spec import TARGETS, Spec
 from zoo.tasks import finetune as finetuning
 from zoo.tasks.optim import build_optimizer
@@ -308,8 +309,8 @@ class Task(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.model.adapter is not None:
             finetuning.keep(self.model, self._adapters_base, checkpoint)
-        if (tokenizer := self.model.tokenizer) is not None:  # a run that does not finish has no model/
-            checkpoint["tokenizer"] = {"json": tokenizer.to_json(), "roles": tokenizer.roles}
+        for role, tokenizer in tokenizers_of(self.model).items():  # a run that does not finish has no model/
+            checkpoint[role] = {"json": tokenizer.to_json(), "roles": tokenizer.roles}
         totals = self.totals["train"]
         if totals.counts:  # within an epoch
             names = self._names("train")

@@ -21,7 +21,7 @@ from zoo import conf, construct, declared, packages
 from zoo.checked import model as checked
 from zoo.checked.texts import check_config
 from zoo.errors import NotAtHand, ZooError, naming, nearest
-from zoo.models.fit import check_reads, encodings
+from zoo.models.fit import check_reads, encodings, tokenizers_of
 from zoo.tasks.classification import Classification
 from zoo.tasks.fit import fit
 from zoo.tasks.forecasting import Forecasting
@@ -152,7 +152,7 @@ def data_of(
     if "tokenizer" in tree.given or model.tokenizer is not None:
         if model.tokenizer is None:
             raise ZooError(f"{where} are texts, and no tokenizer comes with the model; give its folder, or its run.")
-        mine["tokenizer"] = model.tokenizer
+        mine |= tokenizers_of(model)
     with naming(where), packages.trusting(own):  # the model may be of what is trusted
         data = construct.make(tree, **mine)
         check_reads(model.config, data.modalities, type(data).__name__)

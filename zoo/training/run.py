@@ -97,8 +97,8 @@ def _train(
             if hasattr(data, "use_positions"):  # what the source's model reads of a graph, and is not chosen anew
                 wanted = {**pretrained.encodings(settings["init"], trust), **wanted}
             data.use_preprocess(pretrained.peek(settings["init"]) or {})  # a pretrained model is fed as it was trained
-            if tokenizer := pretrained.tokenizer_of(settings["init"], trust):
-                data.use_tokenizer(tokenizer)
+            if "tokenizer" in (tokenizers := pretrained.tokenizers_in(settings["init"], trust)):
+                data.use_tokenizer(**tokenizers)
         if wanted:
             data.use_positions(wanted)
         data.prepare_data()

@@ -61,6 +61,16 @@ class PairModel(Model):
         if min(target_vocab if source_vocab is None else source_vocab, target_vocab) < 1:
             raise ZooError(f"Vocabularies have 1 token or more; got {source_vocab=}, {target_vocab=}.")
         self.source_vocab, self.target_vocab = source_vocab, target_vocab
+        self._source_tokenizer: Any = None
+
+    @property
+    def source_tokenizer(self) -> Any:
+        """Of what is read: its own, or the one of what is said; `model.source_tokenizer = None` leaves the latter alone."""
+        return self.tokenizer if self._source_tokenizer is None else self._source_tokenizer
+
+    @source_tokenizer.setter
+    def source_tokenizer(self, tokenizer: Any) -> None:
+        self._source_tokenizer = None if tokenizer is self.tokenizer else tokenizer
 
     @property
     def vocab_size(self) -> int:

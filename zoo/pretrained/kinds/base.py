@@ -43,7 +43,7 @@ class Source:
         classes: names of the outputs.
         described: what errors call the file of the config.
         targets: what outputs are for.
-        tokenizer: between text and the model's ids; None for none.
+        tokenizer, source_tokenizer: between text and the model's ids; None for none.
         converted_from: the class of another library that the weights were made for.
         ours: whether the config was made here, by a conversion.
         whole_vocabulary: whether its tokenizer has as many tokens as it, not fewer.
@@ -59,6 +59,7 @@ class Source:
     described: str = ""
     targets: str = "class"
     tokenizer: Tokenizer | None = None
+    source_tokenizer: Tokenizer | None = None
     converted_from: str | None = None
     ours: bool = False
     whole_vocabulary: bool = False
@@ -82,5 +83,5 @@ class Kind(Protocol):
     def preprocess(self) -> Prepared | None:
         """How inputs were prepared; None where nobody has told."""
 
-    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
-        """Between text and the model's ids; None for none."""
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
+        """Between text and the model's ids, by the model's names for them; {} for none."""

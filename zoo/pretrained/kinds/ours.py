@@ -9,6 +9,7 @@ from zoo.adapters.model import INSIDE
 from zoo.adapters.record import from_plain
 from zoo.errors import ZooError, one_line
 from zoo.models.base import Prepared
+from zoo.models.fit import TOKENIZERS
 from zoo.pretrained import adapter_files, facts, folder, weights
 from zoo.pretrained.kinds.base import Joined, Source
 from zoo.text import Tokenizer, from_text
@@ -28,7 +29,7 @@ class ModelFolder:
         content, file = folder.describe(self.where), self.file or self.where / folder.WEIGHTS
         known = {key: content[key] for key in TOLD}
         known |= {"config": content["model"], "described": repr(str(self.where / folder.CONFIG))}
-        known["tokenizer"] = folder.read_tokenizer(self.where, content["tokenizer"], trust)
+        known |= folder.read_tokenizers(self.where, content, trust)
         record = folder.record(self.where, content, trust)
         if record is None:
             weights.check_there(self.where, (file.name,))
@@ -51,8 +52,8 @@ class ModelFolder:
     def preprocess(self) -> Prepared | None:
         return folder.describe(self.where)["preprocess"]
 
-    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
-        return folder.read_tokenizer(self.where, folder.describe(self.where)["tokenizer"], trust)
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
+        return folder.read_tokenizers(self.where, folder.describe(self.where), trust)
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class BareFile:
     def preprocess(self) -> None:
         return None
 
-    def tokenizer(self, trust: tuple[str, ...]) -> None:
-        return None
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class RunCheckpoint:
         called = f"the model of {str(self.file)!r}"
         told: dict[str, Any] = {key: known[key] for key in TOLD if key in known}
         told |= {"config": given.get("model"), "described": called}
-        told["tokenizer"] = self._read_tokenizer(known, content, trust)
+        told |= self._read_tokenizers(known, content, trust)
         if content.get("adapter") is None:
             return Source(held, str(self.file), **told)
         record = from_plain(content["adapter"], called, trust)
@@ -131,10 +132,10 @@ class RunCheckpoint:
     def preprocess(self) -> Prepared | None:
         return folder.describe(self._beside)["preprocess"] if self._finished else None
 
-    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
         if self._finished:
-            return self._read_tokenizer(folder.describe(self._beside), {}, trust)
-        return self._read_tokenizer({}, weights.read(self.file), trust)
+            return self._read_tokenizers(folder.describe(self._beside), {}, trust)
+        return self._read_tokenizers({}, weights.read(self.file), trust)
 
     @property
     def _beside(self) -> Path:
@@ -144,13 +145,17 @@ class RunCheckpoint:
     def _finished(self) -> bool:
         return (self._beside / folder.CONFIG).is_file()
 
-    def _read_tokenizer(
+    def _read_tokenizers(
         self, known: Mapping[str, Any], content: Mapping[str, Any], trust: tuple[str, ...]
-    ) -> Tokenizer | None:
-        """Of the run's model/, or the one that the file holds: of a run that did not finish, or a file copied alone."""
+    ) -> dict[str, Tokenizer]:
+        """Of the run's model/, or those that the file holds: of a run that did not finish, or a file copied alone."""
         if known:
-            return folder.read_tokenizer(self._beside, known["tokenizer"], trust)
-        kept, called = content.get("tokenizer"), f"the tokenizer of {str(self.file)!r}"
+            return folder.read_tokenizers(self._beside, known, trust)
+        found = {role: self._held(role, content.get(role), trust) for role in TOKENIZERS}
+        return {role: tokenizer for role, tokenizer in found.items() if tokenizer is not None}
+
+    def _held(self, role: str, kept: Any, trust: tuple[str, ...]) -> Tokenizer | None:
+        called = f"the {role} of {str(self.file)!r}"
         if kept is None:
             return None
         if not isinstance(kept, dict) or not isinstance(kept.get("json"), str) or kept.get("roles") is None:

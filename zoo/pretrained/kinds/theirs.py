@@ -44,8 +44,9 @@ class TransformersFolder:
     def preprocess(self) -> None:
         return None  # of text
 
-    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
-        return hugging_face.read_tokenizer(self.where)
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
+        found = hugging_face.read_tokenizer(self.where)
+        return {} if found is None else {"tokenizer": found}
 
 
 class _Timm:
@@ -70,8 +71,8 @@ class _Timm:
     def described(self) -> tuple[Any, Path]:
         return self.read(()).config, Path(self.called)
 
-    def tokenizer(self, trust: tuple[str, ...]) -> None:
-        return None
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,7 @@ class Llama2cFile:
     def read(self, trust: tuple[str, ...]) -> Source:
         config, state = llama2c.read(self.file)
         said = f"the header of {str(self.file)!r}"
-        return Source(
-            state, str(self.file), config, described=said, tokenizer=self.tokenizer(trust), whole_vocabulary=True
-        )
+        return Source(state, str(self.file), config, described=said, **self.tokenizers(trust), whole_vocabulary=True)
 
     def described(self) -> tuple[Any, Path]:
         return llama2c.read(self.file)[0], self.file
@@ -148,5 +147,5 @@ class Llama2cFile:
     def preprocess(self) -> None:
         return None  # of text
 
-    def tokenizer(self, trust: tuple[str, ...]) -> Tokenizer | None:
-        return None if self.beside is None else llama2c_tokenizer.read(self.beside)
+    def tokenizers(self, trust: tuple[str, ...]) -> dict[str, Tokenizer]:
+        return {} if self.beside is None else {"tokenizer": llama2c_tokenizer.read(self.beside)}
