@@ -51,17 +51,23 @@ class Study:
 
 
 REVERSE = Study(epochs=2)
-RECURRENT = ("model.depth=1", "model.dropout=0.3", "task.optimizer.lr=2e-3", "task.optimizer.weight_decay=0.01")
+RECURRENT = ("model.depth=1", "model.dropout=0.3", "task.optimizer.lr=3e-3")
 TEXTS = Study(
     epochs=8,
-    all=("model.dim=256", "data.batch_size=128", "task.exact_match=false", "task.decode.num_beams=5"),
+    all=(
+        "model.dim=256",
+        "data.batch_size=128",
+        "data.buckets=50",
+        "task.exact_match=false",
+        "task.decode.num_beams=5",
+    ),
     of={
         "seq2seq": RECURRENT,
         "bahdanau": RECURRENT,
         "luong": RECURRENT,
         "luong_local_m": ("pattern.size=6",),  # D = 5
         "luong_local_p": ("score.window=5",),
-        "transformer_2017": ("model.depth=2", "model.hidden=512", "model.dropout=0.1", "task.optimizer.lr=2e-3"),
+        "transformer_2017": ("model.depth=2", "model.hidden=512", "model.dropout=0.15", "task.optimizer.lr=2e-3"),
     },
 )
 STUDIES = {"reverse": REVERSE}
