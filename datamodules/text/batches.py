@@ -68,3 +68,31 @@ class TaggedText(TextBatch):
     tags: Tensor | None = None
     gold: Tensor | None = None
     places: Tensor | None = None
+
+
+@dataclass(eq=False)
+class SpanText(TextBatch):
+    """Questions with their contexts, of which the answers are stretches: all windows of B questions, a window a row.
+
+    Args:
+        segments: [R, N] long, 0 of the question's tokens and 1 of the context's.
+        question: [R] long, which of the B questions a row is of.
+        places: [B, L] long, of each token of a context the index into the R N tokens of the rows where it is asked, each once;
+            -1 behind its end (`zoo.text.spans`).
+        start, end: [B] long, the first and the last token of the first answer, of the L.
+        starts, ends: [B, L] long, the characters that each of the L tokens is of: context[start:end].
+        contexts: B texts.
+        answers: of each question, all texts that are right.
+        names: B ids.
+    """
+
+    segments: Tensor | None = None
+    question: Tensor | None = None
+    places: Tensor | None = None
+    start: Tensor | None = None
+    end: Tensor | None = None
+    starts: Tensor | None = None
+    ends: Tensor | None = None
+    contexts: tuple[str, ...] = ()
+    answers: tuple[tuple[str, ...], ...] = ()
+    names: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ def test_the_sets_are_there():
     graphs = {"digits_knn", "digits_graphs", "dictionary_lookup", "npz", "cora", "citeseer", "pubmed", "cora_ml"}
     graphs |= {"amazon_photo", "actor", "webkb", "ppi", "aifb", "acm", "ogbn_arxiv"}
     texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "jsonl", "textcsv", "senses"}
+    texts |= {"squad", "stories"}
     series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
     assert images | graphs | texts | series | {"reverse"} == ROOMS.keys()
 

@@ -13,7 +13,7 @@ HUB_TASKS = {
     "image_classification": "image-classification", "graph_classification": "graph-ml",
     "text_classification": "text-classification", "language_modelling": "text-generation",
     "masked language_modelling": "fill-mask", "forecasting": "time-series-forecasting",
-    "translation": "translation",
+    "translation": "translation", "extractive_qa": "question-answering",
 }  # fmt: skip
 #: Keys that have their place in the text, or are for programs; what else a card holds becomes a section.
 PLACED = (

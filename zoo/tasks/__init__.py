@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.tasks.classification import Classification
+    from zoo.tasks.extractive_qa import ExtractiveQA
     from zoo.tasks.forecasting import Forecasting
     from zoo.tasks.language_modelling import LanguageModelling
     from zoo.tasks.masked_patches import MaskedPatches
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 #: What is looked for in which file, on first use: Lightning takes seconds to import.
 WHERE = {
     "Classification": "classification",
+    "ExtractiveQA": "extractive_qa",
     "Forecasting": "forecasting",
     "LanguageModelling": "language_modelling",
     "MaskedPatches": "masked_patches",
@@ -30,6 +32,7 @@ WHERE = {
 
 __all__ = [
     "Classification",
+    "ExtractiveQA",
     "Forecasting",
     "LanguageModelling",
     "MaskedPatches",

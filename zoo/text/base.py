@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,15 @@ from zoo.files import write_text
 
 #: Ids with a role, None where a tokenizer has no such token. None of them is ever made of text by `encode`.
 ROLES = ("bos", "eos", "pad", "mask", "unk")
+
+
+class Located(NamedTuple):
+    """Tokens and where they stand: token i is of text[starts[i]:ends[i]], without spaces around it. Each [n]; starts and ends
+    never go back."""
+
+    ids: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
 
 
 class Tokenizer(ABC):
@@ -110,6 +119,14 @@ class Tokenizer(ABC):
         """`measured` of each."""
         return map(self.measured, texts)
 
+    def located(self, text: str) -> Located:
+        """The ids of a text and the characters that each is of: those whose bytes it stands for, a part of one as the whole."""
+        ids, sizes = self.measured(text)
+        ends = np.cumsum(sizes, dtype=np.int64)
+        of_byte = np.repeat(np.arange(len(text)), [len(character.encode()) for character in text])
+        of_byte = np.append(of_byte, len(text))
+        return trimmed(text, ids, of_byte[ends - sizes], np.where(sizes > 0, of_byte[ends - 1] + 1, of_byte[ends]))
+
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of each."""
         return [self.encode(text) for text in texts]
@@ -157,6 +174,19 @@ class Tokenizer(ABC):
         """Write tokenizer.json; a folder gets a file of that name."""
         path = Path(path)
         write_text(path / "tokenizer.json" if path.is_dir() else path, self.to_json())
+
+
+def trimmed(text: str, ids: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Located:
+    """Tokens of text[starts[i]:ends[i]] without the spaces around what each is of; one of spaces alone keeps them."""
+    starts, ends = starts.astype(np.int64), ends.astype(np.int64)
+    space = np.array([character.isspace() for character in text], bool)
+    dark = np.flatnonzero(~space)
+    if len(dark):
+        first = dark[np.minimum(np.searchsorted(dark, starts), len(dark) - 1)]  # the next letter from the start on
+        last = dark[np.maximum(np.searchsorted(dark, ends) - 1, 0)] + 1
+        some = (first >= starts) & (last <= ends) & (first < last)
+        starts, ends = np.where(some, first, starts), np.where(some, last, ends)
+    return Located(ids, np.maximum.accumulate(starts), np.maximum.accumulate(ends))
 
 
 def target_of(kind: type[Tokenizer]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError, one_line
-from zoo.text.base import ROLES, Tokenizer, utf8
+from zoo.text.base import ROLES, Located, Tokenizer, trimmed, utf8
 from zoo.text.silent import silent
 
 #: What special tokens are usually called, by role; the first that there is has it.
@@ -152,6 +152,14 @@ class LibraryTokenizer(Tokenizer):
             ends[-1] = len(text)
         widths = np.concatenate([[0], np.cumsum([len(character.encode()) for character in text])])
         return ids, np.diff(widths[ends], prepend=0)
+
+    def located(self, text: str) -> Located:
+        if self.token_bytes is not None:
+            return super().located(text)
+        utf8(text)
+        found = self._asked(lambda: self.inner.encode(text, add_special_tokens=False))
+        offsets = np.array(found.offsets, np.int64).reshape(-1, 2)
+        return trimmed(text, np.asarray(found.ids, np.int64), offsets[:, 0], offsets[:, 1])
 
     # -- files -------------------------------------------------------------------------------------------------------
 

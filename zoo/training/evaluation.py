@@ -23,6 +23,7 @@ from zoo.checked.texts import check_config
 from zoo.errors import NotAtHand, ZooError, naming, nearest
 from zoo.models.fit import check_reads, encodings, tokenizers_of
 from zoo.tasks.classification import Classification
+from zoo.tasks.extractive_qa import ExtractiveQA
 from zoo.tasks.fit import fit
 from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
@@ -32,7 +33,7 @@ from zoo.tasks.translation import Translation
 from zoo.training.quiet import quiet
 from zoo.training.threads import computing, threads
 
-_OURS = (Classification, LanguageModelling, Forecasting, MaskedPatches, Translation)
+_OURS = (Classification, LanguageModelling, Forecasting, MaskedPatches, Translation, ExtractiveQA)
 #: The tasks that a file may name, by every name that they have had.
 TASKS: dict[str, type[Task]] = {
     **{f"{kind.__module__}.{kind.__qualname__}": kind for kind in _OURS},

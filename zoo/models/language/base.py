@@ -76,6 +76,7 @@ class LanguageModel(Model):
         self,
         ids: Tensor,
         mask: Tensor | None = None,
+        segments: Tensor | None = None,
         *,
         pos: Tensor | None = None,
         pattern: Pattern | None = None,
@@ -84,7 +85,7 @@ class LanguageModel(Model):
     ) -> Tensor:
         """Hidden states [B, N, dim] after the last block, normalised where the model does that; arguments as of `forward`."""
         pos, places = self.placed(ids, mask, pos, cache)
-        x = self.before_blocks(self.embed_tokens(ids, pos, cache))
+        x = self.before_blocks(self.embed_tokens(ids, pos, cache), segments)
         sees = self.sees if sees is None else sees
         x = self.run_blocks(x, cache, pattern=sees if pattern is None else sees & pattern, pos=pos, places=places)
         return x if self.norm is None else self.norm(x)
@@ -97,6 +98,7 @@ class LanguageModel(Model):
         self,
         ids: Tensor,
         mask: Tensor | None = None,
+        segments: Tensor | None = None,
         *,
         pos: Tensor | None = None,
         pattern: Pattern | None = None,
@@ -109,6 +111,7 @@ class LanguageModel(Model):
 
         Args:
             mask: [B, N] bool, True = a token; padding stands left or right of a row's tokens, which are as if alone (C5).
+            segments: [B, N] long, which segment each token is of, for a model that has some (BERT); None: all of the first.
             pos: [N] or [B, N], places for the position part; default a row's own tokens, counted from 0 or behind what the
                 cache holds. Packed documents count from 0 each.
             pattern: AND-ed to every layer's own.
@@ -117,7 +120,7 @@ class LanguageModel(Model):
             at: [n], indices into the B N tokens, row by row: logits [n, vocab_size] of these alone, as a large vocabulary is
                 most of the work.
         """
-        x = self.forward_features(ids, mask, pos=pos, pattern=pattern, cache=cache, sees=sees)
+        x = self.forward_features(ids, mask, segments, pos=pos, pattern=pattern, cache=cache, sees=sees)
         return self.forward_head(x if at is None else x.flatten(0, 1)[at], mask)
 
     # ---- where the tokens stand
@@ -158,8 +161,10 @@ class LanguageModel(Model):
             pos = torch.arange(n, device=ids.device) if cache is None else cache.next_places(n)
         return self.position.embed(x, pos)
 
-    def before_blocks(self, x: Tensor) -> Tensor:
-        """What is done to the embedded tokens."""
+    def before_blocks(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
+        """What is done to the embedded tokens. Raises: ZooError for segments where there are none."""
+        if segments is not None:
+            raise ZooError(f"{type(self).__name__} has no segments; leave them out.")
         return x if self.drop is None else self.drop(x)
 
     def _check_values(

@@ -38,7 +38,7 @@ class BERT(LanguageModel):
     """ids [B, N] -> logits [B, N, vocab_size] of the tokens themselves, hidden ones too; or logits [B, num_classes] of a row;
     or, with `per_token`, logits [B, N, num_classes].
 
-        x = norm(E[ids] + segment 0 + position)
+        x = norm(E[ids] + S[segments] + position)
         x = block_depth(... block_1(x)),                 each token sees all
         logits = token_head(x),   or   head(tanh(W x_first))      (or the mean of x),   or   head(x)
 
@@ -52,7 +52,8 @@ class BERT(LanguageModel):
         pooler: whether tanh(W x) stands before the classifier; without classes it is kept for those who want it.
         pool: what the classifier reads of a row: "token", its first one, or the "mean" of its tokens.
         tied: whether the token head's matrix is the embedding's.
-        segments: kinds of segments; every token is of the first (two in the released weights: a pair of sentences).
+        segments: kinds of segments (two in the released weights: a pair of sentences, or a question and its text); every
+            token is of the first where a batch has none.
         attention, pattern, position, norm, feed_forward, order: parts, as of `Decoder`. With `pre_norm` blocks give
             final_norm=True.
         final_norm: a norm after the blocks.
@@ -144,8 +145,17 @@ class BERT(LanguageModel):
             there = TARGETS.get(spec.targets, spec.targets)
             raise ZooError(f"model.per_token={str(given).lower()}, but the data has {there} a row; leave it out.")
 
-    def before_blocks(self, x: Tensor) -> Tensor:
-        return super().before_blocks(self.norm_pre(x if self.segments is None else x + self.segments.weight[0]))
+    def inputs(self, batch: Any) -> tuple[Any, ...]:
+        """ids and mask of a batch, and its segments where it and the model have several."""
+        segments = getattr(batch, "segments", None)
+        several = segments is not None and self.segments is not None and self.segments.num_embeddings > 1
+        return (*super().inputs(batch), segments) if several else super().inputs(batch)
+
+    def before_blocks(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
+        if self.segments is not None:
+            x = x + (self.segments.weight[0] if segments is None else self.segments(segments))
+            segments = None
+        return super().before_blocks(self.norm_pre(x), segments)
 
     def forward_head(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Hidden states -> what `forward` gives: of all tokens where there is a head over the vocabulary."""
