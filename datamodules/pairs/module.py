@@ -203,7 +203,8 @@ class PairData(DataModule):
         if not self.buckets:
             return None
         read, said = self.loaded().sides[stage]
-        return Pools(read.sizes + said.sizes, self.buckets)
+        longer = torch.maximum(read.sizes, said.sizes)  # of rows as long as each other the shorter side is sorted too
+        return Pools(longer * (1 + int(longer.max())) + torch.minimum(read.sizes, said.sizes), self.buckets)
 
     def dataset(self, stage: str) -> Pairs:
         return Pairs(*self.loaded().sides[stage], self.seed if stage == "train" else None)

@@ -34,8 +34,8 @@ class Padded:
     def of(cls, rows: Sequence[Sequence[int]], pad: int) -> "Padded":
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         ids = torch.full((len(rows), int(lengths.max()) if len(rows) else 0), pad)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
+        there = torch.arange(ids.shape[1]) < lengths[:, None]
+        ids[there] = torch.tensor([id for row in rows for id in row], dtype=torch.long)
         return cls(ids, lengths)
 
     @property

@@ -38,7 +38,7 @@ def test_the_sets_are_there():
     texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "jsonl", "textcsv", "senses"}
     texts |= {"squad", "stories"}
     series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
-    assert images | graphs | texts | series | {"reverse"} == ROOMS.keys()
+    assert images | graphs | texts | series | {"reverse", "multi30k"} == ROOMS.keys()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -58,7 +58,7 @@ def test_keys_are_the_constructors(name):
     elif base is SeriesData:
         assert module.modality == "series" and module.horizon in (24, 96)
     elif base is PairData:
-        assert module.modality == "pairs" and module.tokenizer["kind"] == "char"
+        assert module.modality == "pairs" and module.tokenizer["kind"] in ("char", "bpe")
     else:
         assert module.modality.endswith("graph")
         assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"

@@ -65,9 +65,8 @@ class LibraryTokenizer(Tokenizer):
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         for text in texts:
             utf8(text)
-        return [
-            found.ids for found in self._asked(lambda: self.inner.encode_batch(list(texts), add_special_tokens=False))
-        ]
+        found = self._asked(lambda: self.inner.encode_batch_fast(list(texts), add_special_tokens=False))
+        return [each.ids for each in found]
 
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         found = self.check(ids)
