@@ -266,3 +266,6 @@ GIVEN = {
     "text": '"a sentence"',
     "series": "<table.csv>",
 }
+
+#: What a user gives to `python -m zoo translate`, likewise.
+SAID = {"pairs": '"a sentence"'}

@@ -47,6 +47,14 @@ def test_a_model_that_nobody_described_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("to, out", [("torch_export", "m.pt2"), ("onnx", "m.onnx"), ("transformers", "m")])
+def test_models_of_pairs_are_not_exported(to, out, tmp_path):
+    model = zoo.create_model("bahdanau", source_vocab=5, target_vocab=5, dim=8)
+    with pytest.raises(ZooError, match=r"A Bahdanau says a target token by token.* are not exported"):
+        zoo.export(model, to, tmp_path / out)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_graph_is_not_looped_over():
     """The oracle's loop over targets would be unrolled for the nodes that were traced."""
     with pytest.raises(ZooError, match="it loops over a graph's targets"), _pinned(gat().eval(), ["reference"]):

@@ -14,7 +14,7 @@ from zoo.config import locate, plain
 from zoo.models.fit import fit
 from zoo.text import train_tokenizer
 from zoo.training.checks import check_config
-from zoo.training.summary import beside, next_trainings, print_summary, takes, without_paths
+from zoo.training.summary import beside, next_trainings, print_summary, use, without_paths
 
 CHOICES = {"model": "vit", "data": "digits", "score": "scaled_dot", "position": "learned_2d"}
 
@@ -119,10 +119,17 @@ def test_what_is_shared_names_no_folder_of_this_machine():
 
 @pytest.mark.parametrize(
     "model, what",
-    [("vit", "<image>"), ("cnn", "<image>"), ("gat", "<graph.npz>"), ("rgat", "<graph.npz>"), ("han", None)],
+    [
+        ("vit", "predict RUN <image>"),
+        ("cnn", "predict RUN <image>"),
+        ("gat", "predict RUN <graph.npz>"),
+        ("rgat", "predict RUN <graph.npz>"),
+        ("bahdanau", 'translate RUN "a sentence"'),
+        ("han", None),
+    ],
 )
-def test_predict_is_recommended_for_what_it_takes(model, what):
+def test_a_verb_is_recommended_with_what_it_takes(model, what):
     """HAN reads a graph for each meta-path, which no file holds: predict refuses it."""
     config = plain(compose(f"model={model}"))["model"]
     spec = SPECS[locate(config["_target_"]).reads[0]]
-    assert takes(zoo.build(fit(config, spec, 3))) == what
+    assert use(zoo.build(fit(config, spec, 3)), "RUN") == (what and f"python -m zoo {what}")

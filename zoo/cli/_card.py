@@ -30,15 +30,19 @@ def tell(card: Card, source: str, use: bool = True) -> None:
     table(_known(made.items()), "made by")
     table(_known((word, card[word.replace(" ", "_")]) for word in ("intended use", "limits")), "use")
     if use:
-        table([(way,) for way in ways(source)], "use it")
+        table([(way,) for way in ways(source, card["modality"])], "use it")
 
 
-def ways(source: str) -> Iterator[str]:
-    """Commands for a model that is loaded by this word."""
+def ways(source: str, modality: str | None) -> Iterator[str]:
+    """Commands for a model of such data that is loaded by this word."""
     here = shlex.quote(source)
     yield f'zoo.load("{source}")'
     yield f"python -m zoo check {here}"
-    yield f"python train.py init={here} finetune=linear_probe data=..."
+    if modality == "pairs":
+        yield f'python -m zoo translate {here} "a sentence"'
+        yield f"python train.py init={here} data=..."
+    else:
+        yield f"python train.py init={here} finetune=linear_probe data=..."
 
 
 def _weights(card: Card) -> Iterator[tuple[str, object]]:

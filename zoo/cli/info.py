@@ -22,7 +22,7 @@ from zoo.cli._card import size, tell
 from zoo.cli._model import describe_model
 from zoo.console import table
 from zoo.errors import ZooError, answering, nearest
-from zoo.training.summary import command, takes
+from zoo.training.summary import command, use
 
 LISTED = 100  # files of a run
 #: What of a run's config decides most, in words.
@@ -142,14 +142,15 @@ def describe_run(folder: Path, trust: Sequence[str] = ()) -> None:
     table(rows, "made by")
     if columns := _columns(folder):
         table(columns, "columns of a table")
-    given = takes(describe_model("model", config.get("model"), file=whole, trust=trust))
+    model = describe_model("model", config.get("model"), file=whole, trust=trust)
     unknown = (folder / "model").is_dir() and not (folder / "model" / CARD).is_file()
     table([*_files(folder), *[("no card.json", "the model's files are not verified")] * unknown], "files")
     ways, strange, here = [], strangers(_naming(config)), shlex.quote(str(folder))
     own = f", trust={strange}" if strange else ""
     if (folder / "model").is_dir():
         trusted = "".join(f" --trust {package}" for package in strange)
-        ways = [f"python -m zoo predict {here} {given}{trusted}"] * bool(given) + [f'zoo.load("{folder}"{own})']
+        asked = use(model, here)
+        ways = [f"{asked}{trusted}"] * bool(asked) + [f'zoo.load("{folder}"{own})']
     if not summary.is_file():
         words = [word for word in _words(overrides) if not word.startswith("ckpt_path=")]
         ways.append(command([*words, f"ckpt_path={conf.quoted(folder)}"]))

@@ -16,6 +16,7 @@ from zoo.errors import ZooError
 from zoo.models.base import ImageModel
 from zoo.models.examples import Draw
 from zoo.models.language.base import LanguageModel
+from zoo.models.pairs.base import PairModel
 from zoo.models.series.base import INPUTS, Forecaster
 
 Tensors = dict[str, Any]  # name -> a tensor, or a list of them
@@ -68,6 +69,14 @@ def served(model: nn.Module) -> Served:
     raise ZooError(
         f"What a {type(model).__name__} takes and gives as a graph of tensors nobody has said: register it with "
         "zoo.exports.served (docs/export.md)."
+    )
+
+
+@served.register(PairModel)
+def _pairs(model: PairModel) -> Served:
+    raise ZooError(
+        f"A {type(model).__name__} says a target token by token, each from those before it, which is no one graph of tensors: "
+        "models of pairs are not exported. zoo.load(folder) and zoo.translate take the folder as it is."
     )
 
 

@@ -20,7 +20,7 @@ from zoo.errors import ZooError, one_line
 from zoo.exports import tokenizers
 from zoo.exports.alike import differing
 from zoo.exports.compare import at, largest_difference
-from zoo.exports.served import Tensors, Text
+from zoo.exports.served import Tensors, Text, served
 from zoo.models.language.bert import BERT
 from zoo.models.language.decoder import Decoder
 from zoo.pretrained.transformers_families import config_of
@@ -99,6 +99,7 @@ def kind_of(model: Any) -> tuple[str, Callable[[Any], Any]]:
         if isinstance(model.blocks[0].get_submodule("norm1"), nn.RMSNorm):
             return "LlamaForCausalLM", llama
         return "GPT2LMHeadModel", gpt2
+    served(model)  # what no engine takes says so itself
     raise ZooError(
         f"class={type(model).__name__} is none of GPT, Llama and BERT, which transformers would be given; take onnx."
     )

@@ -21,12 +21,21 @@ SWAPS = ("score=additive", "position=rope", "pattern=window", "kernel=reference"
 PACKAGES = ("torch", "lightning", "torchmetrics", "timm", "torch-geometric", "hydra-core")
 
 
-def takes(model: Any) -> str | None:
-    """What of a user's `python -m zoo predict` gives the model; None for what no file of ours can hold."""
-    from zoo.models import Model
-    from zoo.spec import GIVEN
+def use(model: Any, run: str) -> str | None:
+    """The command that asks a model something; None for what no file or sentence of a user can hold.
 
-    return next((GIVEN[each] for each in model.reads if each in GIVEN), None) if isinstance(model, Model) else None
+    Args:
+        model: of the run.
+        run: its folder, as a shell takes it.
+    """
+    from zoo.models import Model
+    from zoo.spec import GIVEN, SAID
+
+    for verb, given in (("predict", GIVEN), ("translate", SAID)):
+        for each in model.reads if isinstance(model, Model) else ():
+            if each in given:
+                return f"python -m zoo {verb} {run} {given[each]}"
+    return None
 
 
 def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> None:
@@ -167,13 +176,13 @@ def print_summary(
     from zoo.pretrained.facts import strangers_in
 
     console.print("\nWorth trying next:")
-    what, run = takes(model), shlex.quote(_short(folder))
+    run = shlex.quote(_short(folder))
     trust = "".join(f" --trust {package}" for package in strangers_in(model))
-    use = [f"python -m zoo predict {run} {what}" if what else f"python -m zoo info {run}"]
-    use += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
+    ways = [use(model, run) or f"python -m zoo info {run}"]
+    ways += [f'python -m zoo generate {run} "a beginning"'] * writes(model)
     if hasattr(model, "forecasts"):
-        use = [*use, f"python -m zoo backtest {run}"] if model.forecasts else [goes_on(overrides, _short(folder))]
-    for line in (*(each + trust for each in use), *next_trainings(overrides, choices)):
+        ways = [*ways, f"python -m zoo backtest {run}"] if model.forecasts else [goes_on(overrides, _short(folder))]
+    for line in (*(each + trust for each in ways), *next_trainings(overrides, choices)):
         console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
