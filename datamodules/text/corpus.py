@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from datamodules.splits import Splits
 from zoo.errors import ZooError
+from zoo.text.words import spoken
 
 #: Bytes that are read at a time: a corpus may be larger than memory.
 STEP = 1 << 18
@@ -39,6 +40,17 @@ class Turns:
     def pieces(self) -> Iterator[str]:
         for text, _ in self.turns:
             yield text
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A sentence of words, and the number of each one's tag. Each word is a piece: its tokens begin with it."""
+
+    words: tuple[str, ...]
+    tags: tuple[int, ...]
+
+    def pieces(self) -> Iterator[str]:
+        yield from spoken(self.words)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ class Corpus:
         ends: whether a document begins and ends where its text does.
         labels: of each document, [D] long or [D, C] float; None: there are none.
         classes: their names.
-        targets: "tokens", "class" or "labels"; see `zoo.spec.TARGETS`.
+        targets: "tokens", "class", "labels" or "tags"; see `zoo.spec.TARGETS`.
         name: what it is called in messages.
     """
 
@@ -136,9 +148,7 @@ class Corpus:
         if stage not in self.digests:
             whole = hashlib.sha256(str(self.ends).encode())
             for document in self.part(stage):
-                one = hashlib.sha256(
-                    repr([asked for _, asked in document.turns]).encode() if isinstance(document, Turns) else b""
-                )
+                one = hashlib.sha256(_apart(document))
                 for piece in document.pieces():
                     one.update(piece.encode(errors="surrogatepass"))
                     if isinstance(document, Turns):
@@ -146,3 +156,10 @@ class Corpus:
                 whole.update(one.digest())
             self.digests[stage] = whole.hexdigest()
         return self.digests[stage]
+
+
+def _apart(document: Document) -> bytes:
+    """What tells a document from another of the same letters, of which other tokens are made."""
+    if isinstance(document, Turns):
+        return repr([asked for _, asked in document.turns]).encode()
+    return b"words" if isinstance(document, Tagged) else b""

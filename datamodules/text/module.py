@@ -144,7 +144,7 @@ class TextData(DataModule):
     @property
     def spec(self) -> TextSpec:
         found = self.loaded()
-        labelled = self.pack is None and found.corpus.labels is not None
+        labelled = self.pack is None and found.corpus.targets != "tokens"
         about = {"classes": found.classes, "targets": found.corpus.targets} if labelled else {}
         return TextSpec(vocab_size=found.tokenizer.vocab_size, context=self.context, tokenizer=found.tokenizer, **about)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.files import caching
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 #: Folders of the standard library that are not of it, or are not for reading.
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__", "lib-dynload", "lib2to3"}
@@ -43,6 +43,16 @@ def documents(cache: Path) -> list[str]:
             "data=python_docs reads the standard library's sources, and this Python has none; take data=textfile."
         )
     return texts
+
+
+def topics() -> dict[str, str]:
+    """The topics of `help()` by name, in the order of the alphabet. Raises: ZooError where this Python came without them."""
+    path = Path(sysconfig.get_paths()["stdlib"]) / TOPICS
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ZooError(f"this Python came without {TOPICS} ({one_line(error, 80)}), the topics of help().") from error
+    return _topics(tree)
 
 
 def _once(text: str, seen: set[str]) -> str:
@@ -76,9 +86,16 @@ def _texts(name: str, path: Path) -> Iterator[str]:
     if name != TOPICS:
         yield "\n\n".join(_docstrings(tree))
         return
+    yield from _topics(tree).values()
+
+
+def _topics(tree: ast.Module) -> dict[str, str]:
+    """What the one dict of pydoc_data/topics.py holds."""
+    found: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
-            yield from (text for _, text in sorted(ast.literal_eval(node.value).items()))
+            found |= ast.literal_eval(node.value)
+    return dict(sorted(found.items()))
 
 
 def _docstrings(node: ast.AST) -> Iterator[str]:

@@ -202,6 +202,10 @@ class TextRows(Dataset):
             "epoch": epoch,
             **apart,
         }
+        return self.made(batch, numbers, lengths)
+
+    def made(self, batch: dict[str, Any], numbers: Tensor, lengths: list[int]) -> TextBatch:
+        """The batch of these rows, of so many tokens each, with what a kind of data adds."""
         return TextBatch(**batch) if self.labels is None else LabelledText(**batch, labels=self.labels[numbers])
 
     def _following(self, first: int, end: int) -> tuple[np.ndarray, int]:

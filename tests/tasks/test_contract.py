@@ -8,18 +8,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Callback
+from seqeval.metrics.v1 import precision_recall_fscore_support
+from seqeval.scheme import IOB2
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error
 from torch.nn import functional as F
 
 import zoo.tasks
 from datamodules.pairs import PairBatch
-from datamodules.text import TextBatch
+from datamodules.text import TaggedText, TextBatch
 from tests.processes import together
 from tests.tasks.regression import Regression
 from tests.tasks.series import Straight
 from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
 from zoo.layers.patch_masking import LastPatches
+from zoo.models.language.bert import BERT
 from zoo.models.language.gpt import GPT
 from zoo.models.pairs.seq2seq import Seq2Seq
 from zoo.models.series.patchtst import PatchTST
@@ -28,6 +31,7 @@ from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.masked_patches import MaskedPatches
 from zoo.tasks.task import Task
+from zoo.tasks.token_classification import TokenClassification
 from zoo.tasks.translation import Translation
 
 ROWS = 23
@@ -54,7 +58,10 @@ MAKE["values"] = (lambda **more: Forecasting(Linear(), ADAMW, **more), None)
 MAKE["patches"] = (lambda **more: MaskedPatches(Patches(), ADAMW, **more), None)
 #: of pairs the rows are target tokens
 MAKE["pairs"] = (lambda **more: Translation(Saying(), ADAMW, exact_match=False, **more), None)
+#: of sentences the rows are words, of which some have no token
+MAKE["tags"] = (lambda **more: TokenClassification(Tagger(), ADAMW, **more), None)
 tasks = pytest.mark.parametrize("kind", MAKE)
+TAGS = ("O", "B-A", "I-A", "B-B-C", "I-B-C")
 
 
 class Words(GPT):
@@ -85,6 +92,26 @@ class Saying(Seq2Seq):
     def __init__(self):
         super().__init__(11, 11, 8)
         self.batch_norm = self.dropout = torch.nn.Identity()
+
+
+class Tagger(BERT):
+    def __init__(self):
+        super().__init__(11, 6, 8, 1, 2, num_classes=5, per_token=True)
+        self.classes = TAGS
+        self.batch_norm = self.dropout = torch.nn.Identity()
+
+
+def sentences(n):
+    """ids, the tags of four words and the places of their first tokens; of every third row the last word has none."""
+    g = torch.Generator().manual_seed(1)
+    ids, gold = torch.randint(11, (n, 6), generator=g), torch.randint(5, (n, 4), generator=g)
+    gold[::2, 3] = -100  # a shorter sentence
+    places = torch.tensor([0, 1, 3, 5]).repeat(n, 1).where(gold >= 0, -1)
+    places[::3, 2] = -1
+    tags = torch.full((n, 6), -100)
+    for row in range(n):
+        tags[row, places[row][places[row] >= 0]] = gold[row][places[row] >= 0]
+    return ids, tags, gold, places
 
 
 def pairs(n):
@@ -119,6 +146,8 @@ def total(kind, n=ROWS):
         return int((texts(n)[1] >= 0).sum())
     if kind == "pairs":
         return int((pairs(n)[3] - 1).sum())
+    if kind == "tags":
+        return int((sentences(n)[1] >= 0).sum())
     if kind == "values":
         return int(windows(n)["future_observed_mask"].sum())
     return n * 8 if kind == "patches" else n
@@ -126,6 +155,8 @@ def total(kind, n=ROWS):
 
 def counted(kind):
     """What test/samples (or test/tokens) is."""
+    if kind == "tags":
+        return int((sentences(ROWS)[2] >= 0).sum())
     return ROWS if kind in ("values", "patches") else total(kind)
 
 
@@ -163,6 +194,9 @@ def batches(kind, size, part=slice(None), n=ROWS):
     if kind == "pairs":
         parts = zip(*(tensor[part].split(size) for tensor in pairs(n)), strict=True)
         return Batches([PairBatch(*each) for each in parts])
+    if kind == "tags":
+        parts = zip(*(tensor[part].split(size) for tensor in sentences(n)), strict=True)
+        return Batches([TaggedText(ids, ids, tags=tags, gold=gold, places=at) for ids, tags, gold, at in parts])
     if kind in ("values", "patches"):
         split = {name: tensor[part].split(size) for name, tensor in windows(n).items()}
         return Batches([dict(zip(split, each, strict=True)) for each in zip(*split.values(), strict=True)])
@@ -192,6 +226,26 @@ def by_hand(task, kind):
         there, asked = torch.arange(6) < (ends - 1)[:, None], target[:, 1:]
         loss = F.cross_entropy(out[there], asked[there])
         return {"loss": loss, "accuracy": (out.argmax(-1) == asked)[there].float().mean(), "perplexity": loss.exp()}
+    if kind == "tags":
+        ids, tags, gold, places = sentences(ROWS)
+        with torch.no_grad():
+            out = task.eval()(ids)
+        said = [[0 if at < 0 else int(out[row, at].argmax()) for at in places[row]] for row in range(ROWS)]
+        named = [
+            [[TAGS[t] for t, true in zip(row, true_row, strict=True) if true >= 0] for row, true_row in pairs]
+            for pairs in (
+                list(zip(gold.tolist(), gold.tolist(), strict=True)),
+                list(zip(said, gold.tolist(), strict=True)),
+            )
+        ]
+        strict = {"mode": "strict", "scheme": IOB2, "average": "micro", "zero_division": 0}
+        scores = zip(("precision", "recall", "f1"), precision_recall_fscore_support(*named, **strict), strict=False)
+        right = torch.tensor(said) == gold
+        return {
+            "loss": F.cross_entropy(out[tags >= 0], tags[tags >= 0]),
+            "accuracy": right.sum() / counted(kind),
+            **dict(scores),
+        }
     if kind == "values":
         batch = windows(ROWS)
         with torch.no_grad():
@@ -258,7 +312,9 @@ def test_training_metrics_are_means_over_the_epochs_rows(kind):
     trainer.fit(task, batches(kind, 8), batches(kind, 8))
     logged = trainer.callback_metrics
     measured = {
-        name: value for name, value in by_hand(task, kind).items() if not name.endswith("f1") and name != "mase"
+        name: value
+        for name, value in by_hand(task, kind).items()
+        if not name.endswith(("f1", "precision", "recall")) and name != "mase"
     }
     for name, value in measured.items():
         assert logged[f"train/{name}"].item() == pytest.approx(float(value), rel=1e-5), name
@@ -307,7 +363,7 @@ def test_memory_does_not_grow_with_the_epoch(kind):
     assert all(value.dtype == torch.float64 and not value.requires_grad for value in totals.sums.values())
 
 
-OF_LOSS = dict.fromkeys(("values", "patches", "tokens", "pairs"), ("loss", "min"))
+OF_LOSS = {"tags": ("f1", "max")} | dict.fromkeys(("values", "patches", "tokens", "pairs"), ("loss", "min"))
 USUAL = OF_LOSS | dict.fromkeys(("number", "numbers"), ("mae", "min"))
 
 
@@ -323,7 +379,9 @@ def test_checkpoints_and_curves_follow_the_monitor(kind):
         make(kind, mode="low")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MAKE if kind not in ("tokens", "values", "patches", "pairs")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in MAKE if kind not in ("tokens", "values", "patches", "pairs", "tags")]
+)
 def test_b6_a_linear_probe_trains_the_head_alone(kind):
     task = make(kind, finetune="linear_probe")
     before = weights(task.model)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zoo.tasks.language_modelling import LanguageModelling
     from zoo.tasks.masked_patches import MaskedPatches
     from zoo.tasks.task import RowMetric, Task
+    from zoo.tasks.token_classification import TokenClassification
     from zoo.tasks.totals import Step, labelled
     from zoo.tasks.translation import Translation
 
@@ -26,6 +27,7 @@ WHERE = {
     "RowMetric": "task",
     "Step": "totals",
     "Task": "task",
+    "TokenClassification": "token_classification",
     "Translation": "translation",
     "labelled": "totals",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "RowMetric",
     "Step",
     "Task",
+    "TokenClassification",
     "Translation",
     "labelled",
 ]

@@ -29,11 +29,14 @@ from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.language_modelling import LanguageModelling
 from zoo.tasks.masked_patches import MaskedPatches
 from zoo.tasks.task import Task
+from zoo.tasks.token_classification import TokenClassification
 from zoo.tasks.translation import Translation
 from zoo.training.quiet import quiet
 from zoo.training.threads import computing, threads
 
-_OURS = (Classification, LanguageModelling, Forecasting, MaskedPatches, Translation, ExtractiveQA)
+_OURS = (
+    Classification, LanguageModelling, Forecasting, MaskedPatches, Translation, ExtractiveQA, TokenClassification,
+)  # fmt: skip
 #: The tasks that a file may name, by every name that they have had.
 TASKS: dict[str, type[Task]] = {
     **{f"{kind.__module__}.{kind.__qualname__}": kind for kind in _OURS},

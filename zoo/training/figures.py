@@ -5,7 +5,7 @@ BLEU = ("bleu", "bleu_lc")
 
 def direction(name: str) -> str:
     """Whether more of a metric is better: "max" of shares of what is right and BLEU, "min" of losses and errors."""
-    return "max" if name.endswith(("accuracy", "_f1", "exact_match", *BLEU)) else "min"
+    return "max" if name.endswith(("accuracy", "f1", "precision", "recall", "exact_match", *BLEU)) else "min"
 
 
 def equal(name: str, stated: float, measured: float, samples: int | None) -> bool:
