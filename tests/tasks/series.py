@@ -77,3 +77,12 @@ def autoregression(n: int, rho: float = 0.7, channels: int = 1, seed: int = 0) -
     for t in range(1, n):
         x[t] = rho * x[t - 1] + (1 - rho**2) ** 0.5 * noise[t]
     return x.float()
+
+
+def windows(n):
+    """Windows of which some cells were not observed; the first window of none."""
+    g = torch.Generator().manual_seed(1)
+    observed = torch.rand(n, 3, 2, generator=g) < 0.7
+    observed[0] = False
+    future = torch.randn(n, 3, 2, generator=g).masked_fill(~observed, 0)
+    return {"past_values": torch.randn(n, 6, 2, generator=g), "future_values": future, "future_observed_mask": observed}

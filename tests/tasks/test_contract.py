@@ -8,8 +8,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Callback
-from seqeval.metrics.v1 import precision_recall_fscore_support
-from seqeval.scheme import IOB2
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error
 from torch.nn import functional as F
 
@@ -18,11 +16,11 @@ from datamodules.pairs import PairBatch
 from datamodules.text import TaggedText, TextBatch
 from tests.processes import together
 from tests.tasks.regression import Regression
-from tests.tasks.series import Straight
+from tests.tasks.series import Straight, windows
+from tests.tasks.texts import Tagger, sentences, tagged_by_hand, texts
 from tests.tasks.tiny import ADAMW, Tiny, data, make_trainer, weights
 from zoo.errors import ZooError
 from zoo.layers.patch_masking import LastPatches
-from zoo.models.language.bert import BERT
 from zoo.models.language.gpt import GPT
 from zoo.models.pairs.seq2seq import Seq2Seq
 from zoo.models.series.patchtst import PatchTST
@@ -61,7 +59,6 @@ MAKE["pairs"] = (lambda **more: Translation(Saying(), ADAMW, exact_match=False, 
 #: of sentences the rows are words, of which some have no token
 MAKE["tags"] = (lambda **more: TokenClassification(Tagger(), ADAMW, **more), None)
 tasks = pytest.mark.parametrize("kind", MAKE)
-TAGS = ("O", "B-A", "I-A", "B-B-C", "I-B-C")
 
 
 class Words(GPT):
@@ -94,50 +91,12 @@ class Saying(Seq2Seq):
         self.batch_norm = self.dropout = torch.nn.Identity()
 
 
-class Tagger(BERT):
-    def __init__(self):
-        super().__init__(11, 6, 8, 1, 2, num_classes=5, per_token=True)
-        self.classes = TAGS
-        self.batch_norm = self.dropout = torch.nn.Identity()
-
-
-def sentences(n):
-    """ids, the tags of four words and the places of their first tokens; of every third row the last word has none."""
-    g = torch.Generator().manual_seed(1)
-    ids, gold = torch.randint(11, (n, 6), generator=g), torch.randint(5, (n, 4), generator=g)
-    gold[::2, 3] = -100  # a shorter sentence
-    places = torch.tensor([0, 1, 3, 5]).repeat(n, 1).where(gold >= 0, -1)
-    places[::3, 2] = -1
-    tags = torch.full((n, 6), -100)
-    for row in range(n):
-        tags[row, places[row][places[row] >= 0]] = gold[row][places[row] >= 0]
-    return ids, tags, gold, places
-
-
 def pairs(n):
     """Sources, their lengths, targets and theirs."""
     g = torch.Generator().manual_seed(1)
     rows = torch.arange(n)
     source, target = torch.randint(11, (n, 5), generator=g), torch.randint(11, (n, 7), generator=g)
     return source, rows % 5 + 1, target, rows % 6 + 2, rows
-
-
-def windows(n):
-    """Windows of which some cells were not observed; the first window of none."""
-    g = torch.Generator().manual_seed(1)
-    observed = torch.rand(n, 3, 2, generator=g) < 0.7
-    observed[0] = False
-    future = torch.randn(n, 3, 2, generator=g).masked_fill(~observed, 0)
-    return {"past_values": torch.randn(n, 6, 2, generator=g), "future_values": future, "future_observed_mask": observed}
-
-
-def texts(n):
-    """ids, targets of which some are not asked for, and their bytes."""
-    ids = torch.randint(11, (n, 7), generator=torch.Generator().manual_seed(1))
-    targets = ids[:, 1:].clone()
-    for row in range(n):
-        targets[row, : row % 5] = -100
-    return ids[:, :-1], targets, (targets >= 0).sum(1) * 3
 
 
 def total(kind, n=ROWS):
@@ -227,25 +186,7 @@ def by_hand(task, kind):
         loss = F.cross_entropy(out[there], asked[there])
         return {"loss": loss, "accuracy": (out.argmax(-1) == asked)[there].float().mean(), "perplexity": loss.exp()}
     if kind == "tags":
-        ids, tags, gold, places = sentences(ROWS)
-        with torch.no_grad():
-            out = task.eval()(ids)
-        said = [[0 if at < 0 else int(out[row, at].argmax()) for at in places[row]] for row in range(ROWS)]
-        named = [
-            [[TAGS[t] for t, true in zip(row, true_row, strict=True) if true >= 0] for row, true_row in pairs]
-            for pairs in (
-                list(zip(gold.tolist(), gold.tolist(), strict=True)),
-                list(zip(said, gold.tolist(), strict=True)),
-            )
-        ]
-        strict = {"mode": "strict", "scheme": IOB2, "average": "micro", "zero_division": 0}
-        scores = zip(("precision", "recall", "f1"), precision_recall_fscore_support(*named, **strict), strict=False)
-        right = torch.tensor(said) == gold
-        return {
-            "loss": F.cross_entropy(out[tags >= 0], tags[tags >= 0]),
-            "accuracy": right.sum() / counted(kind),
-            **dict(scores),
-        }
+        return tagged_by_hand(task, ROWS)
     if kind == "values":
         batch = windows(ROWS)
         with torch.no_grad():
