@@ -156,6 +156,7 @@ ROOMS = {
     "text": {"text"},
     "series": {"series"},
     "pairs": {"pairs"},
+    "captions": {"captions", "images", "pairs"},  # pairs whose sources are images
 }
 OF_OLD = {"datamodules.augment"}  # a name that old configs have
 

@@ -256,6 +256,7 @@ WORDS = {
     "text": "text",
     "series": "series",
     "pairs": "pairs of sequences",
+    "captions": "images with captions",
 }
 
 #: What a user gives to `python -m zoo predict` of a model that reads it; what is not here no file holds.
@@ -265,6 +266,7 @@ GIVEN = {
     "relational_graph": "<graph.npz>",
     "text": '"a sentence"',
     "series": "<table.csv>",
+    "captions": "<image>",
 }
 
 #: What a user gives to `python -m zoo translate`, likewise.
