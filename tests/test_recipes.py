@@ -12,7 +12,7 @@ from zoo.config import check, instantiate, locate, plain
 from zoo.errors import ZooError
 from zoo.models.fit import check_reads
 from zoo.models.fit import fit as fit_model
-from zoo.spec import GraphSpec, HeterogeneousGraphSpec, ImageSpec, PairSpec, RelationalGraphSpec, SeriesSpec, TextSpec
+from zoo.spec import CaptionSpec, GraphSpec, HeterogeneousGraphSpec, ImageSpec, PairSpec, RelationalGraphSpec, SeriesSpec, TextSpec
 from zoo.tasks.fit import fit as fit_all
 from zoo.training.checks import check_config
 
@@ -46,6 +46,7 @@ SPECS = {
     "text": TextSpec(classes=CLASSES, vocab_size=11, context=12),
     "series": SeriesSpec(channels=2, lookback=96, horizon=24, time_features=4, names=("a", "b")),
     "pairs": PairSpec(source_vocab=11, target_vocab=11),
+    "captions": CaptionSpec(target_vocab=11, img_size=8, in_chans=1),
 }
 
 

@@ -89,7 +89,7 @@ class CaptionData(PairData):
     Args:
         tokenizer: of the captions, as of `PairData`.
         img_size, in_chans, normalise, augment: of the images, as of `datamodules.images.ImageData`.
-        tokens, lower, min_count, max_tokens, buckets, batch_size, num_workers, seed, split_seed, folder, cache: see `PairData`.
+        lower, max_tokens, buckets, batch_size, num_workers, seed, split_seed, folder, cache: see `PairData`.
 
     Raises: ZooError as `PairData` and `ImageData`.
     """
@@ -98,6 +98,12 @@ class CaptionData(PairData):
     in_chans: int | None = None
     normalise: dict[str, Any] | None = None
     augment: Augment | None = None
+
+    # One tokenizer, of one side; it is chosen by `tokenizer` alone.
+    source_tokenizer: Any = field(default=None, init=False)
+    joint: bool | None = field(default=None, init=False)
+    tokens: str | None = field(default=None, init=False)
+    min_count: int = field(default=2, init=False)
 
     modality = "captions"
     samples = "captions"

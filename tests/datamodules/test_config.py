@@ -9,6 +9,7 @@ from hydra.utils import get_class
 
 from datamodules.graphs.module import GraphData
 from datamodules.graphs.node2vec import Settings
+from datamodules.captions import CaptionData
 from datamodules.images.augment import Augment
 from datamodules.images.module import ImageData
 from datamodules.pairs import PairData
@@ -22,6 +23,7 @@ from zoo.errors import ZooError
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
 #: Names by room; what a room's sets share.
 BASES = {"images": ImageData, "graphs": GraphData, "text": TextData, "series": SeriesData, "pairs": PairData}
+BASES["captions"] = CaptionData
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 ROOMS = {name: room for name, file in FILES.items() for room in BASES if f".{room}." in file.get("_target_", "")}
 
@@ -38,7 +40,8 @@ def test_the_sets_are_there():
     texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "jsonl", "textcsv", "senses"}
     texts |= {"squad", "stories"}
     series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
-    assert images | graphs | texts | series | {"reverse", "multi30k"} == ROOMS.keys()
+    captions = {"digit_scenes", "captions"}
+    assert images | graphs | texts | series | {"reverse", "multi30k"} | captions == ROOMS.keys()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -59,6 +62,8 @@ def test_keys_are_the_constructors(name):
         assert module.modality == "series" and module.horizon in (24, 96)
     elif base is PairData:
         assert module.modality == "pairs" and module.tokenizer["kind"] in ("char", "bpe")
+    elif base is CaptionData:
+        assert module.modality == "captions" and module.tokenizer["kind"] == "words"
     else:
         assert module.modality.endswith("graph")
         assert Settings(**data["node2vec"]) == Settings(), "the defaults stand in both"

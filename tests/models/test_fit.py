@@ -26,6 +26,7 @@ DATA = {
     "text": "python_docs",
     "series": "nyc_weather",
     "pairs": "reverse",
+    "captions": "digit_scenes",
 }
 SMALL = {"vit": ["model.dim=16", "model.depth=1"], "cnn": []}
 
@@ -49,7 +50,7 @@ def test_each_model_with_data_of_each_modality(model, data, nothing_is_loaded, t
     kind, module = locate(settings["model"]["_target_"]), instantiate(settings["data"])
     assert issubclass(kind, Model) and set(kind.reads) <= set(WORDS)
     if module.modality in kind.reads:
-        outputs = 0 if module.modality in ("series", "pairs") else 3  # a forecast is not a row's numbers
+        outputs = 0 if module.modality in ("series", "pairs", "captions") else 3  # a forecast is not a row's numbers
         made = zoo.build(fit(settings["model"], SPECS[module.modality], outputs))
         assert made.num_classes == outputs
         assert getattr(made, "vocab_size", 11) == 11 and getattr(made, "context", 12) == 12, "of text"

@@ -26,6 +26,7 @@ RUNS = {
     "series": ("model=informer", *WEATHER, *SMALL[1:]),
     "conformal": ("model=patchtst", *WEATHER, *SMALL, "task.conformal=true"),
     "pairs": ("model=luong", "data=reverse", "model.dim=16"),
+    "captions": ("model=captioner", "data=digit_scenes", "data.sizes=[128,64,64]", *SMALL),
     "patches": ("model=patchtst", *WEATHER, *SMALL, "task=masked_patches"),
 }  # fmt: skip
 SHARED = {"relations": ("model=rgat", "data=aifb"), "types": ("model=han", "data=acm")}
