@@ -12,7 +12,16 @@ from zoo.config import check, instantiate, locate, plain
 from zoo.errors import ZooError
 from zoo.models.fit import check_reads
 from zoo.models.fit import fit as fit_model
-from zoo.spec import CaptionSpec, GraphSpec, HeterogeneousGraphSpec, ImageSpec, PairSpec, RelationalGraphSpec, SeriesSpec, TextSpec
+from zoo.spec import (
+    CaptionSpec,
+    GraphSpec,
+    HeterogeneousGraphSpec,
+    ImageSpec,
+    PairSpec,
+    RelationalGraphSpec,
+    SeriesSpec,
+    TextSpec,
+)
 from zoo.tasks.fit import fit as fit_all
 from zoo.training.checks import check_config
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from hydra.utils import get_class
 
+from datamodules.captions import CaptionData
 from datamodules.graphs.module import GraphData
 from datamodules.graphs.node2vec import Settings
-from datamodules.captions import CaptionData
 from datamodules.images.augment import Augment
 from datamodules.images.module import ImageData
 from datamodules.pairs import PairData

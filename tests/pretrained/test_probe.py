@@ -44,7 +44,9 @@ def built(case):
         config["depth"] = 2
     modality = locate(config["_target_"]).reads[0]
     spec = spec or (SERIES if modality == "series" else SPECS[modality])
-    outputs = config.get("num_classes") or (0 if modality in ("text", "series", "pairs", "captions") else len(spec.classes))
+    outputs = config.get("num_classes") or (
+        0 if modality in ("text", "series", "pairs", "captions") else len(spec.classes)
+    )
     torch.manual_seed(0)
     model = build_model(fit(config, spec, outputs))
     with torch.no_grad():  # a bias that is 0 stays 0, whatever it is multiplied with
