@@ -37,9 +37,11 @@ def quoted(value: object) -> str:
 def expand(words: Sequence[str]) -> list[str]:
     """A command line whose `pattern.size=4` says what it means: `model.attention.pattern.size=4`.
 
-    The first word of such a key is a group whose files say where they belong (`# @package`). An address that ends in a pin
+    The first word of such a key is a group whose files say where they belong (`# @package`). `model.embedding=` is a setting of
+    the training (`embedding` in train.yaml): the architecture is the same. An address that ends in a pin
     (`init=https://...#sha256=...`) is quoted, as Hydra's grammar wants it. All else stays as it is.
     """
+    words = [re.sub(r"^([+~]*)model\.(embedding(\.\w+)*(=|$))", r"\1\2", word) for word in words]
     return [re.sub(r"^([+~]*)(\w+)\.(?=[^=]*(=|$))", _in_full, _pinned(word)) for word in words]
 
 

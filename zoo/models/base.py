@@ -116,6 +116,10 @@ class Model(nn.Module):
         head = self._modules.get("head")
         return head if isinstance(head, nn.Linear) else None
 
+    def embeddings(self) -> dict[str, nn.Embedding]:
+        """Embeddings of tokens, of each side that it reads or says them on: what `model.embedding=` starts from vectors."""
+        return {}
+
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that weight decay leaves alone beside biases and norms, such as positions."""
         return set()

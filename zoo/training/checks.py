@@ -11,6 +11,7 @@ from zoo.adapters import is_kind
 from zoo.conf import folder, options
 from zoo.config import check, plain
 from zoo.errors import ZooError, nearest
+from zoo.training import embeddings
 from zoo.training.threads import check_threads
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     for group in ("callbacks", "logger"):
         _check_entries(group, config.get(group) or {})
     check(config)
+    embeddings.check(config.get("embedding"), config["init"])
     _check_adapter(config, plain(ours.adapter))
     if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
         raise ZooError(f"seed={config['seed']} is not a whole number from 0 to {2**32 - 1}; give one, such as seed=0.")

@@ -15,7 +15,7 @@ from zoo.config import instantiate, plain
 from zoo.models.factory import build_model
 from zoo.models.fit import check_reads, encodings, label
 from zoo.tasks.fit import fit
-from zoo.training import resume
+from zoo.training import embeddings, resume
 from zoo.training.callbacks import Stopwatch
 from zoo.training.checks import check_config
 from zoo.training.folders import begin
@@ -108,6 +108,9 @@ def _train(
         decided = {**data.spec.sizes(), **data.spec.usual(), "num_classes": None}
         settings["model"] = {**settings["model"], **resume.left_open(settings["model"], decided, checkpoint)}
     task, settings = make_task(settings, data)
+    started_from = embeddings.Started()
+    if settings.get("embedding") and not checkpoint:  # one that goes on has them
+        started_from.coverage = embeddings.start(task.model, settings["embedding"], data, settings["seed"])
     kept = kept_threads(checkpoint.parent.parent) if checkpoint and settings["train"] else None
     settings["threads"] = threads(settings["threads"], task.model, data, kept)
 

@@ -60,6 +60,9 @@ class LanguageModel(Model):
     def example(self, draw: examples.Draw) -> Any:
         return examples.text(self, draw)
 
+    def embeddings(self) -> dict[str, nn.Embedding]:
+        return {"": self.embed}
+
     @property
     def end_tokens(self) -> tuple[int, ...] | None:
         """Ids that end a text: those that were set, else the tokenizer's end; None where there is none."""

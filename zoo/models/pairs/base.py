@@ -99,6 +99,10 @@ class PairModel(Model):
                 "smaller max_new_tokens, or a shorter target."
             )
 
+    def embeddings(self) -> dict[str, nn.Embedding]:
+        """Of "source" and "target", those that are its own."""
+        return {}
+
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Said:
         """Read source sentences."""
         raise NotImplementedError(f"{type(self).__name__} is a model of pairs without `encode`: define it.")

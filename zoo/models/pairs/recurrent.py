@@ -167,6 +167,9 @@ class RecurrentPairs(PairModel):
         """Whether a target is gone along step by step."""
         return self.decoder.stepping
 
+    def embeddings(self) -> dict[str, nn.Embedding]:
+        return {"source": self.encoder.embed, "target": self.embed}
+
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Read:
         states, last = self.encoder(source, lengths)
         return self.decoder.remember(states, last, lengths)

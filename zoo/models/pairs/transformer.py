@@ -113,6 +113,9 @@ class Transformer2017(DecoderModel):
         if head_bias:
             nn.init.zeros_(self.head.bias)
 
+    def embeddings(self) -> dict[str, nn.Embedding]:
+        return {"source": self.source_embed, "target": self.embed}
+
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Read:
         seen = {} if lengths is None else {"pattern": Padding(lengths)}
         pos = torch.arange(source.shape[1], device=source.device)
