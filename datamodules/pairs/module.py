@@ -194,6 +194,12 @@ class PairData(DataModule):
         read, said = self.loaded().sides["train"]
         return float((read.sizes + said.sizes).double().mean())
 
+    def training_tokens(self, side: str) -> Iterator[Tensor]:
+        """Tokens of the training part's "source" or "target", a text at a time."""
+        source, target = self.loaded().tokens["train"]
+        found: Any = source if side == "source" else target
+        return (row[:length] for row, length in zip(found.ids, found.lengths.tolist(), strict=True))
+
     def identity(self, stage: str) -> Sequence[Tensor | bytes]:
         return [*super().identity(stage), self.loaded().corpus.digest(stage).encode()]
 

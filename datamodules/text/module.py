@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -159,6 +161,11 @@ class TextData(DataModule):
     def corpus(self) -> Corpus:
         """The texts, loaded if they are not yet."""
         return self.source.corpus if self.source is not None else self.load()
+
+    def training_tokens(self, side: str = "") -> Iterator[np.ndarray]:
+        """Tokens of the training part, a text at a time; a text has one side."""
+        found = self.loaded().tokens["train"]
+        return (found.ids[first:end] for first, end in pairwise(found.starts.tolist()))
 
     def identity(self, stage: str) -> list[Tensor | bytes]:
         found = self.loaded().corpus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,8 @@ MOST = 10_000  # tokens of a sentence that gensim reads at a time
 
 
 def spelled(tokenizer: Tokenizer) -> dict[int, str]:
-    """The word that each token spells: alone, or behind a space, it is encoded as that token. Pieces inside words spell none."""
+    """The word that each token spells: alone, or behind a space, it is encoded as that token. What only goes on a word spells
+    none."""
 
     def one(text: str) -> list[int] | None:
         try:
@@ -40,11 +42,12 @@ def spelled(tokenizer: Tokenizer) -> dict[int, str]:
 
 
 def from_file(path: str | Path, tokenizer: Tokenizer, width: int, name: str = "model.embedding") -> Vectors:
-    """Vectors of tokens that are words of a file: a word and its numbers a line, with the line "words numbers" above them (.vec of
-    word2vec and fastText) or without (GloVe).
+    """Vectors of tokens that are words of a file: a word and its numbers a line, with a line "words numbers" above them (.vec
+    of word2vec and fastText) or without (GloVe).
 
-    A token has the vector of the word that it spells as it stands there; else of one that the tokenizer reads as this token, as
-    an uncased one does capitals and accents; else of its word in small letters. Of words that stand there twice the first counts.
+    A token has the vector of the word that it spells as it stands there; else of one that the tokenizer reads as this token,
+    as an uncased one does capitals and accents; else of its word in small letters. Of a word that stands there twice the first
+    counts.
 
     Args:
         width: numbers of a vector, as the model has them.
@@ -73,13 +76,15 @@ def from_file(path: str | Path, tokenizer: Tokenizer, width: int, name: str = "m
         raise ZooError(f"{where} cannot be read ({error.strerror}).") from error
     if not found:
         raise ZooError(
-            f"{where} has a vector for none of the {tokenizer.vocab_size:,} tokens ({tokenizer.kind}): they are no words of it. "
+            f"{where} has a vector for none of the {tokenizer.vocab_size:,} tokens ({tokenizer.kind}). "
             "Take a tokenizer of words, such as tokenizer=wordpiece, or vectors of this language."
         )
     return found
 
 
-def learned(texts: Callable[[], Iterable[Sequence[int]]], tokenizer: Tokenizer, width: int, seed: int = 0, **how: Any) -> Vectors:
+def learned(
+    texts: Callable[[], Iterable[Sequence[int]]], tokenizer: Tokenizer, width: int, seed: int = 0, **how: Any
+) -> Vectors:
     """Vectors of tokens by Word2Vec's skip-gram with negative sampling (Mikolov et al. 2013), of gensim: one for each token of
     the texts but special ones; the same for the same seed.
 
@@ -95,6 +100,8 @@ def learned(texts: Callable[[], Iterable[Sequence[int]]], tokenizer: Tokenizer, 
         raise ZooError(
             'Word2Vec is of gensim, which is not installed; pip install "attention-zoo[word2vec]" (or gensim).'
         ) from error
+    if (quiet := logging.getLogger("gensim")).level == logging.NOTSET:
+        quiet.setLevel(logging.WARNING)  # it tells each pass
     sentences = _Sentences(texts, tokenizer.special)
     if not any(len(sentence) > 1 for sentence in sentences):
         raise ZooError("Word2Vec learns from tokens beside each other, and the texts have no two.")
@@ -126,11 +133,13 @@ def _lines(file: BinaryIO, width: int, where: str) -> Iterator[tuple[int, str, l
             else:
                 numbers = line.count(b" ")
                 if not numbers:
-                    raise ZooError(f"{where} is no file of vectors: its first line is {_shown(line)}, not a word and numbers.")
+                    raise ZooError(
+                        f"{where} is no file of vectors: its first line is {_shown(line)}, not a word and numbers."
+                    )
             if numbers != width:
                 raise ZooError(
-                    f"{where} has vectors of {numbers:,} numbers, and the model has model.dim={width}; set model.dim={numbers}, "
-                    f"or take vectors of {width}."
+                    f"{where} has vectors of {numbers:,} numbers, and the model has model.dim={width}; set "
+                    f"model.dim={numbers}, or take vectors of {width}."
                 )
             if promised is not None:
                 continue
@@ -143,7 +152,9 @@ def _lines(file: BinaryIO, width: int, where: str) -> Iterator[tuple[int, str, l
         words += 1
         yield number, parts[0].decode(errors="replace"), parts[1:]
     if promised is not None and words != promised:
-        raise ZooError(f"{where} says that it has {promised:,} words, and has {words:,}: it is not whole; fetch it again.")
+        raise ZooError(
+            f"{where} says that it has {promised:,} words, and has {words:,}: it is not whole; fetch it again."
+        )
 
 
 def _cut(file: BinaryIO, width: int, where: str) -> Iterator[bytes]:

@@ -29,13 +29,15 @@ def check(given: Any, init: Any) -> None:
     if given is None:
         return
     named = given.values() if isinstance(given, Mapping) and given else [given]
-    if not all(isinstance(each, str) and each or (each is None and isinstance(given, Mapping)) for each in named):
+    if not all((isinstance(each, str) and each) or (each is None and isinstance(given, Mapping)) for each in named):
         raise ZooError(
             f"model.embedding={given} names no vectors; give word2vec, or a file of them, or of pairs "
             "'{source: one.vec, target: other.vec}'."
         )
     if init:
-        raise ZooError(f"model.embedding={given} would write over the embeddings of init={init}; leave one of them out.")
+        raise ZooError(
+            f"model.embedding={given} would write over the embeddings of init={init}; leave one of them out."
+        )
 
 
 def start(model: nn.Module, given: str | Mapping[str, str | None], data: Any, seed: int) -> Coverage:
@@ -47,7 +49,7 @@ def start(model: nn.Module, given: str | Mapping[str, str | None], data: Any, se
             pairs that is for both sides, or by side.
         data: set up, with `training_tokens(side)`.
 
-    Returns: how many tokens have a vector, of those that stand for text, and which share of the training part's tokens these are.
+    Returns: how many tokens have a vector, of those that stand for text, and which share of the training part's they are.
     Raises: ZooError for a model without embeddings of tokens, or vectors that do not fit.
     """
     sides: dict[str, nn.Embedding] = getattr(model, "embeddings", dict)()
@@ -55,7 +57,9 @@ def start(model: nn.Module, given: str | Mapping[str, str | None], data: Any, se
         raise ZooError(f"model.embedding={given} is of tokens, and {type(model).__name__} has no embeddings of them.")
     if isinstance(given, Mapping):
         for side in given.keys() - sides.keys():
-            raise ZooError(f"model.embedding.{side}={given[side]}: {type(model).__name__} has no {side}; {nearest(side, sides)}")
+            raise ZooError(
+                f"model.embedding.{side}={given[side]} is of no side of the model; {nearest(str(side), sides)}"
+            )
     chosen = dict(given) if isinstance(given, Mapping) else dict.fromkeys(sides, given)
     found = {}
     for group in _shared(sides):
@@ -71,17 +75,18 @@ def start(model: nn.Module, given: str | Mapping[str, str | None], data: Any, se
 
 
 def _start(model: Any, embedding: nn.Embedding, sides: list[str], source: str, data: Any, seed: int) -> Coverage:
-    of_source = getattr(model, "source_tokenizer", None)
-    tokenizer = of_source if sides == ["source"] and of_source is not None else model.tokenizer
+    tokenizer = model.source_tokenizer if sides == ["source"] else model.tokenizer
+    if tokenizer is None:
+        raise ZooError(
+            f"model.embedding={source}: this {type(model).__name__} has no tokenizer, which says what its tokens are."
+        )
     width = embedding.embedding_dim
 
     def texts() -> Any:
         return (text for side in sides for text in data.training_tokens(side))
 
-    if source == LEARNED:
-        made = vectors.learned(texts, tokenizer, width, seed)
-    else:
-        made = vectors.from_file(source, tokenizer, width)
+    learned = source == LEARNED
+    made = vectors.learned(texts, tokenizer, width, seed) if learned else vectors.from_file(source, tokenizer, width)
     ids = sorted(made)
     with torch.no_grad():
         rows = torch.from_numpy(np.stack([made[id] for id in ids]))
@@ -92,10 +97,10 @@ def _start(model: Any, embedding: nn.Embedding, sides: list[str], source: str, d
     counts[list(tokenizer.special)] = 0
     of = tokenizer.vocab_size - len(tokenizer.special)
     share_of_text = float(counts[ids].sum() / max(int(counts.sum()), 1))
-    name = source if source == LEARNED else Path(source).name
+    name, whose = LEARNED if learned else Path(source).name, " and ".join(filter(None, sides))
     log.info(
-        f"{'embeddings' if len(sides) > 1 or not sides[0] else f'{sides[0]} embeddings'} from {name}: {len(ids):,} of {of:,} "
-        f"tokens ({len(ids) / of:.1%}), {share_of_text:.1%} of the training text"
+        f"{whose} embeddings from {name}: {len(ids):,} of {of:,} tokens ({len(ids) / of:.1%}), {share_of_text:.1%} of those "
+        "of the training part".lstrip()
     )
     return {"from": name, "tokens": len(ids), "of": of, "share": len(ids) / of, "share_of_text": share_of_text}
 

@@ -25,8 +25,9 @@ def essence(config: Config) -> dict[str, Any]:
     """What of a config decides the run's result, resolved: all but `ckpt_path` and `trust`, with `paths` by their names."""
     copy = cast(dict[str, Any], OmegaConf.to_container(config))
     copy["paths"] = {name: f"<{name}>" for name in copy.get("paths", {})}
-    unused = [key for key, used in (("adapter", copy.get("finetune") in ADAPTERS), ("embedding", copy.get("embedding"))) if not used]
-    for key in ("ckpt_path", "trust", *unused):
+    if not copy.get("embedding"):  # as of runs from before there was such a setting
+        copy.pop("embedding", None)
+    for key in ("ckpt_path", "trust", *(() if copy.get("finetune") in ADAPTERS else ("adapter",))):
         copy.pop(key, None)
     return plain(copy)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Record:
     metrics: of the last epoch's training and validation, and of the test. monitored: `task.monitor` on validation data, of the
     epoch that was chosen: what a search maximises (or minimises: `task.mode`).
     config: plain, with what the data decided; fingerprint: its hash (zoo.training.identity). stopwatch: how long it took.
+    embedding: how many tokens began with vectors (zoo.training.embeddings); empty: none did.
     """
 
     task: LightningModule
@@ -44,6 +45,7 @@ class Record:
     config: dict[str, Any]
     fingerprint: str
     stopwatch: Stopwatch
+    embedding: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -108,9 +110,11 @@ def _train(
         decided = {**data.spec.sizes(), **data.spec.usual(), "num_classes": None}
         settings["model"] = {**settings["model"], **resume.left_open(settings["model"], decided, checkpoint)}
     task, settings = make_task(settings, data)
-    started_from = embeddings.Started()
-    if settings.get("embedding") and not checkpoint:  # one that goes on has them
-        started_from.coverage = embeddings.start(task.model, settings["embedding"], data, settings["seed"])
+    vectors = embeddings.Started()
+    if settings.get("embedding"):
+        watch = [*watch, vectors]
+        if not checkpoint:  # else they are in it
+            vectors.coverage = embeddings.start(task.model, settings["embedding"], data, settings["seed"])
     kept = kept_threads(checkpoint.parent.parent) if checkpoint and settings["train"] else None
     settings["threads"] = threads(settings["threads"], task.model, data, kept)
 
@@ -134,7 +138,7 @@ def _train(
             metrics |= trainer.callback_metrics
     metrics = {name: float(value) for name, value in metrics.items()}
     number = monitored(trainer, task.monitor, metrics)
-    return Record(task, data, trainer, metrics, number, settings, fingerprint, stopwatch)
+    return Record(task, data, trainer, metrics, number, settings, fingerprint, stopwatch, vectors.coverage)
 
 
 def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]]:

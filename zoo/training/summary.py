@@ -56,7 +56,7 @@ def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping
     save_model(folder, model, record.metrics, overrides, card.of_run(record, choices, others))
     content = write_summary(
         folder, record.metrics, record.monitored, model, record.stopwatch, seed, record.fingerprint, others,
-        record.task.signatures,
+        record.task.signatures, record.embedding,
     )  # fmt: skip
     stride = getattr(record.data, "eval_stride", 1)
     print_summary(folder, content, model, overrides, choices, forecasts, stride)
@@ -120,12 +120,14 @@ def write_summary(
     fingerprint: str,
     beside: Mapping[str, Mapping[str, float]] | None = None,
     signatures: Mapping[str, str] | None = None,
+    embedding: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write summary.json, the last file of a finished run, and return its content."""
     content = {
         "metrics": _plain(metrics),
         **({"beside": beside} if beside else {}),
         **({"signatures": signatures} if signatures else {}),
+        **({"embedding": embedding} if embedding else {}),
         "monitored": monitored,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "wall_time_s": round(stopwatch.fit_seconds, 3),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.models import examples
@@ -100,8 +100,9 @@ class PairModel(Model):
             )
 
     def embeddings(self) -> dict[str, nn.Embedding]:
-        """Of "source" and "target", those that are its own."""
-        return {}
+        """Of "source" and "target", as far as there are; here of the target, where it is called `embed`."""
+        found = getattr(self, "embed", None)
+        return {} if found is None else {"target": found}
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> Said:
         """Read source sentences."""
