@@ -1,7 +1,7 @@
 """What all sets of pairs share: a tokenizer for both sides, or one for each, and rows of tokens."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -196,7 +196,7 @@ class PairData(DataModule):
 
     def training_tokens(self, side: str) -> Iterator[Tensor]:
         """Tokens of the training part's "source" or "target", a text at a time."""
-        source, target = self.loaded().tokens["train"]
+        source, target = self.loaded().sides["train"]
         found: Any = source if side == "source" else target
         return (row[:length] for row, length in zip(found.ids, found.lengths.tolist(), strict=True))
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 class Sense:
     """One sense of a word.
 
-    word: of two senses. name: of this one. others: words of this sense alone, with what they mean. frames: sentences with {x}
-    for any of these words, and {quem} for who does it.
+    word: of two senses. name: of this one. field: what it is one of. others: words of this field alone, with what they mean.
+    frames: sentences with {x} for any of these words, and {quem} for who does it.
     """
 
     word: str
     name: str
+    field: str
     others: dict[str, str]
     frames: tuple[str, ...]
 
@@ -28,6 +29,7 @@ SENSES = (
     Sense(
         "manga",
         "mango",
+        "fruit",
         {"maçã": "apple", "pera": "pear", "banana": "banana", "laranja": "orange", "goiaba": "guava", "ameixa": "plum"},
         (
             "eu gosto de comer {x}.",
@@ -47,6 +49,7 @@ SENSES = (
     Sense(
         "manga",
         "sleeve",
+        "parts of clothes",
         {
             "gola": "collar", "bainha": "hem", "cintura": "waist", "costura": "seam", "alça": "strap", "lapela": "lapel",
         },
@@ -68,6 +71,7 @@ SENSES = (
     Sense(
         "banco",
         "bank",
+        "places with a counter",
         {
             "correio": "post office", "cartório": "notary", "mercado": "market", "escritório": "office", "hotel": "hotel",
             "hospital": "hospital",
@@ -90,6 +94,7 @@ SENSES = (
     Sense(
         "banco",
         "bench",
+        "places to sit",
         {"sofá": "sofa", "muro": "wall", "degrau": "step", "tronco": "log", "tapete": "rug", "assento": "seat"},
         (
             "{quem} sentou no {x} da praça.",
@@ -109,6 +114,7 @@ SENSES = (
     Sense(
         "vela",
         "candle",
+        "lights",
         {
             "lanterna": "lantern", "lâmpada": "lamp", "tocha": "torch", "lamparina": "oil lamp", "fogueira": "bonfire",
             "luminária": "light",
@@ -131,6 +137,7 @@ SENSES = (
     Sense(
         "vela",
         "sail",
+        "parts of a boat",
         {
             "âncora": "anchor", "quilha": "keel", "proa": "bow", "bandeira": "flag", "corda": "rope", "rede": "net",
         },

@@ -13,4 +13,5 @@ REPORTS = {
     "leaks": "zoo.reports.leaks",
     "oversmoothing": "zoo.reports.oversmoothing",
     "perplexity": "zoo.reports.perplexity",
+    "senses": "zoo.reports.senses",
 }
