@@ -43,7 +43,11 @@ def vectors(tmp_path):
 def made(name, tokenizer, **more):
     n = tokenizer.vocab_size
     pairs = name in ("seq2seq", "bahdanau", "luong", "transformer_2017")
-    sizes = {"source_vocab": n, "target_vocab": n} if pairs else {"vocab_size": n, "context": 16, "num_classes": 0, **({"per_token": False} if name == "bert" else {})}
+    sizes = (
+        {"source_vocab": n, "target_vocab": n}
+        if pairs
+        else {"vocab_size": n, "context": 16, "num_classes": 0, **({"per_token": False} if name == "bert" else {})}
+    )
     heads = {} if name in ("seq2seq", "bahdanau", "luong") else {"num_heads": 2}
     model = zoo.create_model(name, **sizes, **SIZES, **heads, **more)
     model.tokenizer = tokenizer

@@ -5,10 +5,10 @@
 
 For each seed the sentences of `data=senses` are made, other frames held out each time. On those of the training part Word2Vec
 (gensim, skip-gram) learns a vector for each token, and our BERT learns to guess hidden ones; neither sees a held-out frame, nor
-is any sense told to them. Then a logistic regression is told the senses of manga, banco and vela in sentences of training frames,
-and asked for them in those of held-out frames. Both senses are as frequent, so that who knows the word alone is right in half of
-them. Settings: seeds, out (a folder: senses.csv, manga.png, banco.png, vela.png), and whatever train.py takes of model, data,
-task, trainer, recipe, tokenizer, score and position.
+is told any sense. Then a logistic regression is told the senses of manga, banco and vela in sentences of training frames, and
+asked for them in those of held-out frames. Both senses are as frequent: who knows the word alone is right in half of them.
+Settings: seeds, out (a folder: senses.csv, manga.png, banco.png, vela.png), and whatever train.py takes of model, data, task,
+trainer, recipe, tokenizer, score and position.
 """
 
 from __future__ import annotations

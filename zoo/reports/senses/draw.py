@@ -87,9 +87,8 @@ def _sentences(axes: Any, learned: Any, word: str, numbers: list[int], fields: l
             *plane(vectors(others)), s=14, color=colour, alpha=PALE, linewidths=0, label=", ".join(sense.others)
         )
         x, y = plane(vectors(own))
-        axes.scatter(
-            x, y, s=90, marker="*", color=colour, edgecolor=INK, linewidth=0.5, zorder=3, label=f"{word} ({sense.name})"
-        )
+        name = f"{word} ({sense.name})"
+        axes.scatter(x, y, s=90, marker="*", color=colour, edgecolor=INK, linewidth=0.5, zorder=3, label=name)
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2)
 
 

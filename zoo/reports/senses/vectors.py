@@ -21,13 +21,12 @@ PASSES = 20  # of Word2Vec: the sentences are few
 class Learned:
     """What was learned of one seed's sentences.
 
-    data: `datamodules.text.Senses`, set up. kinds: name -> a function of sentences that gives a vector each, [n, width]. static:
-    Word2Vec's vectors by token. trained: figures of BERT's last epoch.
+    data: `datamodules.text.Senses`, set up. kinds: name -> a function of sentences that gives a vector each, [n, width].
+    trained: figures of BERT's training.
     """
 
     data: Any
     kinds: Mapping[str, Callable[[Sequence[Any]], np.ndarray]]
-    static: Mapping[int, np.ndarray]
     trained: Mapping[str, float]
 
     @property
@@ -44,11 +43,8 @@ class Learned:
 
 #: Names of kinds of vectors: what is asked, and what stands beside it.
 STATIC, CONTEXT = "Word2Vec, one vector a word", "BERT, in its sentence"
-TABLE, AROUND, UNTRAINED = (
-    "BERT's embedding, one vector a word",
-    "Word2Vec, mean of the other words",
-    "BERT untrained, in its sentence",
-)
+TABLE, AROUND = "BERT's embedding, one vector a word", "Word2Vec, mean of the other words"
+UNTRAINED = "BERT untrained, in its sentence"
 
 
 def learn(config: dict[str, Any]) -> Learned:
@@ -59,7 +55,9 @@ def learn(config: dict[str, Any]) -> Learned:
     record = train(config, None, data=data)
     model, tokenizer = record.task.model.eval(), data.spec.tokenizer
     static = vectors.learned(data.training_tokens, tokenizer, model.dim, config["seed"], epochs=PASSES)
-    untrained = build_model(model.config).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(config["seed"])
+        untrained = build_model(model.config).eval()
     kinds = {
         STATIC: lambda found: np.stack([static[token(tokenizer, each)] for each in found]),
         TABLE: lambda found: embedded(model, tokenizer, found),
@@ -67,16 +65,13 @@ def learn(config: dict[str, Any]) -> Learned:
         UNTRAINED: lambda found: contextual(untrained, tokenizer, found),
         AROUND: lambda found: np.stack([around(static, tokenizer, each) for each in found]),
     }
-    return Learned(data, kinds, static, record.metrics)
+    return Learned(data, kinds, record.metrics)
 
 
 def place(tokenizer: Any, sentence: Any) -> int:
     """Which token of a sentence its noun begins with."""
-    return (
-        len(tokenizer.document(sentence.text))
-        - len(tokenizer.document(sentence.text[sentence.at :]))
-        + (tokenizer.bos is not None)
-    )
+    before = sentence.text[: sentence.at].rstrip()
+    return len(tokenizer.encode(before)) + (tokenizer.bos is not None)
 
 
 def token(tokenizer: Any, sentence: Any) -> int:
