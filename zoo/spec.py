@@ -269,5 +269,8 @@ GIVEN = {
     "captions": "<image>",
 }
 
+#: The same by what a model's outputs are for, where that says more.
+GIVEN_FOR = {"span": '"a question" --context <text.txt>'}
+
 #: What a user gives to `python -m zoo translate`, likewise.
 SAID = {"pairs": '"a sentence"'}

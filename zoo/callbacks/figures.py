@@ -102,14 +102,17 @@ class Figures(Callback):
         plot_entropy(weights_of(task.model, graph), graph.num_nodes, png)
 
     def token_attention(self, trainer: Any, task: Any, png: Path) -> None:
-        from zoo.inspect.tokens import choose, plot_tokens, read
+        from zoo.inspect.tokens import TOKENS, choose, plot_tokens, read
 
         row = trainer.datamodule.test_rows(1)
         shown = torch.ones_like(row.ids[0], dtype=torch.bool) if row.mask is None else row.mask[0]
         if row.documents is not None:  # the first of them: they do not see each other
             shown = shown & (row.documents[0] == row.documents[0][shown][0])
-        ids = row.ids[0][shown][:WORDS].tolist()
-        plot_tokens(choose(read(task.model, ids).weights), [task.model.tokenizer.token(id) for id in ids], png)
+        segments = getattr(row, "segments", None)  # a question and what it is about, as far as a figure can show them
+        count = WORDS if segments is None else TOKENS
+        ids = row.ids[0][shown][:count].tolist()
+        kinds = None if segments is None else segments[0][shown][:count].tolist()
+        plot_tokens(choose(read(task.model, ids, kinds).weights), [task.model.tokenizer.token(id) for id in ids], png)
 
 
 def _node_labels(graph: Any) -> Tensor | None:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -31,12 +32,21 @@ class Reading(NamedTuple):
 
 
 @torch.no_grad()
-def read(model: Any, ids: Sequence[int]) -> Reading:
-    """What a language model makes of the ids of one text, and its attention beside it; both on the CPU."""
+def read(model: Any, ids: Sequence[int], segments: Sequence[int] | None = None) -> Reading:
+    """What a language model makes of the ids of one text, and its attention beside it; both on the CPU.
+
+    Args:
+        segments: of the tokens, for a model that has some.
+    """
     model.eval()
-    batch = torch.tensor([list(ids)], device=next(model.parameters()).device)
+    device = next(model.parameters()).device
+    batch = SimpleNamespace(ids=torch.tensor([list(ids)], device=device), mask=None)
+    if segments is not None:
+        batch.segments = torch.tensor([list(segments)], device=device)
     with record_attention(model) as recorded:
-        outputs = model.forward(batch)  # forward, not a call: the plain model, also where the call is compiled
+        outputs = model.forward(
+            *model.inputs(batch)
+        )  # forward, not a call: the plain model, also where the call is compiled
     runs = [run for each in recorded.values() for run in (each if isinstance(each, list) else [each])]
     return Reading(outputs[0].float().cpu(), [run[0].float().cpu() for run in runs if isinstance(run, Tensor)])
 
@@ -64,7 +74,7 @@ def choose(weights: Sequence[Tensor], layer: int | None = None, head: int | str 
     return {f"layer {layer}, head {head}": heads[head]}
 
 
-def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Path) -> Path:
+def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Path, note: str = "") -> Path:
     """A panel a map: the row is the token that looks, the column what it looks at; black 0, bright the map's largest weight.
     The colour goes by the square root: the first token of a causal model has itself alone to look at, a later one many.
 
@@ -74,6 +84,7 @@ def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Pa
         maps: [N, N] by title, rows that add up to 1.
         tokens: N names; letters that a font lacks or that would move others are shown as their codes.
         png: the file to write.
+        note: a line below the title.
     """
     left = max(len(tokens) - TOKENS, 0)
     names = [drawable(token) for token in tokens[left:]]
@@ -88,7 +99,9 @@ def plot_tokens(maps: Mapping[str, Tensor], tokens: Sequence[str], png: str | Pa
     more += [f"{len(shown)} of {len(maps)} heads"] * (len(maps) > len(shown))
     title = "how much each token (row) reads of each (column); colour: the square root of the weight"
     lines = textwrap.wrap(title, max(20, int(14 * figure.get_figwidth())))  # letters of 9 points in an inch
-    figure.suptitle("\n".join([*lines, *[", ".join(more)] * bool(more)]), fontsize=9)
+    figure.suptitle(
+        "\n".join([*lines, *[", ".join(more)] * bool(more), *[drawable_text(note)] * bool(note)]), fontsize=9
+    )
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
@@ -103,6 +116,12 @@ def drawable(token: str) -> str:
     known = _letters()
     text = "".join(c if ord(c) in known else c.encode("unicode_escape").decode() for c in visible(token))
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}\u2026"
+
+
+def drawable_text(text: str) -> str:
+    """A line of text as a figure can show it: what the font lacks or what moves others as codes."""
+    known = _letters()
+    return "".join(c if ord(c) in known and c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def visible(token: str) -> str:

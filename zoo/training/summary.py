@@ -29,12 +29,12 @@ def use(model: Any, run: str) -> str | None:
         run: its folder, as a shell takes it.
     """
     from zoo.models import Model
-    from zoo.spec import GIVEN, SAID
+    from zoo.spec import GIVEN, GIVEN_FOR, SAID
 
     for verb, given in (("predict", GIVEN), ("translate", SAID)):
         for each in model.reads if isinstance(model, Model) else ():
             if each in given:
-                return f"python -m zoo {verb} {run} {given[each]}"
+                return f"python -m zoo {verb} {run} {GIVEN_FOR.get(model.targets, given[each])}"
     return None
 
 

@@ -8,6 +8,7 @@
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
     python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it
     python -m zoo predict runs/<a run> "a [MASK]" --layer 0 --head mean
+    python -m zoo predict runs/<a run> "Who was it?" --context life.txt    the answer to a question about a text
     python -m zoo predict runs/<a run> my.csv              what follows the last row of a table in which a target was observed
     python -m zoo predict runs/<a run> photos --to said.csv    many inputs as a table (or .jsonl), no figure: images, graphs or
                                                            tables in folders, and texts that are lines of .txt or .jsonl files
@@ -34,6 +35,9 @@ from zoo.errors import ZooError, answering
 #:   name(source) -> (str, ...)                 what a figure is called after; the last part, or as many as tell it from others
 #:   predict(model, source, options, png)       tells the answer, writes the figure; 1 where a part could not be read
 READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "text": "texts", "series": "series"}
+
+#: What a model's outputs are for -> the file of zoo.cli.predict.many, where it is not the one of what it reads.
+MANY = {"span": "spans"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         many.check_options(options)
     model = zoo.load(options.run, trust=options.trust)
     if options.to is not None:
-        return many.predict_many(model, reader_of(model), options)
+        return many.predict_many(model, MANY.get(model.targets) or reader_of(model), options)
     reader, code = _module(reader_of(model)), 0
     _refuse_options_of_others(reader, options)
     for source in options.inputs:  # all, before any is told

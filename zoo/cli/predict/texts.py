@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from zoo.errors import ZooError, one_line
 if TYPE_CHECKING:
     from torch import Tensor
 
-WHAT, OPTIONS = "a sentence", ("layer", "head")
+WHAT, OPTIONS = "a sentence", ("layer", "head", "context")
 TOP = 5
+#: What a model's outputs are for -> the file here that tells them, where they are not one answer a text.
+SAYS = {"span": "spans"}
 MASK = "[MASK]"
 #: One word that ends so is the path of a file that other models read.
 IMAGES = (
@@ -36,9 +39,10 @@ FILES = {"an image": IMAGES, "a graph": (".npz",), "a table": (".csv", ".tsv")}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Which attention is drawn."""
+    """Which attention is drawn, and what a question is about."""
     parser.add_argument("--layer", type=int, help="of a sentence: the layer that is drawn, from 0 (default: the last)")
     parser.add_argument("--head", type=head, help="of a sentence: the head, from 0, or mean (default: every one)")
+    parser.add_argument("--context", metavar="FILE", help="of a question: the text that answers it, a file of UTF-8")
 
 
 def head(word: str) -> int | str:
@@ -70,6 +74,12 @@ def check(model: Any, source: str, run: str) -> None:
 
 def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
     """Print the classes or the tokens, draw the attention."""
+    if options.context is not None and model.targets != "span":
+        raise ZooError(
+            f"--context {options.context} is for a question about a text, and {options.run} answers none; leave it out."
+        )
+    if model.targets in SAYS:
+        return import_module(f"zoo.cli.predict.{SAYS[model.targets]}").predict(model, source, options, png)
     from zoo.cli._model import check_answer
     from zoo.inspect.tokens import choose, plot_tokens, read
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from zoo.cli.predict.many.table import Row, check_not_read, check_target, writing
 from zoo.errors import ZooError, answering, one_line, printable
 
-#: What draws or chooses a figure, of which there is none here.
-FIGURES = ("out", "node", "layer", "head", "data")
+#: What draws or chooses a figure, of which there is none here, or is of one input.
+FIGURES = ("out", "node", "layer", "head", "data", "context")
 
 
 class Entry(NamedTuple):
@@ -65,7 +65,8 @@ def check_options(options: argparse.Namespace) -> Path:
     """The file of --to. Raises: ZooError for one that is no table, or an option of figures, which --to does not draw."""
     for name in FIGURES:
         if getattr(options, name, None) is not None:
-            raise ZooError(f"--{name} {getattr(options, name)} is for a figure, and --to draws none; leave it out.")
+            why = "one question" if name == "context" else "a figure, and --to draws none"
+            raise ZooError(f"--{name} {getattr(options, name)} is for {why}; leave it out.")
     return check_target(options.to)
 
 
