@@ -54,7 +54,7 @@ def shares_of(split: Sequence[float], example: str = "[0.9, 0.05, 0.05]") -> lis
     return shares
 
 
-def at_random(count: int, split: Sequence[float], seed: int) -> Splits:
+def at_random(count: int, split: Sequence[float], seed: int, samples: str = "documents") -> Splits:
     """Shares of training, validation and test of `count` samples without labels; each that has a share has a sample.
 
     Raises: ZooError for shares that are none, or less samples than parts.
@@ -63,7 +63,7 @@ def at_random(count: int, split: Sequence[float], seed: int) -> Splits:
     least = sum(share > 0 for share in shares)
     if count < least:
         raise ZooError(
-            f"data.split={shares} makes {least} parts, and there are {count} documents; give more, or set shares to 0."
+            f"data.split={shares} makes {least} parts, and there are {count} {samples}; give more, or set shares to 0."
         )
     order = torch.randperm(count, generator=generator(seed))
     sizes = {stage: max(1, round(share * count)) if share else 0 for stage, share in zip(STAGES, shares, strict=True)}

@@ -41,7 +41,7 @@ def test_the_sets_are_there():
     texts |= {"squad", "stories"}
     series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
     captions = {"digit_scenes", "captions"}
-    assert images | graphs | texts | series | {"reverse", "multi30k"} | captions == ROOMS.keys()
+    assert images | graphs | texts | series | {"reverse", "multi30k", "pairs"} | captions == ROOMS.keys()
 
 
 @pytest.mark.parametrize("name", ROOMS)

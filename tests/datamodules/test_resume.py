@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.images import Digits
 from datamodules.images.augment import Augment
+from datamodules.pairs import Reverse
 from tests.datamodules.conftest import Alphabet
 from tests.datamodules.series.tables import Frame, hourly
 
@@ -44,6 +45,9 @@ DATA = {
         batch_size=200, num_workers=workers, augment=Augment(crop=1, flip=True), seed=1
     ),
     "text": lambda workers, cache: Alphabet(batch_size=40, num_workers=workers, seed=1, cache=cache),
+    "pairs": lambda workers, cache: Reverse(
+        batch_size=20, num_workers=workers, seed=1, cache=cache, sizes=(100, 20, 20), longest=8, buckets=2
+    ),
     "series": lambda workers, cache: Frame.of(
         hourly(200), batch_size=20, num_workers=workers, seed=1, lookback=12, horizon=6, split=[130, 30, 30]
     ),

@@ -7,34 +7,45 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.sampling import EvalBatches, TrainBatches, generator
+from datamodules.sampling import EvalBatches, Pools, TrainBatches, generator
 from zoo.errors import ZooError
 
 sizes = st.integers(1, 200)
 worlds = st.integers(1, 7)
 shares = st.integers(1, 12)
+buckets = st.integers(0, 4)
+
+
+def pools(size, batches):
+    """Rows of lengths from 1 to 9, of which so many batches are sorted together; 0: none are."""
+    return Pools(torch.randint(1, 10, (size,), generator=generator(size)), batches) if batches else None
 
 
 @settings(max_examples=200, deadline=None)
-@given(sizes, worlds, shares)
-def test_evaluation_takes_each_sample_once(size, world, share):
-    """A12: no padding, no dropping, for any set, batch and number of processes."""
-    ranks = [list(EvalBatches(size, share * world, rank, world)) for rank in range(world)]
+@given(sizes, worlds, shares, buckets)
+def test_evaluation_takes_each_sample_once(size, world, share, batches):
+    """A12: no padding, no dropping, for any set, batch, number of processes and buckets."""
+    sorted_by = pools(size, batches)
+    ranks = [list(EvalBatches(size, share * world, rank, world, sorted_by)) for rank in range(world)]
     rows = list(chain.from_iterable(draw.rows for draws in ranks for draw in draws))
     assert sorted(rows) == list(range(size))
     for rank, draws in enumerate(ranks):
         assert len(draws) == len(EvalBatches(size, share * world, rank, world))
         assert all(1 <= len(draw.rows) <= share for draw in draws)
-        assert list(chain.from_iterable(draw.rows for draw in draws)) == list(range(rank, size, world))
+        mine = list(chain.from_iterable(draw.rows for draw in draws))
+        if sorted_by is None:
+            assert mine == list(range(rank, size, world))
+        else:
+            assert (sorted_by.sizes[mine].diff() >= 0).all()
 
 
 @settings(max_examples=200, deadline=None)
-@given(sizes, worlds, shares, st.integers(0, 3), st.integers(0, 3))
-def test_processes_share_the_single_process_batches(size, world, share, seed, epoch):
+@given(sizes, worlds, shares, st.integers(0, 3), st.integers(0, 3), buckets)
+def test_processes_share_the_single_process_batches(size, world, share, seed, epoch, batches):
     """A1, A12: the union of the ranks' batches is the global batch, whatever the number of processes."""
-    batch = share * world
-    single = TrainBatches(size, batch, seed)
-    ranks = [TrainBatches(size, batch, seed, rank, world) for rank in range(world)]
+    batch, how = share * world, {"pools": pools(size, batches)}
+    single = TrainBatches(size, batch, seed, **how)
+    ranks = [TrainBatches(size, batch, seed, rank, world, **how) for rank in range(world)]
     for sampler in (single, *ranks):
         sampler.set_epoch(epoch)
         assert len(list(sampler)) == len(sampler) == len(single)
@@ -45,13 +56,29 @@ def test_processes_share_the_single_process_batches(size, world, share, seed, ep
 
 
 @settings(max_examples=100, deadline=None)
-@given(sizes, shares)
-def test_training_drops_the_short_batch_unless_it_is_the_only_one(size, batch):
-    drawn = [draw.rows for draw in TrainBatches(size, batch)]
+@given(sizes, shares, buckets)
+def test_training_drops_the_short_batch_unless_it_is_the_only_one(size, batch, batches):
+    drawn = [draw.rows for draw in TrainBatches(size, batch, pools=pools(size, batches))]
     rows = list(chain.from_iterable(drawn))
     assert len(set(rows)) == len(rows)
     assert len(rows) == (size if size < batch else size // batch * batch)
     assert all(len(part) == min(size, batch) for part in drawn)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes, shares, st.integers(1, 4))
+def test_rows_of_a_like_size_come_together(size, batch, batches):
+    """What is dropped is drawn, not the longest; each pool is cut into batches by size; which comes first is drawn too."""
+    how = pools(size, batches)
+    plain, sampler = TrainBatches(size, batch), TrainBatches(size, batch, pools=how)
+    drawn = [draw.rows for draw in sampler]
+    assert sorted(chain.from_iterable(drawn)) == sorted(chain.from_iterable(draw.rows for draw in plain))
+    spread = sum(int(how.sizes[rows].max() - how.sizes[rows].min()) for rows in drawn)
+    assert spread <= sum(int(how.sizes[draw.rows].max() - how.sizes[draw.rows].min()) for draw in plain)
+    sampler.start = len(sampler) // 2  # a run that was interrupted there
+    assert [draw.rows for draw in sampler] == drawn[len(sampler) // 2 :]
+    sampler.start, sampler.epoch = 0, 1
+    assert len(sampler) < 5 or [draw.rows for draw in sampler] != drawn
 
 
 def test_order_depends_on_seed_and_epoch_only():
