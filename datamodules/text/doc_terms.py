@@ -23,7 +23,7 @@ class DocTerms(TaggedData):
         split: shares of training, validation and test, by number of topics.
     """
 
-    split: Sequence[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
+    split: Sequence[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
 
     reference = "the CPython that runs this: its topics of help()"
     licence = "PSF-2.0"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from zoo.text.entities import OUTSIDE
-from zoo.text.words import WORD
+from zoo.text.words import split_words
 
 #: What begins an item of a list.
 ITEM = re.compile(r"(?:[*-] |\d+\. |\[\d+\] )")
@@ -50,25 +50,36 @@ def _is_prose(text: str) -> bool:
 
 def read_marks(text: str) -> tuple[list[str], list[str]] | None:
     """(words, their tags as IOB2) of a paragraph without its marks; None where one that opens is not closed, or is left."""
-    words, tags, at = list[str](), list[str](), 0
+    plain, spans, at = "", list[tuple[int, int, str]](), 0
     while at < len(text):
         opens = OPEN.search(text, at)
-        plain = text[at : opens.start() if opens else len(text)]
-        if '"' in plain or "``" in plain:
+        before = text[at : opens.start() if opens else len(text)]
+        if '"' in before or "``" in before:
             return None
-        _add(words, tags, plain, None)
+        plain += before
         if opens is None:
             break
         mark = opens.group()
         if (closes := _close(text, opens.end(), mark)) is None:
             if mark != "*":
                 return None
-            _add(words, tags, mark, None)  # one by itself, as of a product
-            at = opens.end()
+            plain, at = plain + mark, opens.end()  # one by itself, as of a product
             continue
-        _add(words, tags, text[opens.end() : closes], OPENS[mark])
-        at = closes + len(mark)
-    return words, tags
+        inside = text[opens.end() : closes]
+        if kind := OPENS[mark]:
+            spans.append((len(plain), len(plain) + len(inside), kind))
+        plain, at = plain + inside, closes + len(mark)
+    return _tagged(plain, spans)
+
+
+def _tagged(text: str, spans: list[tuple[int, int, str]]) -> tuple[list[str], list[str]]:
+    """The words of a text, and their tags: a word with a character of a span is of it."""
+    words, tags, begun = split_words(text), list[str](), set[int]()
+    for word in words:
+        inside = [i for i, (first, end, _) in enumerate(spans) if first < word.end and word.start < end]
+        tags.append(f"{'I' if inside[0] in begun else 'B'}-{spans[inside[0]][2]}" if inside else OUTSIDE)
+        begun.update(inside)
+    return [word.text for word in words], tags
 
 
 def _close(text: str, at: int, mark: str) -> int | None:
@@ -89,8 +100,3 @@ def _paired(text: str) -> bool:
             return False
     return not open_
 
-
-def _add(words: list[str], tags: list[str], text: str, kind: str | None) -> None:
-    found = WORD.findall(text)
-    words += found
-    tags += [OUTSIDE if kind is None else f"{'I' if i else 'B'}-{kind}" for i in range(len(found))]

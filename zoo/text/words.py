@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from zoo.text.base import Tokenizer
 
-#: Letters, digits and _ that stand together, or any other character by itself.
-WORD = re.compile(r"\w+|[^\w\s]")
+#: What stands at the end of a sentence or a quotation, and is a word by itself there; and at the beginning of one.
+ENDS, BEGINS = ".,;:!?”’»…", "“‘«"
+BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
 class Word(NamedTuple):
@@ -29,8 +31,56 @@ class Pieces(NamedTuple):
 
 
 def split_words(text: str) -> list[Word]:
-    """The words of a text: runs of letters, digits and _, and every other character that is no space."""
-    return [Word(found.group(), *found.span()) for found in WORD.finditer(text)]
+    """The words of a text: what stands between spaces, without the punctuation around it, which is words too.
+
+    Brackets stay with a word that has both: `f(x),` is `f(x)` and `,`, but `(f(x))` is `(`, `f(x)` and `)`.
+    """
+    found = list[Word]()
+    for chunk in re.finditer(r"\S+", text):
+        first, end = _core(chunk.group())
+        at = [*range(first), first, *range(end, len(chunk.group())), len(chunk.group())]
+        base = chunk.start()
+        found += [Word(text[base + i : base + j], base + i, base + j) for i, j in pairwise(at)]
+    return found
+
+
+def _core(chunk: str) -> tuple[int, int]:
+    """The part of what stands between spaces that is no punctuation around it; at least one character."""
+    first, end = 0, len(chunk)
+    while end - first > 1:
+        inside, left, right = chunk[first:end], chunk[first], chunk[end - 1]
+        if right in ENDS or (right in BRACKETS.values() and not _closes(inside[:-1], right)):
+            end -= 1
+        elif left in BEGINS or (left in BRACKETS and _open(inside[1:], left) >= 0):
+            first += 1
+        elif left in BRACKETS and right == BRACKETS[left] and _around(inside):
+            first, end = first + 1, end - 1
+            if first == end:  # "()" is a word
+                return first - 1, end + 1
+        else:
+            break
+    return first, end
+
+
+def _closes(text: str, bracket: str) -> bool:
+    """Whether a bracket of this kind behind a text closes one in it."""
+    opens = next(left for left, right in BRACKETS.items() if right == bracket)
+    return text.count(opens) > text.count(bracket)
+
+
+def _open(text: str, bracket: str) -> int:
+    """How many brackets of this kind a text opens and does not close; below 0 where it closes one before it."""
+    return text.count(bracket) - text.count(BRACKETS[bracket])
+
+
+def _around(text: str) -> bool:
+    """Whether the first bracket of a text is closed by its last character and none before."""
+    depth = 0
+    for i, letter in enumerate(text):
+        depth += (letter == text[0]) - (letter == BRACKETS[text[0]])
+        if not depth:
+            return i == len(text) - 1
+    return False
 
 
 def spoken(words: Sequence[str]) -> list[str]:
