@@ -99,4 +99,3 @@ def _paired(text: str) -> bool:
         elif letter in PAIRS and (not open_ or open_.pop() != PAIRS[letter]):
             return False
     return not open_
-

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.sampling import Pools
 from datamodules.splits import NAMES, STAGES, Splits
 from datamodules.text.batches import NOTHING, TaggedText, TextBatch
 from datamodules.text.corpus import Corpus, Tagged
@@ -55,13 +56,20 @@ class TaggedData(TextData):
 
     A word's tag stands at its first token. Of a sentence longer than `context` the words beyond have none: they count, as not
     recognised (O), in every score, and how many there are is told.
+
+    Args:
+        buckets: training batches that are sorted by length together, which saves padding; evaluation is then sorted as a
+            whole. 0: each batch is drawn from all.
     """
 
     pack: str | None = None
+    buckets: int = 0
     firsts: dict[str, list[Tensor]] = field(default_factory=dict, init=False)
 
     def __post_init__(self):
         super().__post_init__()
+        if isinstance(self.buckets, bool) or not isinstance(self.buckets, int) or self.buckets < 0:
+            raise ZooError(f"data.buckets={self.buckets} is not a number of batches; give 0 or more.")
         self.samples = "sentences" if self.pack is None else "rows"
 
     def finish(self, source: Corpus) -> Prepared:
@@ -85,6 +93,12 @@ class TaggedData(TextData):
         found = super().identity(stage)
         tags = [torch.tensor(each.tags) for each in self.loaded().corpus.part(stage)] if self.pack is None else []
         return [*found, *([torch.cat(tags)] if tags else [])]
+
+    def pools(self, stage: str) -> Pools | None:
+        if not self.buckets or self.pack is not None:
+            return None
+        sizes = np.diff(self.loaded().tokens[stage].starts)
+        return Pools(torch.from_numpy(sizes).clamp(max=self.context), self.buckets)
 
     def dataset(self, stage: str) -> TextRows:
         plain = super().dataset(stage)

@@ -1,6 +1,7 @@
 """What a model says of a sentence, and how much each of its tokens read of each.
 
-A classifier names classes, a causal model the likeliest next tokens, a masked model those that may stand for each [MASK].
+A classifier names classes, or marks entities where it has tags; a causal model tells the likeliest next tokens, a masked
+model those that may stand for each [MASK].
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ IMAGES = (
     ".tiff",
     ".webp",
 )  # zoo.preprocess's, which imports torch
+#: What a classifier of each token says (`model.targets`) -> the file here that tells it.
+SAYS = {"tags": "tags"}
 FILES = {"an image": IMAGES, "a graph": (".npz",), "a table": (".csv", ".tsv")}
 
 
@@ -83,6 +86,8 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
     from zoo.cli._model import check_answer
     from zoo.inspect.tokens import choose, plot_tokens, read
 
+    if says := of_tokens(model):
+        return import_module(f"zoo.cli.predict.{says}").predict(model, source, options, png)
     top = options.top or TOP
     ids = encode(model, source)
     outputs, weights = read(model, ids)
@@ -92,6 +97,20 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
     check_answer(outputs, model, options.run)
     _tell(model, outputs, ids, source, top)
     print(plot_tokens(maps, [model.tokenizer.token(id) for id in ids], png).absolute())
+
+
+def of_tokens(model: Any) -> str | None:
+    """Of a model with a classifier of each token the file here that tells what it says; None of others.
+
+    Raises: ZooError for one of which nobody has told what it says.
+    """
+    if not (model.num_classes and getattr(model, "per_token", False)):
+        return None
+    if model.targets not in SAYS:
+        raise ZooError(
+            f"This {type(model).__name__} has {model.num_classes} outputs of each token, and nothing tells what they are for."
+        )
+    return SAYS[model.targets]
 
 
 def encode(model: Any, source: str) -> list[int]:

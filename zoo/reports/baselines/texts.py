@@ -2,7 +2,7 @@
 
 Of texts alone: bits a byte of the test part, under interpolated byte n-grams (the order chosen on the validation part), and
 what gzip and xz add for it behind the training part. Of texts with labels, a text a row: logistic regression on tf-idf of
-words and pairs of words.
+words and pairs of words. Of words with tags: see `zoo.reports.baselines.tags`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError
-from zoo.reports.baselines import regression, scored
+from zoo.reports.baselines import regression, scored, tags
 from zoo.reports.ngrams import WittenBell
 from zoo.training.compressors import bits_per_byte
 
@@ -23,6 +23,8 @@ MOST = 2**24  # bytes of each part that are counted: tables of what was seen lie
 def run(data: Any) -> None:
     """Print bits a byte, or accuracy where texts have labels."""
     corpus = data.load()
+    if corpus.targets == "tags" and data.pack is None:
+        return tags.run(data)
     if corpus.labels is None or data.pack is not None:
         return alone(corpus, type(data).__name__)
     data.prepare_data()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from zoo.cli.predict.many import Entry
 from zoo.cli.predict.many.table import Row, class_columns, class_rows, ranked, rounded
-from zoo.cli.predict.texts import check, encode
+from zoo.cli.predict.texts import check, encode, of_tokens
 from zoo.errors import ZooError
 
 BATCH = 32
@@ -36,7 +37,8 @@ def entries(model: Any, file: Path, run: str) -> Iterator[Entry]:
     for number, line in enumerate(lines(file), 1):
         name = f"{file}:{number}"
         try:
-            yield Entry(name, encode(model, text_of(line, file.suffix.lower())))
+            text = text_of(line, file.suffix.lower())
+            yield Entry(name, text if of_tokens(model) else encode(model, text))
         except ZooError as error:
             yield Entry(name, error=str(error))
 
@@ -72,6 +74,8 @@ def text_of(line: bytes, end: str) -> str:
 
 def columns(model: Any, top: int | None) -> list[str]:
     """Classes; of a model without them tokens, which of a masked one stand for the mask of a number."""
+    if says := of_tokens(model):
+        return import_module(f"zoo.cli.predict.many.{says}").columns(model, top)
     if model.num_classes:
         return class_columns(model, top or TOP)
     return [
@@ -80,10 +84,12 @@ def columns(model: Any, top: int | None) -> list[str]:
     ]
 
 
-def answers(model: Any, items: Sequence[list[int]], top: int | None) -> list[list[Row]]:
-    """A row a text; of a masked model a row a mask."""
+def answers(model: Any, items: Sequence[Any], top: int | None) -> list[list[Row]]:
+    """A row a text; of a masked model a row a mask, of one of tags a row an entity."""
     import torch
 
+    if says := of_tokens(model):
+        return import_module(f"zoo.cli.predict.many.{says}").answers(model, items, top)
     ids = torch.zeros(len(items), max(map(len, items)), dtype=torch.long)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     for row, item in enumerate(items):
