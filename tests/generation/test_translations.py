@@ -92,3 +92,11 @@ def test_what_is_refused():
     next(model.parameters()).data.fill_(float("nan"))
     with pytest.raises(ZooError, match="answers NaN"):
         zoo.translate(model, "a")
+
+
+def test_a_tokenizer_of_more_tokens_than_are_read_is_refused():
+    torch.manual_seed(0)
+    model = Bahdanau(V - 1, V, 8)
+    model.tokenizer = TOKENIZER
+    with pytest.raises(ZooError, match=f"reads ids below {V - 1}, and its tokenizer makes {V} of them"):
+        zoo.translate(model, "a")

@@ -80,12 +80,16 @@ def check_pairs(model: Any) -> None:
         raise ZooError(
             "This model has no tokenizer, so it reads no text: set model.tokenizer, or give ids to model.generate."
         )
+    if model.source_tokenizer.vocab_size > model.source_vocab:
+        raise ZooError(
+            f"This model reads ids below {model.source_vocab:,}, and its tokenizer makes {model.source_tokenizer.vocab_size:,} "
+            "of them: set model.source_tokenizer to the one that it was trained with."
+        )
 
 
 def source_ids(model: Any, text: str) -> list[int]:
     """The tokens of a source sentence; of an empty one none."""
-    reads = getattr(model, "source_tokenizer", None) or model.tokenizer
-    return reads.encode(text) if text.strip() else []
+    return model.source_tokenizer.encode(text) if text.strip() else []
 
 
 def padded(rows: Sequence[Sequence[int]], device: Any = None) -> Tensor:

@@ -55,8 +55,7 @@ def align(model: Any, source: Sequence[Sequence[int]], target: Sequence[Sequence
 
     Raises: ZooError for a model whose decoder does not look back, or which has no tokenizer.
     """
-    tokenizer = model.tokenizer
-    reads = getattr(model, "source_tokenizer", None) or tokenizer
+    tokenizer, reads = model.tokenizer, model.source_tokenizer
     if tokenizer is None or tokenizer.bos is None:
         raise ZooError("An alignment has tokens on its axes, and this model has no tokenizer that names them.")
     rows = [[tokenizer.bos, *ids[:-1]] for ids in target]

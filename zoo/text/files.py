@@ -156,9 +156,11 @@ def _check(content: dict[str, Any]) -> None:
     added = content.get("added_tokens") or []
     if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
         raise ZooError("its added_tokens are no list of tokens.")
+    merges = model.get("merges") or []
+    if not isinstance(merges, list):
+        raise ZooError("its merges are no list of pairs.")
     size = len(vocab) + len(added)
-    merges = len(model.get("merges") or [])
-    for name, number, most in (("tokens", size, TOKENS), ("merges", merges, 4 * size + 1000)):
+    for name, number, most in (("tokens", size, TOKENS), ("merges", len(merges), 4 * size + 1000)):
         if number > most:
             raise ZooError(f"it has {number:,} {name}, more than the {most:,} that any has.")
     names = (
