@@ -1,4 +1,4 @@
-"""The developers' door to the measurements: python -m benchmarks {vit,epoch,busy,startup,kernels,gat,lm,forecasting} --help."""
+"""The developers' door to the measurements: python -m benchmarks {vit,gat,lm,seq2seq,forecasting,...} --help."""
 
 import argparse
 from importlib import import_module
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "startup": "whole processes: imports, --help, fast_dev_run",
     "kernels": "the attention kernels against each other over head widths and lengths",
     "lm": "our language models against transformers': tokens a second, bandwidth, a training step, memory of a long prompt",
+    "seq2seq": "our translators against nn.Transformer, a loop by hand, transformers' Marian: training steps, decoding",
     "forecasting": "our forecasters against transformers': training steps; growth of ProbSparse; what loading costs",
     "gat": "our graph attention against PyTorch Geometric's: time, peak memory, growth, an epoch on Cora",
 }

@@ -48,9 +48,9 @@ class KVCache(nn.Module):
 
     k: Tensor
     v: Tensor
-    places: Tensor
-    end: Tensor
-    slot: Tensor
+    _places: Tensor
+    _end: Tensor
+    _slot: Tensor
     #: Whether `observe` wants the weights of each call (caches that go by them).
     wants_weights = False
 
@@ -71,9 +71,9 @@ class KVCache(nn.Module):
         self.length, self.ring = length, ring
         with torch.inference_mode(False):  # a cache that was made within it serves outside too (E11)
             self._make((batch, num_kv_heads, length, head_dim), dtype, device)
-            self._hold("places", torch.full((batch, length), -1, device=device))
-            self._hold("end", torch.zeros(batch, dtype=torch.long, device=device))  # a row's next place
-            self._hold("slot", torch.zeros((), dtype=torch.long, device=device))  # the next slot, for compiled steps
+            self._hold("_places", torch.full((batch, length), -1, device=device))
+            self._hold("_end", torch.zeros(batch, dtype=torch.long, device=device))
+            self._hold("_slot", torch.zeros((), dtype=torch.long, device=device))
         self.context_length: int | None = None  # of a cross-attention: the context is projected once
         self.answered = False  # whether queries have looked at that context before
         self.cut = False  # whether something was written that asked for a gradient
@@ -89,6 +89,7 @@ class KVCache(nn.Module):
     def _forget(self) -> None:
         self.empty = True
         self.ordered = True  # slot i is place i in every row: then no mask is needed for what is filled
+        self._unnoted = 0  # tokens of a row that follow in that order, and that places, end and slot do not tell yet
         self.bucket: int | None = None  # slots that a compiled step reads
         self._written, self._stale = 0, False  # tokens written, unless a compiled step has counted on in `slot` alone
 
@@ -113,6 +114,31 @@ class KVCache(nn.Module):
         """The memory it takes, filled or not."""
         return sum(x.nbytes for x in self.buffers())
 
+    @property
+    def places(self) -> Tensor:
+        """The place of each slot, [B, L]; -1: no token."""
+        self._note_places()
+        return self._places
+
+    @property
+    def end(self) -> Tensor:
+        """The next place of each row, [B]."""
+        self._note_places()
+        return self._end
+
+    @property
+    def slot(self) -> Tensor:
+        """The next slot, for compiled steps."""
+        self._note_places()
+        return self._slot
+
+    def _note_places(self) -> None:
+        if n := self._unnoted:
+            upto, self._unnoted = self._written, 0
+            self._places[:, upto - n : upto] = torch.arange(upto - n, upto, device=self._places.device)
+            self._end += n
+            self._slot += n
+
     def reset(self) -> None:
         """Forget everything."""
         self._clear(0)
@@ -127,7 +153,8 @@ class KVCache(nn.Module):
             raise ZooError(
                 f"The cache has {len(self.end)} rows; an order of them is [{len(self.end)}], got {list(index.shape)}."
             )
-        for x in [*(x[:, :, : self.filled] for x in self.stores()), self.places, self.end]:
+        rows = [self.places, self.end] if not self.ordered else []
+        for x in [*(x[:, :, : self.filled] for x in self.stores()), *rows]:
             x.copy_(x.index_select(0, index))
 
     def rewind(self, n: int) -> None:
@@ -158,6 +185,7 @@ class KVCache(nn.Module):
 
         Raises: ZooError where they do not fit.
         """
+        self._note_places()  # a compiled step goes by them
         if not self.ring:
             self._check_room(n)
             room, bucket = self.written + n, BUCKET
@@ -173,6 +201,8 @@ class KVCache(nn.Module):
         """Write [B, H_kv, n, D] at `places` [n] or [B, n] (-1: no token), by default the next ones; what to attend to."""
         n, compiling = k.shape[2], torch.compiler.is_compiling()
         self._check(k, n)
+        if self.ordered and places is None and not (compiling or self.ring or self.empty):
+            return self._follow(k, v)
         slot, first, around = self._next_slots(n, compiling), self.empty, None
         if not (compiling or self.ring) and self.ordered and places is None:
             q_pos = slot.expand(k.shape[0], n)
@@ -191,6 +221,14 @@ class KVCache(nn.Module):
         upto = n if first else (self.bucket or self.length) if compiling else self.filled
         seen = self.read(k, upto)
         return Slots(*seen) if ordered else Slots(*seen, self.places[:, :upto], q_pos)
+
+    def _follow(self, k: Tensor, v: Tensor) -> Slots:
+        """Write tokens that follow in every row; that is noted when somebody asks."""
+        self._note(k, v)
+        start, n = self.written, k.shape[2]
+        self._write(slice(start, start + n), k.detach(), v.detach())
+        self._written, self._unnoted = start + n, self._unnoted + n
+        return Slots(*self.read(k, start + n))
 
     def _placed(self, k: Tensor, v: Tensor, places: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The places [B, n] of new tokens, and their keys and values, zeros for what is no token."""
@@ -220,9 +258,9 @@ class KVCache(nn.Module):
             self._stale = True
         else:
             self._written = self.written + n
-        self.slot += n
+        self.slot.add_(n)
         if follow:
-            self.end += n
+            self.end.add_(n)
         elif n:
             self.end.copy_(torch.maximum(self.end, places.amax(1) + 1))
             self.ordered = False
@@ -252,9 +290,9 @@ class KVCache(nn.Module):
             return refusing(k, like), refusing(v, like)
         return k, v
 
-    def _write(self, slot: Tensor, k: Tensor, v: Tensor) -> None:
-        self.k.index_copy_(2, slot, k.to(self.k.dtype))
-        self.v.index_copy_(2, slot, v.to(self.v.dtype))
+    def _write(self, slot: Tensor | slice, k: Tensor, v: Tensor) -> None:
+        put(self.k, slot, k)
+        put(self.v, slot, v)
 
     def _read(self, upto: int) -> tuple[Tensor, Tensor]:
         return self.k[:, :, :upto], self.v[:, :, :upto]
@@ -279,3 +317,11 @@ class KVCache(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.filled} of {self.length}{', a ring' if self.ring else ''}"
+
+
+def put(store: Tensor, slot: Tensor | slice, x: Tensor) -> None:
+    """Into slots [n], or those of a slice, of a store [B, H_kv, L, *]."""
+    if isinstance(slot, slice):
+        store[:, :, slot] = x
+    else:
+        store.index_copy_(2, slot, x.to(store.dtype))

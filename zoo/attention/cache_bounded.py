@@ -25,7 +25,7 @@ class BoundedCache(KVCache):
     def __init__(self, batch, num_kv_heads, length, head_dim, *, dtype=None, device=None):
         super().__init__(batch, num_kv_heads, length, head_dim, dtype=dtype, device=device, ring=True)
         with torch.inference_mode(False):
-            self._hold("places", torch.full((batch, num_kv_heads if self.by_head else 1, length), -1, device=device))
+            self._hold("_places", torch.full((batch, num_kv_heads if self.by_head else 1, length), -1, device=device))
 
     def worth(self, places: Tensor, end: Tensor, *marks: Tensor) -> Tensor:
         """What tokens at these places are worth, [B, P, K] each and at least 0; the last one is at `end` - 1, [B, 1, 1]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.attention.cache import KVCache
+from zoo.attention.cache import KVCache, put
 
 
 class QuantizedCache(KVCache):
@@ -32,8 +32,8 @@ class QuantizedCache(KVCache):
         for x, whole, scales in ((k, self.k, self.k_scale), (v, self.v, self.v_scale)):
             scale = x.to(scales.dtype).abs().amax(-1, keepdim=True) / 127
             number = x / torch.where(scale == 0, 1, scale)
-            whole.index_copy_(2, slot, number.round().to(torch.int8))
-            scales.index_copy_(2, slot, scale)
+            put(whole, slot, number.round())
+            put(scales, slot, scale)
 
     def _read(self, upto):
         k, v, k_scale, v_scale = (x[:, :, :upto] for x in self.stores())

@@ -87,13 +87,19 @@ class Packed:
                 modules[name] = own
 
 
-def packed_of(model: nn.Module, rows: int, steps: int) -> Packed | None:
-    """Those of a model that will read `rows` rows `steps` times; None where that is not faster."""
+def packed_of(model: nn.Module, rows: int, steps: int, but: nn.Module | None = None) -> Packed | None:
+    """Those of a model that will read `rows` rows `steps` times; None where that is not faster.
+
+    Args:
+        but: a part that no step reads, such as an encoder.
+    """
     if rows > ROWS or (steps < STEPS and model not in _made):
         return None
+    left_out = set() if but is None else set(but.modules())
     places: list[tuple[dict[str, Any], str]] = [
         (parent._modules, name)
         for parent in model.modules()
+        if parent not in left_out
         for name, each in parent._modules.items()
         if type(each) is nn.Linear and _gains(each)
     ]

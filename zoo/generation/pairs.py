@@ -1,7 +1,7 @@
 """`generate` of models of pairs: from a source sentence to the tokens of its target, by the same loops as texts."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from zoo.errors import ZooError
 from zoo.generation.checks import check_request
 from zoo.generation.generated import Generated, Stream
 from zoo.generation.loop import evaluating, one_by_one, searched
+from zoo.generation.packed import ROWS, packed_of
 from zoo.generation.prompts import Prompts, prompts
 from zoo.generation.sampling import Draws, Sampling
 from zoo.generation.stopping import Rows, Stop
@@ -22,11 +23,13 @@ class PairReader:
     Args:
         model: has `decode(target, memory, state)`.
         memory: what its encoder read, a row each.
+        rows, steps: how many rows it will read, and how often.
     """
 
-    def __init__(self, model: Any, memory: Any):
+    def __init__(self, model: Any, memory: Any, rows: int, steps: int):
         self.model, self.memory, self.read = model, memory, 0
         self.state: Any = None
+        self.packed = packed_of(model, rows, steps, but=getattr(model, "encoder", None))
 
     @torch.no_grad()
     def prompt(self, start: Prompts) -> Tensor:
@@ -38,7 +41,8 @@ class PairReader:
     def step(self, ids: Tensor) -> Tensor:
         """Read n further tokens [B, n] of each row; logits [B, n, V] behind each of them."""
         self.read += ids.shape[1]
-        logits, self.state = self.model.decode(ids, self.memory, self.state)
+        with nullcontext() if self.packed is None or ids.numel() > ROWS else self.packed.in_place():
+            logits, self.state = self.model.decode(ids, self.memory, self.state)
         return logits
 
     def reorder(self, index: Tensor) -> None:
@@ -103,7 +107,7 @@ def generate(
             memory = model.encode(source, lengths)
         if num_beams > 1:
             memory = memory.select(torch.arange(len(source), device=source.device).repeat_interleave(num_beams))
-        reader: Any = PairReader(model, memory)
+        reader: Any = PairReader(model, memory, len(source) * num_beams, max_new_tokens)
         if num_beams > 1:
             return searched(reader, start, ends, sampling, max_new_tokens, num_beams, length_penalty)
         made = Stream(one_by_one(reader, start, sampling, Draws(seed, len(source)), rows, max_new_tokens), rows)

@@ -10,6 +10,9 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 
 
+TABLE = 2**14  # places of which the sines are kept, at most
+
+
 @declared
 class Sinusoidal(Position):
     """x + s(pos),  s_2i = sin(pos / base^(2i/dim)),  s_2i+1 = cos(pos / base^(2i/dim)).
@@ -25,10 +28,25 @@ class Sinusoidal(Position):
     def __init__(self, dim: int, base: float = 10000.0, interleaved: bool = True):
         super().__init__()
         self.dim, self.base, self.interleaved = dim, base, interleaved
+        self._table: torch.Tensor | None = None  # of the first places, where they were asked for before
 
     def embed(self, x, pos):
-        places = sinusoid(pos, self.dim, self.base, x.dtype)
-        return x + (places if self.interleaved else torch.cat([places[..., 0::2], places[..., 1::2]], -1))
+        return x + self._places(pos, x.dtype)
+
+    def _places(self, pos: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """[..., dim]. A step of a decoder reads one row of a table; on a GPU to look at `pos` would cost more than the sines."""
+        if pos.numel() != 1 or pos.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return self._sines(pos, dtype)
+        place = int(pos)
+        if not 0 <= place < TABLE:
+            return self._sines(pos, dtype)
+        if self._table is None or self._table.dtype != dtype or place >= len(self._table):
+            self._table = self._sines(torch.arange(max(64, 1 << place.bit_length())), dtype)
+        return self._table[place].expand(*pos.shape, -1)
+
+    def _sines(self, pos: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        places = sinusoid(pos, self.dim, self.base, dtype)
+        return places if self.interleaved else torch.cat([places[..., 0::2], places[..., 1::2]], -1)
 
 
 def sinusoid(pos: torch.Tensor, dim: int, base: float, dtype: torch.dtype) -> torch.Tensor:
