@@ -9,7 +9,6 @@ from zoo.attention.positions.base import Position
 from zoo.declared import declared
 from zoo.errors import ZooError
 
-
 TABLE = 2**14  # places of which the sines are kept, at most
 
 
@@ -34,7 +33,7 @@ class Sinusoidal(Position):
         return x + self._places(pos, x.dtype)
 
     def _places(self, pos: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """[..., dim]. A step of a decoder reads one row of a table; on a GPU to look at `pos` would cost more than the sines."""
+        """[..., dim]. A step of a decoder reads a row of a table; on a GPU to look at `pos` would cost more than the sines."""
         if pos.numel() != 1 or pos.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._sines(pos, dtype)
         place = int(pos)
