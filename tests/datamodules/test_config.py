@@ -57,7 +57,7 @@ def test_keys_are_the_constructors(name):
     if base is ImageData:
         assert module.modality == "image" and isinstance(module.augment, Augment)
     elif base is TextData:
-        assert module.modality == "text" and module.tokenizer["kind"] in ("bpe", "char", "wordpiece")
+        assert module.modality == "text" and module.tokenizer["kind"] in ("bpe", "char", "wordpiece", "words")
     elif base is SeriesData:
         assert module.modality == "series" and module.horizon in (24, 96)
     elif base is PairData:

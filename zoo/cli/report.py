@@ -9,6 +9,7 @@
     python -m zoo report coverage                   what of timm, transformers and PyTorch Geometric is converted
     python -m zoo report history                    an LSTM, Bahdanau, Luong, the Transformer: same batches, same updates
     python -m zoo report adapters                   what LoRA recovers of full fine-tuning, on tinyshakespeare
+    python -m zoo report senses                     words of two senses: one vector a word (Word2Vec), one a sentence (BERT)
 
 oversmoothing: accuracy, MAD, MADGap and Dirichlet energy against depth, with and without what is said to help. Settings:
 depths, seeds, variants (joined by +: residual+dropedge), epochs, patience, out; and whatever train.py takes of model,

@@ -26,7 +26,8 @@ from zoo.files import write_text
 GROUPS = ("model", "data", "task", "trainer", "recipe", "tokenizer", "score", "position")
 #: What this study trains where nobody says otherwise.
 USUAL = (
-    "model=bert", "data=senses", "model.dim=64", "model.depth=2", "trainer.max_epochs=30", "callbacks=none",
+    "model=bert", "data=senses", "tokenizer=words", "tokenizer.lower=true", "model.dim=64", "model.depth=2",
+    "model.attn_dropout=0", "trainer.max_epochs=40", "data.batch_size=32", "task.optimizer.lr=3e-3", "callbacks=none",
     "~logger", "paths.run=.",
 )  # fmt: skip
 
