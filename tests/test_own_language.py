@@ -89,7 +89,7 @@ class Scale(Part):
     def forward(self, x, y):
         return y * (self.b @ self.a).squeeze(-1) * self.scale
 """,
-    "conf/tokenizer/words.yaml": "# @package data.tokenizer\n_target_: mypackage.text.learn\n_partial_: true\nmost: 1000\n",
+    "conf/tokenizer/mywords.yaml": "# @package data.tokenizer\n_target_: mypackage.text.learn\n_partial_: true\nmost: 1000\n",
     "conf/model/bloom.yaml": """# @package _global_
 defaults:
   - gpt
@@ -108,7 +108,7 @@ _target_: mypackage.text.Counting
 SMALL = [
     "trainer.max_epochs=1", "+trainer.limit_train_batches=2", "trainer.accelerator=cpu", "callbacks.progress=null",
     "callbacks.figures=null", "data.batch_size=8", "data.context=16", "model=bloom", "data=counting",
-    "model.dim=16", "model.depth=1", "model.num_heads=2", "tokenizer=words", "~logger",
+    "model.dim=16", "model.depth=1", "model.num_heads=2", "tokenizer=mywords", "~logger",
 ]  # fmt: skip
 TRUST = ["mypackage"]
 

@@ -38,7 +38,7 @@ def test_the_sets_are_there():
     graphs = {"digits_knn", "digits_graphs", "dictionary_lookup", "npz", "cora", "citeseer", "pubmed", "cora_ml"}
     graphs |= {"amazon_photo", "actor", "webkb", "ppi", "aifb", "acm", "ogbn_arxiv"}
     texts = {"python_docs", "tinyshakespeare", "textfile", "chat", "glosses", "jsonl", "textcsv", "senses"}
-    texts |= {"squad", "stories"}
+    texts |= {"squad", "stories", "conll", "doc_terms"}
     series = {"nyc_weather", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "csv"}
     captions = {"digit_scenes", "captions"}
     assert images | graphs | texts | series | {"reverse", "multi30k", "pairs"} | captions == ROOMS.keys()

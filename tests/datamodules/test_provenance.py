@@ -10,7 +10,7 @@ from zoo import conf
 from zoo.config import locate
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "data"
-OWN = {"captions", "chat", "csv", "imagefolder", "jsonl", "npz", "pairs", "squad", "textcsv", "textfile"}
+OWN = {"captions", "chat", "conll", "csv", "imagefolder", "jsonl", "npz", "pairs", "squad", "textcsv", "textfile"}
 SHORT = {"CC0-1.0": "CC0", "PSF-2.0": "PSF", "WordNet": "WordNet's", None: "none"}
 
 

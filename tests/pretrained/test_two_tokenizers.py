@@ -115,3 +115,22 @@ def test_one_vocabulary_size_by_chance_is_not_one_embedding(theirs):
     for other, joint in ((None, True), (said, False)):
         spec = PairSpec(source_vocab=9, target_vocab=9, tokenizer=said, source_tokenizer=other)
         assert fit(config, spec)["model"]["joint"] is joint
+
+
+def test_a_checkpoint_of_other_tokens_is_not_gone_on_from(theirs):
+    """As many of each, so nothing else would tell: on resuming the ids would mean other words."""
+    task, other = (Translation(model_of(theirs), OPTIMIZER) for _ in range(2))
+    kept: dict = {"state_dict": task.state_dict()}
+    task.on_save_checkpoint(kept)
+    other.on_load_checkpoint(kept)
+    shifted = train_tokenizer("words", ["ein Hund läuft"], min_count=1)
+    assert shifted.vocab_size == theirs["source_tokenizer"].vocab_size
+    other.model.source_tokenizer = shifted
+    with pytest.raises(ZooError, match="trained with another source_tokenizer than the data's, words of 8 tokens"):
+        other.on_load_checkpoint(kept)
+    other.model.source_tokenizer = theirs["source_tokenizer"]
+    kept["source_tokenizer"]["json"] = json.dumps(json.loads(kept["source_tokenizer"]["json"]), indent=1)
+    other.on_load_checkpoint(kept)  # written otherwise, the same
+    with pytest.raises(ZooError, match="the tokenizer of the checkpoint is no text and roles"):
+        other.on_load_checkpoint({**kept, "tokenizer": {"json": 7}})
+    other.on_load_checkpoint({"state_dict": kept["state_dict"]})  # older ones tell of none

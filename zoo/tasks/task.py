@@ -22,6 +22,7 @@ from zoo.spec import TARGETS, Spec
 from zoo.tasks import finetune as finetuning
 from zoo.tasks.optim import build_optimizer
 from zoo.tasks.schedule import build_schedule
+from zoo.tasks.tokenizers import check_tokenizers
 from zoo.tasks.totals import Step, Totals, read_totals, wide
 
 STAGES = ("train", "val", "test")
@@ -340,6 +341,7 @@ class Task(LightningModule):
         if self.model.adapter is not None:
             finetuning.restore(self.model, self._adapters_base, checkpoint)
         check_fits(self, checkpoint["state_dict"])
+        check_tokenizers(self.model, checkpoint)
         for state in checkpoint.get("lr_schedulers", []):  # torch makes attributes of whatever these hold
             if wrong := [key for key in state if callable(getattr(LambdaLR, key, None))]:
                 raise ZooError(f"The checkpoint's schedule replaces {wrong[0]!r}; go on from another checkpoint.")
