@@ -77,7 +77,7 @@ def check(model: Any, source: str, run: str) -> None:
 
 def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> None:
     """Print the classes or the tokens, draw the attention."""
-    if options.context is not None and model.targets != "span":
+    if getattr(options, "context", None) is not None and model.targets != "span":
         raise ZooError(
             f"--context {options.context} is for a question about a text, and {options.run} answers none; leave it out."
         )
