@@ -26,7 +26,16 @@ def test_the_first_token_of_each_word_is_its_own(kind):
 def test_words_know_where_they_stand():
     found = split_words(TEXT)
     assert [TEXT[word.start : word.end] for word in found] == [word.text for word in found]
-    assert [word.text for word in found][:5] == ["The", '"', "assert", '"', "statement"]
+
+
+def test_brackets_stay_with_a_word_that_has_both():
+    said = {
+        "f(x), (f(x)).": ["f(x)", ",", "(", "f(x)", ")", "."],
+        "“ok” () a) (b don't 3.8:": ["“", "ok", "”", "()", "a", ")", "(", "b", "don't", "3.8", ":"],
+        "(a)(b) ((a), b)": ["(a)(b)", "(", "(", "a", ")", ",", "b", ")"],
+    }
+    for text, words in said.items():
+        assert [word.text for word in split_words(text)] == words
 
 
 def test_a_word_without_a_token_has_no_place():
