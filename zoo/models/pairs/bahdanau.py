@@ -14,8 +14,8 @@ from zoo.models.pairs.recurrent import (
     Read,
     RecurrentPairs,
     Steps,
+    Walk,
     make_cells,
-    run_cells,
     stacked,
 )
 
@@ -57,16 +57,14 @@ class AlignAndTranslate(LookingDecoder):
         return Steps((first, *(torch.zeros_like(first) for _ in read.last[1:])))
 
     def forward(self, x: Tensor, read: Read, state: Steps) -> tuple[Tensor, Steps]:
-        hidden, T = state.hidden, x.shape[1]
-        places = torch.arange(state.place, state.place + T, device=x.device)
+        walk, after = Walk(self.cells, x, state.hidden), state.place + x.shape[1]
         states, contexts = [], []
-        for t in range(T):
-            c = self.attn(hidden[0][-1].unsqueeze(1), read.seen, q_pos=places[t : t + 1])
-            s, hidden = run_cells(self.cells, torch.cat([x[:, t : t + 1], c], -1), hidden)
-            states.append(s)
+        for place in torch.arange(state.place, after, device=x.device).unsqueeze(1).unbind(0):
+            c = self.attn(walk.top.unsqueeze(1), read.seen, q_pos=place)
             contexts.append(c)
+            states.append(walk.step(c[:, 0]).unsqueeze(1))
         everything = torch.cat([stacked(states, x), stacked(contexts, x), x], -1)
-        return self.readout(everything).unflatten(-1, (-1, 2)).amax(-1), Steps(hidden, state.place + T)
+        return self.readout(everything).unflatten(-1, (-1, 2)).amax(-1), Steps(walk.hidden, after)
 
 
 @declared

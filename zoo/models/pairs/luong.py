@@ -14,6 +14,7 @@ from zoo.models.pairs.recurrent import (
     Read,
     RecurrentPairs,
     Steps,
+    Walk,
     make_cells,
     run_cells,
     stacked,
@@ -56,17 +57,17 @@ class AttentionalDecoder(LookingDecoder):
         return Steps(read.last, said=said)
 
     def forward(self, x: Tensor, read: Read, state: Steps) -> tuple[Tensor, Steps]:
-        places = torch.arange(state.place, state.place + x.shape[1], device=x.device)
+        after = state.place + x.shape[1]
+        places = torch.arange(state.place, after, device=x.device)
         if not self.stepping:
             h, hidden = run_cells(self.cells, x, state.hidden)
-            return self._look(h, read, places), Steps(hidden, state.place + x.shape[1])
-        hidden, said, each = state.hidden, state.said, []
+            return self._look(h, read, places), Steps(hidden, after)
+        walk, said, each = Walk(self.cells, x, state.hidden), state.said, []
         assert said is not None  # `begin` made it
-        for t in range(x.shape[1]):
-            h, hidden = run_cells(self.cells, torch.cat([x[:, t : t + 1], said], -1), hidden)
-            said = self._look(h, read, places[t : t + 1])
+        for place in places.unsqueeze(1).unbind(0):
+            said = self._look(walk.step(said[:, 0]).unsqueeze(1), read, place)
             each.append(said)
-        return stacked(each, x), Steps(hidden, state.place + x.shape[1], said)
+        return stacked(each, x), Steps(walk.hidden, after, said)
 
     def _look(self, h: Tensor, read: Read, places: Tensor) -> Tensor:
         """h~ of states [B, T, dim]."""

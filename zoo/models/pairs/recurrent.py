@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from zoo.attention import Attention, IdentityQKV, JoinHeads, Memory, build
@@ -34,6 +35,67 @@ def run_cells(cells: nn.RNNBase, x: Any, hidden: Hidden | None = None) -> tuple[
     given: Any = hidden if hidden is None or isinstance(cells, nn.LSTM) else hidden[0]
     out, after = cells(x, given)
     return out, after if isinstance(after, tuple) else (after,)
+
+
+class Walk:
+    """Cells along a target, step by step, where each step is fed something that the one before has made.
+
+    What the tokens give the gates waits for nothing, so it is one product for all steps; a step adds W c of what it is fed:
+
+        W [y_t; c] + b = (W_y y_t + b) + W_c c
+
+    Args:
+        cells: recurrent layers that read a token and something beside it.
+        x: tokens [B, T, dim].
+        hidden: states to go on from.
+    """
+
+    def __init__(self, cells: nn.RNNBase, x: Tensor, hidden: Hidden):
+        self.cells, self.cell = cells, STEPS[type(cells)]
+        weight: Tensor = cells.weight_ih_l0  # type: ignore[assignment]
+        own, fed = weight.split([x.shape[-1], weight.shape[1] - x.shape[-1]], 1)
+        self.tokens = iter(F.linear(x, own, cells.bias_ih_l0).unbind(1))  # type: ignore[arg-type]
+        self.fed = fed.t()
+        self.layers = list(zip(*(each.unbind(0) for each in hidden), strict=True))
+
+    @property
+    def top(self) -> Tensor:
+        """The last layer's state, [B, dim]."""
+        return self.layers[-1][0]
+
+    @property
+    def hidden(self) -> Hidden:
+        """All states, as they were given."""
+        return tuple(torch.stack(each) for each in zip(*self.layers, strict=True))
+
+    def step(self, fed: Tensor) -> Tensor:
+        """The next token, and [B, F] beside it -> [B, dim], the last layer's state."""
+        gates = torch.addmm(next(self.tokens), fed, self.fed)
+        for i, state in enumerate(self.layers):
+            if i:
+                below = F.dropout(self.layers[i - 1][0], self.cells.dropout, self.cells.training)
+                gates = F.linear(below, getattr(self.cells, f"weight_ih_l{i}"), getattr(self.cells, f"bias_ih_l{i}"))
+            own = F.linear(state[0], getattr(self.cells, f"weight_hh_l{i}"), getattr(self.cells, f"bias_hh_l{i}"))
+            self.layers[i] = self.cell(gates, own, *state)
+        return self.top
+
+
+def gru_step(gates: Tensor, own: Tensor, h: Tensor) -> Hidden:
+    """What the input [B, 3 D] and the state [B, 3 D] give the gates r, z, n -> h = (1 - z) n + z h, as torch.nn.GRU."""
+    D = h.shape[-1]
+    r, z = torch.sigmoid(gates[:, : 2 * D] + own[:, : 2 * D]).chunk(2, -1)
+    n = torch.tanh(torch.addcmul(gates[:, 2 * D :], r, own[:, 2 * D :]))
+    return (torch.lerp(n, h.to(n.dtype), z),)
+
+
+def lstm_step(gates: Tensor, own: Tensor, h: Tensor, c: Tensor) -> Hidden:
+    """Likewise for i, f, g, o [B, 4 D] -> c = f c + i g, h = o tanh(c), as torch.nn.LSTM."""
+    i, f, g, o = (gates + own).chunk(4, -1)
+    c = torch.addcmul(torch.sigmoid(f) * c, torch.sigmoid(i), torch.tanh(g))
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+STEPS: dict[type[nn.RNNBase], Callable[..., Hidden]] = {nn.GRU: gru_step, nn.LSTM: lstm_step}
 
 
 class RecurrentEncoder(nn.Module):
