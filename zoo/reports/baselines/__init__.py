@@ -4,6 +4,7 @@
     python -m zoo report baselines data=python_docs                     byte n-grams, gzip, xz: bits a byte of the test part
     python -m zoo report baselines data=glosses                         logistic regression on tf-idf of words and pairs
     python -m zoo report baselines data=doc_terms                       a tag a word, a linear model of a window: F1 of entities
+    python -m zoo report baselines data=stories                         answers for which no question is read: exact match, F1
 
 What is chosen (a strength, an order) is chosen on validation data; the test part is looked at once.
 """

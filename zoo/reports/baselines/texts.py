@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError
-from zoo.reports.baselines import regression, scored, tags
+from zoo.reports.baselines import questions, regression, scored, tags
 from zoo.reports.ngrams import WittenBell
 from zoo.training.compressors import bits_per_byte
 
@@ -25,6 +25,8 @@ def run(data: Any) -> None:
     corpus = data.load()
     if corpus.targets == "tags" and data.pack is None:
         return tags.run(data)
+    if corpus.targets == "span" and data.pack is None:
+        return questions.run(data)
     if corpus.labels is None or data.pack is not None:
         return alone(corpus, type(data).__name__)
     data.prepare_data()
