@@ -49,6 +49,8 @@ def test_quality_is_bleu_of_words_and_exact_match_of_strings():
 
 def test_a_study_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     words = [*TINY, f"data.cache={tmp_path}", f"out={tmp_path / 'out'}"]
+    with pytest.raises(ZooError, match="is not a number of letters"):
+        run([*words, "data.letters=99"])  # and the folder is still anybody's
     run([*words, "systems=seq2seq"])
     run([*words, "systems=seq2seq,luong_local_p"])
     shown = capsys.readouterr().out

@@ -72,3 +72,18 @@ def test_a_batch_that_does_not_divide_is_refused(tmp_path):
     done = train(*TINY, "trainer=ddp", "trainer.devices=2", "data.batch_size=63", f"paths.runs={tmp_path / 'runs'}")
     assert done.returncode != 0
     assert "data.batch_size=63" in done.stderr
+
+
+def test_two_processes_say_each_sentence_once(tmp_path):
+    """Nine test strings over two processes are nine lines of predictions.jsonl, those of one process."""
+    words = (
+        "model=luong", "model.dim=8", "data.sizes=[16,4,9]", "data.batch_size=8", "trainer.max_epochs=1",
+        "trainer.precision=64-true", "+trainer.enable_progress_bar=false", "callbacks.figures=null",
+    )  # fmt: skip
+    said = {}
+    for name, more in {"one": (), "two": ("trainer=ddp", "trainer.devices=2")}.items():
+        done = train(*words, *more, f"paths.cache={tmp_path / 'cache'}", f"paths.runs={tmp_path / name}")
+        assert done.returncode == 0, done.stderr
+        (folder,) = (tmp_path / name).iterdir()
+        said[name] = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert [row["row"] for row in said["two"]] == list(range(9)) and said["two"] == said["one"]

@@ -53,13 +53,14 @@ def run(words: Sequence[str]) -> None:
 
     settings = read(words)
     folder = _folder(settings)
-    _check(folder, settings)
+    about = _about(folder, settings)
     rows = []
     for seed in settings.seeds:
         for system in settings.systems:
             file = folder / f"{system}-{seed}.json"
             if not file.is_file():
                 found = train_one(system, seed, settings.data, settings.epochs, settings.changes)
+                write_text(folder / "settings.json", about)
                 write_text(file, json.dumps(_scored(found), ensure_ascii=False, indent=1) + "\n")
             rows.append(json.loads(file.read_text(encoding="utf-8")))
             shown = ", ".join(
@@ -185,10 +186,9 @@ def _folder(settings: Settings) -> Path:
     return Path(settings.out or Path("runs", "reports", f"{stamp()}_history_{settings.data}")).absolute()
 
 
-def _check(folder: Path, settings: Settings) -> None:
-    """Raises: ZooError where the folder holds a study that was made otherwise."""
+def _about(folder: Path, settings: Settings) -> str:
+    """What settings.json of the folder says. Raises: ZooError where it holds a study that was made otherwise."""
     file, wanted = folder / "settings.json", same(settings.data, settings.epochs, settings.changes)
-    if not file.is_file():
-        write_text(file, json.dumps(wanted, indent=1) + "\n")
-    elif (found := json.loads(file.read_text(encoding="utf-8"))) != wanted:
+    if file.is_file() and (found := json.loads(file.read_text(encoding="utf-8"))) != wanted:
         raise ZooError(f"{folder} holds a study of other settings ({found}); choose another out=.")
+    return json.dumps(wanted, indent=1) + "\n"
