@@ -8,7 +8,7 @@ import pytest
 from datamodules.text import Senses
 from zoo.errors import ZooError
 from zoo.reports.senses import probe, read, run, vectors
-from zoo.reports.senses.draw import Plane
+from zoo.reports.senses.draw import Plane, apart
 from zoo.text import train_tokenizer
 
 
@@ -46,6 +46,7 @@ def test_the_plane_goes_from_one_field_to_the_other():
     plane = Plane.of(first, second)
     assert plane(first)[0].mean() == pytest.approx(-1) and plane(second)[0].mean() == pytest.approx(1)
     assert plane((first.mean(0, keepdims=True) + second.mean(0)) / 2)[0] == pytest.approx(0)
+    assert apart(np.array([0.0, 0.1, 0.2, 3.0]), 0.5).tolist() == [0, 0.5, 1, 3]  # names of points that lie close
 
 
 @pytest.mark.parametrize(

@@ -54,11 +54,11 @@ def run(words: Sequence[str]) -> None:
     for seed in settings.seeds:
         learned = vectors.learn(compose(settings.changes, seed))
         answers += probe.ask(learned, seed)
+        write_text(folder / "senses.csv", as_csv(answers))  # what there is, should it be stopped
         if seed == settings.seeds[0]:
             pictures = [draw.draw(learned, word, folder / f"{word}.png", seed).name for word in learned.words]
         console().print(f"seed {seed}: {learned.describe()}", style="dim")
     rows = probe.summarise(answers)
-    write_text(folder / "senses.csv", as_csv(answers))
     frames = rows[0].frames
     table(
         [row.cells() for row in rows],

@@ -44,54 +44,61 @@ def draw(learned: Any, word: str, png: Path, seed: int) -> Path:
     """Word2Vec's vectors on the left; on the right BERT's of the sentences of held-out frames."""
     from datamodules.text.senses import SENSES
 
-    numbers = [i for i, sense in enumerate(SENSES) if sense.word == word]
-    fields = [SENSES[i] for i in numbers]
-    figure = new_figure(11.5, 5.6)
+    senses = {i: sense for i, sense in enumerate(SENSES) if sense.word == word}
+    fields = list(senses.values())
+    figure = new_figure(11.5, 6)
     left, right = figure.subplots(1, 2)
-    _words(left, learned, word, numbers, fields)
-    _sentences(right, learned, word, numbers, fields)
+    _words(left, learned, word, fields)
+    _sentences(right, learned, word, senses)
     left.set_title(f"Word2Vec: one vector for {word}", fontsize=12)
-    right.set_title(f"BERT: a vector for each {word}, in sentences of held-out frames", fontsize=12)
+    right.set_title(f"BERT: one for each {word} in a sentence", fontsize=12)
     for axes in (left, right):
-        axes.set_xticks([-1, 0, 1], [fields[0].field, "between", fields[1].field])
+        axes.set_xticks([-1, 0, 1], [fields[0].field, "between", fields[1].field], fontsize=10)
         axes.set_yticks([])
         axes.axvline(0, color="0.85", linewidth=1, zorder=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.margins(0.12)
-    figure.suptitle(f"{word}: {fields[0].name} or {fields[1].name}? (seed {seed})", fontsize=13, fontweight="bold")
+    left.set_xlim(-1.35, 1.85)  # names stand on the right of their points
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    title = f"{word}: {fields[0].name} or {fields[1].name}? Sentences of held-out frames, seed {seed}"
+    figure.suptitle(title, fontsize=13, fontweight="bold")
     return save(figure, png)
 
 
-def _words(axes: Any, learned: Any, word: str, numbers: list[int], fields: list[Any]) -> None:
+def _words(axes: Any, learned: Any, word: str, fields: list[Any]) -> None:
     of_noun = {each.noun: each for each in learned.data.parts["train"]}
     vectors = learned.kinds[STATIC]
     known = [vectors([of_noun[noun] for noun in sense.others]) for sense in fields]
     plane = Plane.of(*known)
-    for sense, found, colour in zip(fields, known, COLOURS, strict=True):
-        x, y = plane(found)
+    at = [plane(found) for found in known]
+    least = 0.05 * np.ptp(np.concatenate([y for _, y in at]))  # between two names
+    for sense, (x, y), colour in zip(fields, at, COLOURS, strict=True):
         axes.scatter(x, y, s=36, color=colour, zorder=2)
-        for at, (noun, gloss) in enumerate(sense.others.items()):
-            _name(axes, f"{noun} ({gloss})", x[at], y[at], colour)
+        names = [f"{noun} ({gloss})" for noun, gloss in sense.others.items()]
+        for i, height in zip(np.argsort(y), apart(np.sort(y), least), strict=True):
+            axes.text(x[i] + 0.06, height, names[i], color=colour, fontsize=9.5, va="center")
     x, y = plane(vectors([of_noun[word]]))
-    axes.scatter(x, y, s=170, marker="*", color=INK, zorder=3)
-    _name(axes, word, x[0], y[0], INK, weight="bold", size=12)
+    axes.scatter(x, y, s=190, marker="*", color=INK, zorder=3)
+    axes.text(x[0] + 0.08, y[0], word, color=INK, fontsize=13, fontweight="bold", va="center", zorder=4)
 
 
-def _sentences(axes: Any, learned: Any, word: str, numbers: list[int], fields: list[Any]) -> None:
+def _sentences(axes: Any, learned: Any, word: str, senses: dict[int, Any]) -> None:
     parts, vectors = learned.data.parts, learned.kinds[CONTEXT]
-    plane = Plane.of(*(vectors([e for e in parts["train"] if e.sense == i and e.noun != word]) for i in numbers))
-    for i, sense, colour in zip(numbers, fields, COLOURS, strict=True):
+    plane = Plane.of(*(vectors([e for e in parts["train"] if e.sense == i and e.noun != word]) for i in senses))
+    for (i, sense), colour in zip(senses.items(), COLOURS, strict=True):
         others = [each for each in parts["test"] if each.sense == i and each.noun != word]
         own = [each for each in parts["test"] if each.sense == i and each.noun == word]
+        name = f"{word} ({sense.name}): {min((each.text for each in own), key=len)}"
         axes.scatter(
-            *plane(vectors(others)), s=14, color=colour, alpha=PALE, linewidths=0, label=", ".join(sense.others)
+            *plane(vectors(others)), s=16, color=colour, alpha=PALE, linewidths=0, label=", ".join(sense.others)
         )
-        x, y = plane(vectors(own))
-        name = f"{word} ({sense.name})"
-        axes.scatter(x, y, s=90, marker="*", color=colour, edgecolor=INK, linewidth=0.5, zorder=3, label=name)
-    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2)
+        style = {"marker": "*", "edgecolor": INK, "linewidth": 0.5, "zorder": 3}
+        axes.scatter(*plane(vectors(own)), s=95, color=colour, label=name, **style)
 
 
-def _name(axes: Any, text: str, x: float, y: float, colour: str, **font: Any) -> None:
-    font = {"size": 9, **font}
-    axes.annotate(text, (x, y), xytext=(6, 4), textcoords="offset points", color=colour, zorder=4, **font)
+def apart(heights: np.ndarray, least: float) -> np.ndarray:
+    """Ascending heights, moved up until none is nearer than `least` to the one below."""
+    found = heights.copy()
+    for i in range(1, len(found)):
+        found[i] = max(found[i], found[i - 1] + least)
+    return found
