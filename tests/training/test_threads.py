@@ -62,6 +62,16 @@ def test_tokens_of_both_sides_of_a_pair_count():
     assert places(data) == 8 * (4 + 6)  # the target begins and ends with a token
 
 
+def test_steps_that_wait_for_each_other_do_not_add_up(cores):
+    """A decoder that goes along its target has one token of each sentence at a time."""
+    data = Reverse(letters=20, shortest=4, longest=20, sizes=(20, 5, 5), batch_size=128)
+    data.setup()
+    model = torch.nn.Linear(1, int(WORK) // 256, bias=False)
+    assert threads("auto", model, data) == 7
+    model.stepping = True
+    assert threads("auto", model, data) == 1
+
+
 @pytest.mark.parametrize("wrong", ["some", "0", "-1", "1.5", "true"])
 def test_what_is_no_number_of_threads(wrong):
     with pytest.raises(ZooError, match="is not a number of threads; give auto, null"):

@@ -45,6 +45,7 @@ class AttentionCall:
     H_kv, K] are the tokens' places in the sequence; None means that the keys are 0..K-1 and the queries the last Q of
     them. A key at place -1 is no token (an empty cache slot, padding): nobody sees it. `cached` is the promise of a
     cache: keys at place -1 are zeros, and none stands behind a sample's last query; `clean` is the first half of it.
+    `k_seen` [B, 1, 1, K] is which of `k_pos` are tokens, where somebody has made that before.
     `training` is whether the caller trains: neither a score nor a pattern knows. `drop(weights, dropout)` drops weights,
     where a kernel has them as a matrix. `finite_bias` is the promise that the bias hides no key (no -inf in it), so that
     nobody looks. `cross`: the keys are of another sequence. `draw` is what choices by chance go by, an int64 scalar that
@@ -70,6 +71,7 @@ class AttentionCall:
     cross: bool = False
     draw: Tensor | None = None
     clean: bool = False
+    k_seen: Tensor | None = None
 
     def __post_init__(self):
         if self.bias is not None and self.bias.ndim < 4:  # [Q, K] or [H, Q, K], as broadcasting reads them
@@ -127,7 +129,7 @@ class AttentionCall:
         if not isinstance(self.pattern, Full):
             terms.append(self.pattern.allowed(*self.index_grid()))
         if self.k_pos is not None:
-            terms.append(self.key_places(self.k_pos >= 0))
+            terms.append(self.key_places(self.k_pos >= 0) if self.k_seen is None else self.k_seen)
         if self.bias is not None and self.bias_hides:
             terms.append(self.bias != -torch.inf)
         mask = terms[0]

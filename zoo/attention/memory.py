@@ -23,13 +23,15 @@ class Memory:
     carries gradients.
 
     k: [B, H_kv, K, D'], as `score` compares them; zeros where no token is. v: [B, H_kv, K, Dv], likewise. score: what compares
-    queries with these keys. k_pos: [B, K], their places, -1 for what is no token; None where all are.
+    queries with these keys. k_pos: [B, K], their places, -1 for what is no token; None where all are. k_seen: which are tokens,
+    [B, 1, 1, K].
     """
 
     k: Tensor
     v: Tensor
     score: Score
     k_pos: Tensor | None = None
+    k_seen: Tensor | None = None
 
     def __len__(self) -> int:
         """How many samples."""
@@ -37,8 +39,9 @@ class Memory:
 
     def select(self, index: Tensor) -> Memory:
         """Sample i is what sample index[i] was: index [B'], as beams need it."""
-        places = None if self.k_pos is None else self.k_pos.index_select(0, index)
-        return replace(self, k=self.k.index_select(0, index), v=self.v.index_select(0, index), k_pos=places)
+        names = ("k", "v", "k_pos", "k_seen")
+        rows = {name: x.index_select(0, index) for name in names if (x := getattr(self, name)) is not None}
+        return replace(self, **rows)
 
 
 def places_of(k: Tensor, lengths: Tensor | None, mask: Tensor | None) -> Tensor | None:

@@ -144,12 +144,12 @@ class Attention(nn.Module):
                 without one; see also the parts.
         """
         pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
-        k_pos, score = places, self.score
+        k_pos, k_seen, score = places, None, self.score
         if isinstance(context, Memory):
             if places is not None or cache is not None:
                 raise ZooError("A memory holds keys and values of a context already: leave out cache= and places=.")
             q, placed = self._read_memory(x, context, q_pos if pos is None else pos)
-            k, v, k_pos, score = context.k, context.v, context.k_pos, context.score
+            k, v, k_pos, k_seen, score = context.k, context.v, context.k_pos, context.k_seen, context.score
         elif context is not None:
             if places is not None:
                 raise ZooError(
@@ -178,7 +178,7 @@ class Attention(nn.Module):
             q, k, v, score, pattern, placed if bias is None else bias if placed is None else placed + bias,
             self.dropout if self.training else 0.0, needs, need_logits, q_pos, k_pos, on_edges, self.training,
             cached=cache is not None and context is None, drop=self.drop, finite_bias=placed is None,
-            cross=context is not None, clean=isinstance(context, Memory),
+            cross=context is not None, clean=isinstance(context, Memory), k_seen=k_seen,
         )  # fmt: skip
         seen = run(call, self.kernel)
         if needs and cache is not None and seen.weights is not None:
@@ -282,11 +282,13 @@ class Attention(nn.Module):
             k = self.position.rotate(
                 k, torch.arange(k.shape[2], device=k.device) if k_pos is None else k_pos.clamp(min=0)
             )
-        if k_pos is not None:  # a NaN there reaches nobody
-            token = (k_pos >= 0)[:, None, :, None]
-            k, v = torch.where(token, k, 0), torch.where(token, v, 0)
+        seen = None if k_pos is None else (k_pos >= 0)[:, None, None]
+        if seen is not None:  # a NaN there reaches nobody
+            k, v = torch.where(seen.mT, k, 0), torch.where(seen.mT, v, 0)
         score, k = self.score.on_keys(k)
-        return Memory(k, v.to(k.dtype), score, k_pos)  # under autocast what is mapped is narrower than what is not
+        return Memory(
+            k, v.to(k.dtype), score, k_pos, seen
+        )  # under autocast what is mapped is narrower than what is not
 
     def _read_memory(self, x: Tensor, memory: Memory, pos: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """q of the tokens, and the bias on what is remembered."""

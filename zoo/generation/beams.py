@@ -70,10 +70,11 @@ def beam_search(
         totals = torch.tensor([[text.total for text in row] for row in running], dtype=plain.dtype, device=plain.device)
         joint = (totals.flatten()[:, None] + adjust(plain, tokens)).view(B, -1)  # [B, beams V]
         begins, texts, running = [[0] * num_beams for _ in range(B)], running, []
-        for row in range(B):
-            over = None if length == max_new_tokens else partial(_ends_in, ends, row)
-            its = plain[row * beams : (row + 1) * beams]
-            found, alive = _continued(joint[row], its, texts[row], num_beams, over)
+        last, plain = length == max_new_tokens, plain.view(B, -1)
+        few = num_beams if last else 2 * num_beams  # more only where many of them end
+        for row, best_first in enumerate(_best(joint, plain, few)):
+            over = None if last else partial(_ends_in, ends, row)
+            found, alive = _continued(joint[row], plain[row], best_first, texts[row], num_beams, over)
             scored = [(text.total / length**length_penalty, text) for text in found]
             best[row] = max([best[row], *scored], key=lambda each: each[0])
             longest = max_new_tokens if length_penalty > 0 else length + 1
@@ -93,25 +94,40 @@ def _ends_in(ends: Callable[[Sequence[int], int], bool], row: int, new: Sequence
     return ends(new, row)
 
 
+#: A continuation: its sum, its number among beams x tokens, its token's log-probability.
+Candidate = tuple[float, int, float]
+
+
+def _best(joint: Tensor, plain: Tensor, most: int) -> list[list[Candidate]]:
+    """The best continuations of each row, best first, of sums and log-probabilities [B, beams V]."""
+    value, index = joint.topk(min(most, joint.shape[1]))
+    all_of = (value.tolist(), index.tolist(), plain.gather(1, index).tolist())
+    return [list(zip(*row, strict=True)) for row in zip(*all_of, strict=True)]
+
+
 def _continued(
-    joint: Tensor, plain: Tensor, texts: Sequence[Text], num_beams: int, ends: Callable[[Sequence[int]], bool] | None
+    joint: Tensor,
+    plain: Tensor,
+    best: list[Candidate],
+    texts: Sequence[Text],
+    num_beams: int,
+    ends: Callable[[Sequence[int]], bool] | None,
 ) -> tuple[list[Text], list[tuple[int, Text]]]:
-    """Of one row: the texts that end among the best `num_beams` continuations, and the best that go on, each with the number
-    of the text that it continues. `ends` None: all end."""
-    most = num_beams if ends is None else 2 * num_beams  # more only where many of them end
+    """Of one row [beams V]: the texts that end among the best `num_beams` continuations, and the best that go on, each with the
+    number of the text that it continues. `best`: the first of its continuations. `ends` None: all end."""
+    vocab = len(joint) // len(texts)
     while True:
-        value, index = joint.topk(min(most, len(joint)))
         found, alive = list[Text](), list[tuple[int, Text]]()
-        for rank, (total, at) in enumerate(zip(value.tolist(), index.tolist(), strict=True)):
+        for rank, (total, at, logprob) in enumerate(best):
             if total == NEVER or len(alive) == num_beams:
                 break
-            begin, token = divmod(at, plain.shape[-1])
+            begin, token = divmod(at, vocab)
             before = texts[begin]
-            text = Text((*before.ids, token), (*before.logprobs, float(plain[begin, token])), total)
+            text = Text((*before.ids, token), (*before.logprobs, logprob), total)
             if ends is not None and not ends(text.ids):
                 alive.append((begin, text))
             elif rank < num_beams:
                 found.append(text)
-        if ends is None or len(alive) == num_beams or most >= len(joint):
+        if ends is None or len(alive) == num_beams or len(best) == len(joint):
             return found, alive
-        most *= 2
+        (best,) = _best(joint[None], plain[None], 2 * len(best))

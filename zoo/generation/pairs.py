@@ -103,6 +103,8 @@ def generate(
     rows = Rows(ends, start.rows())
     with ExitStack() as stack:
         stack.enter_context(evaluating([model]))
+        if lengths is not None and bool((lengths == source.shape[1]).all()):
+            lengths = None  # then nobody asks at each step what is padding
         with torch.no_grad():
             memory = model.encode(source, lengths)
         if num_beams > 1:

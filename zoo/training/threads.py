@@ -31,8 +31,8 @@ def threads(setting: int | str | None, model: torch.nn.Module, data: Any, kept: 
 
     Args:
         setting: a number; None: torch's choice, whatever it is; "auto": 1 where a step is small, else torch's choice.
-            A step's work is parameters x tokens (or nodes) of a batch. OMP_NUM_THREADS, where the user has set it, is
-            torch's choice too.
+            A step's work is parameters x tokens (or nodes) of a batch; parameters x rows where a decoder steps along a target,
+            since a second thread then waits at every token. OMP_NUM_THREADS, where the user has set it, is torch's choice too.
         kept: what the run began with, which "auto" keeps when it is continued.
 
     Returns: the number; None: leave it to torch.
@@ -44,7 +44,9 @@ def threads(setting: int | str | None, model: torch.nn.Module, data: Any, kept: 
     most = torch.get_num_threads()
     if "OMP_NUM_THREADS" in os.environ:
         return most
-    return most if sum(parameter.numel() for parameter in model.parameters()) * places(data) >= WORK else 1
+    # A decoder that steps along its target does one token of each sentence at a time.
+    at_once = int(data.batch_size) if getattr(model, "stepping", False) else places(data)
+    return most if sum(parameter.numel() for parameter in model.parameters()) * at_once >= WORK else 1
 
 
 @contextmanager
