@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 WHAT, OPTIONS = "a sentence", ("layer", "head", "context")
 TOP = 5
-#: What a model's outputs are for -> the file here that tells them, where they are not one answer a text.
-SAYS = {"span": "spans"}
 MASK = "[MASK]"
 #: One word that ends so is the path of a file that other models read.
 IMAGES = (
@@ -37,7 +35,7 @@ IMAGES = (
     ".webp",
 )  # zoo.preprocess's, which imports torch
 #: What a classifier of each token says (`model.targets`) -> the file here that tells it.
-SAYS = {"tags": "tags"}
+SAYS = {"tags": "tags", "span": "spans"}
 FILES = {"an image": IMAGES, "a graph": (".npz",), "a table": (".csv", ".tsv")}
 
 
@@ -81,8 +79,6 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
         raise ZooError(
             f"--context {options.context} is for a question about a text, and {options.run} answers none; leave it out."
         )
-    if model.targets in SAYS:
-        return import_module(f"zoo.cli.predict.{SAYS[model.targets]}").predict(model, source, options, png)
     from zoo.cli._model import check_answer
     from zoo.inspect.tokens import choose, plot_tokens, read
 
