@@ -33,7 +33,7 @@ class Graph(nn.Module):
         return self.attn(x[None], pattern=edges.with_self_loops() if self.loops else edges)
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loops", [True, False])
 @pytest.mark.parametrize("score, projection", [
     (GATScore, SharedQKV), (GATv2Score, SharedKV), (ScaledDot, SeparateQKV), (Additive, SeparateQKV),

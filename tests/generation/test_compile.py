@@ -48,6 +48,7 @@ def test_across_buckets_the_tokens_are_the_same(graphs):
     assert torch.equal(model.generate(x, 150, temperature=0, compile=True).ids, want.ids)
 
 
+@pytest.mark.slow  # by default tests/attention/test_caches.py, whose caches these are
 @pytest.mark.parametrize("cache", ["int8", "window:8", "sinks:2+8", "heavy:4+6"])
 def test_other_caches(cache, graphs):
     model, rows = tiny(), [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [4, 5]]
