@@ -98,6 +98,11 @@ class PairData(DataModule):
         found = self.source
         if found is not None and (found.tokenizer != tokenizer or found.source_tokenizer != source_tokenizer):
             raise ZooError("the data was made into tokens already; hand the tokenizer over before setup().")
+        if self.tokens == "words" and tokenizer.kind != "words":
+            raise ZooError(
+                f"data.tokens=words, and the weights were trained on tokens of another kind ({tokenizer.kind}); leave it "
+                "out, or train anew (init=null)."
+            )
         tokenizers.check_same(self.tokenizer, tokenizer, "tokenizer")
         tokenizers.check_same(self.source_tokenizer, source_tokenizer or tokenizer, "source_tokenizer")
         self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer

@@ -340,8 +340,8 @@ class Task(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.model.adapter is not None:
             finetuning.restore(self.model, self._adapters_base, checkpoint)
+        check_tokenizers(self.model, checkpoint)  # first: where they are others, most sizes are too
         check_fits(self, checkpoint["state_dict"])
-        check_tokenizers(self.model, checkpoint)
         for state in checkpoint.get("lr_schedulers", []):  # torch makes attributes of whatever these hold
             if wrong := [key for key in state if callable(getattr(LambdaLR, key, None))]:
                 raise ZooError(f"The checkpoint's schedule replaces {wrong[0]!r}; go on from another checkpoint.")

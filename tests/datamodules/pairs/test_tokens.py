@@ -100,6 +100,10 @@ def test_a_models_tokenizers_feed_it(made):
     asked = Mine(cache=data.cache, tokenizer=train_tokenizer("byte", []))
     with pytest.raises(ZooError, match=r"data.tokenizer is a tokenizer of 259 tokens, and the weights were"):
         asked.use_tokenizer(theirs[1])
+    with pytest.raises(
+        ZooError, match=r"data.tokens=words, and the weights were trained on tokens of another kind \(byte\)"
+    ):
+        Mine(cache=data.cache, tokens="words").use_tokenizer(train_tokenizer("byte", []))
 
 
 @pytest.mark.parametrize(
