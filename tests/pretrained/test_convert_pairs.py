@@ -86,7 +86,7 @@ def test_same_logits(theirs, tmp_path):
         assert (each.begin_tokens, each.end_tokens) == ((theirs.config.decoder_start_token_id,), (0,))
 
 
-@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("beams", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_same_tokens(theirs, beams):
     """C6: 20 of them, ours from the token that theirs start with; what is never said, and what is said first, taken over."""
     source, _, lengths, mask = sides(theirs)
