@@ -26,7 +26,7 @@ def test_both_senses_of_a_word_are_as_frequent_in_each_part(data):
 
 
 def test_no_frame_and_no_sentence_is_in_two_parts(data):
-    """A9: what is held out is a frame, not one more sentence of a frame that was trained on."""
+    """What is held out is a frame, not one more sentence of a frame that was trained on."""
     frames = {stage: {(each.sense, each.frame) for each in data.parts[stage]} for stage in STAGES}
     texts = [each.text for stage in STAGES for each in data.parts[stage]]
     assert not frames["train"] & frames["test"] and not frames["train"] & frames["val"]
