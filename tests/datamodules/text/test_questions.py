@@ -215,3 +215,17 @@ def test_no_story_is_in_two_parts_and_a_seed_is_a_set(stories):
 def test_sizes_that_are_none(sizes):
     with pytest.raises(ZooError, match=r"is not three numbers of stories; give \[10000, 1000, 1000\]"):
         Stories(sizes=sizes)
+
+
+def test_answers_for_which_no_question_is_read():
+    """report baselines data=stories: the last place of all, the first, the commonest."""
+    from zoo.reports.baselines.questions import figures
+
+    corpus = Stories(sizes=(300, 0, 50)).load()
+    found = figures(corpus)
+    last = [
+        max(PLACES, key=corpus.contexts[question.context].rfind) == question.answers[0]
+        for question in corpus.asked("test")
+    ]
+    assert found["the training answer that stands last"] == (sum(last) / 50, sum(last) / 50)
+    assert all(0 <= share <= 1 for pair in found.values() for share in pair) and len(found) == 3
