@@ -70,6 +70,12 @@ def test_a_study_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
         run([*words, "data.letters=4"])
 
 
+@pytest.mark.parametrize("sizes", ["[8,0,4]", "[8,4,0]"])
+def test_a_set_without_validation_or_test_is_refused_before_training(sizes, tmp_path):
+    with pytest.raises(ZooError, match="data=reverse has no validation or no test pairs"):
+        run([*TINY, "systems=seq2seq", f"data.sizes={sizes}", f"data.cache={tmp_path}", f"out={tmp_path / 'out'}"])
+
+
 @pytest.mark.parametrize("data", ["reverse"])
 def test_all_systems_see_the_same_batches_and_updates(data):
     configs = {name: compose(name, 3, data, None, ()) for name in SYSTEMS}

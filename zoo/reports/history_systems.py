@@ -89,7 +89,12 @@ class Clock(Callback):
     def __init__(self) -> None:
         self.tokens, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
-    def on_fit_start(self, *_: Any) -> None:
+    def on_fit_start(self, trainer: Any, *_: Any) -> None:
+        data = trainer.datamodule
+        if not (data.val_size and data.test_size):
+            raise ZooError(
+                f"data={data.title} has no validation or no test pairs, which this study chooses and compares by."
+            )
         self.seconds, self.cpu_seconds = -time.perf_counter(), -time.process_time()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -122,8 +127,6 @@ def train_one(system: str, seed: int, data: str, epochs: int | None, changes: Se
     config = compose(system, seed, data, epochs, changes)
     best, clock = Best(config["trainer"]["max_epochs"], "loss", "min"), Clock()
     record = train(config, None, watch=[best, clock])
-    if not record.task.predictions:
-        raise ZooError(f"data={data} has no test pairs in words or letters, which this study compares; take another.")
     return {
         "system": system,
         "seed": seed,
