@@ -47,6 +47,10 @@ class CaptionFolder(CaptionData):
     called = "captions"
 
     def load(self) -> CaptionCorpus:
+        if self.images == self.path:  # what `--data` says of all places
+            self.images = None
+        if self.parts == self.path:
+            self.parts = None
         if not self.path:
             raise ZooError(f"data=captions needs data.path=<captions, or their folder>: {FORMS}.")
         path = Path(self.path).expanduser()

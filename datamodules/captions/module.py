@@ -179,6 +179,10 @@ class CaptionData(PairData):
             self.seen.dataset(stage), self.loaded().sides[stage][1], self.seed if stage == "train" else None
         )
 
+    def test_image(self, row: int) -> Tensor:
+        """A test image as the model reads it: [1, C, H, W]."""
+        return self.dataset("test").__getitems__(BatchIndex(0, [row])).source
+
     def describe(self) -> str:
         found, sizes = self.loaded().tokenizer, self.seen.shape
         size = f"{sizes['in_chans']}x{sizes['size']}x{sizes['size']}"

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from zoo.callbacks.captions import CaptionFigures
 from zoo.callbacks.pairs import PairFigures
 from zoo.callbacks.series import SeriesFigures
 from zoo.errors import ZooError
@@ -26,7 +27,8 @@ class Figures(Callback):
     `datamodule.test_images(n)`; of one of graphs neighbourhood and attention_entropy of `datamodule.example()`; of one
     of text token_attention of the beginning of `datamodule.test_rows(1)`; of one of series forecasts, error_by_step,
     attention_maps and, where it gives probabilities, calibration of the test windows; of one of pairs quality_by_length
-    of the test's rows and alignments of the first test pairs. A figure that cannot be drawn (a model
+    of the test's rows and alignments of the first test pairs; of a captioner captions of the first test images. A
+    figure that cannot be drawn (a model
     without attention, a run that only tested) is left out with a line in the log: it must not cost the run its
     results. Not drawn under fast_dev_run.
 
@@ -55,6 +57,8 @@ class Figures(Callback):
             draws += SeriesFigures().draws()
         if "pairs" in task.model.reads:
             draws += PairFigures().draws()
+        if "captions" in task.model.reads:
+            draws += CaptionFigures().draws()
         for draw in draws:
             png = self.folder / "figures" / f"{draw.__name__}.png"
             _try(draw, trainer, task, png)

@@ -51,7 +51,8 @@ def describe_model(name: str, config: Any, file: Path | None = None, trust: Sequ
     if said := sentence(model):
         rows.append(("score x pattern x position", said))
     rows.append(("parameters", f"{sum(parameter.numel() for parameter in model.parameters()):,}"))
-    if channels and height and (flops := measure(model, (channels, height, width)).flops):
+    alone = getattr(model, "reads", ("image",)) == ("image",)  # an image is all that it takes
+    if alone and channels and height and (flops := measure(model, (channels, height, width)).flops):
         rows.append(("operations", f"{_count(flops)}FLOPs for one image (2 a multiply-add)"))
     if isinstance(model, Model):
         rows += model.describe().items()

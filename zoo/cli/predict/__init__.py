@@ -6,6 +6,7 @@
     python -m zoo predict runs/<a run> test:17 --data photos    of a run on a folder of one's own: where that lies
     python -m zoo predict runs/<a run> graph.npz           nodes of a graph: x [N, F], edge_index [2, E]
     python -m zoo predict runs/<a run> graph.npz --node 5  and what node 5 looks at
+    python -m zoo predict runs/<a run> cat.jpg --num-beams 5    of a captioner: what is on it in words; options as of generate
     python -m zoo predict runs/<a run> "a sentence"        its classes, or the five likeliest tokens after it
     python -m zoo predict runs/<a run> "a [MASK]" --layer 0 --head mean
     python -m zoo predict runs/<a run> "Who was it?" --context life.txt    the answer to a question about a text
@@ -35,6 +36,7 @@ from zoo.errors import ZooError, answering
 #:   name(source) -> (str, ...)                 what a figure is called after; the last part, or as many as tell it from others
 #:   predict(model, source, options, png)       tells the answer, writes the figure; 1 where a part could not be read
 READERS = {"image": "images", "graph": "graphs", "relational_graph": "graphs", "text": "texts", "series": "series"}
+READERS |= {"captions": "captions"}
 
 #: What a model's outputs are for -> the file of zoo.cli.predict.many, where it is not the one of what it reads.
 MANY = {"span": "spans"}

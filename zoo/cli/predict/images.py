@@ -73,7 +73,7 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
         console().print(f"{type(model).__name__} has no attention to draw.", markup=False)
         return code
     firsts = [f"{printable(said)} {share}" for (said, share), *_ in best]
-    titles = [f"{_shortened(name)}\n{first}" for name, first in zip(names, firsts, strict=True)]
+    titles = [f"{shortened(name)}\n{first}" for name, first in zip(names, firsts, strict=True)]
     print(printable(str(_draw(torch.cat(inputs[:DRAWN]), maps.first(DRAWN), model, png, titles[:DRAWN]))))
     return code
 
@@ -114,22 +114,30 @@ def _files(folder: Path) -> list[Path]:
 
 def _of_test_set(model: "Model", options: argparse.Namespace, source: str) -> tuple[str, "Tensor"]:
     """An image of the set that the run was tested on, numbered in the fixed order of its figures."""
-    number = source.removeprefix("test:")
-    if not (number.isascii() and number.isdigit()):
-        raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
+    number = number_of(source)
     data = test_data(model, options.run, options.trust, options.data)
-    if int(number) >= data.test_size:
+    if number >= data.test_size:
         raise ZooError(f"{source} is beyond the test set; its {data.test_size} images are numbered from 0.")
-    inputs, labels = data.test_images(int(number) + 1)
+    inputs, labels = data.test_images(number + 1)
     return f"{source} ({data.classes[int(labels[-1])]})", inputs[-1:]
 
 
-def test_data(model: Any, run: str | Path, trust: Sequence[str] = (), folder: str | None = None) -> Any:
+def number_of(source: str) -> int:
+    """Of test:<number>. Raises: ZooError for what is none."""
+    number = source.removeprefix("test:")
+    if not (number.isascii() and number.isdigit()):
+        raise ZooError(f"{source} is not test:<number>; give a whole number from 0 on.")
+    return int(number)
+
+
+def test_data(
+    model: Any, run: str | Path, trust: Sequence[str] = (), folder: str | None = None, kind: type | None = None
+) -> Any:
     """The images that a run was tested on, of the data module in its config.yaml or its model folder's card, prepared as the
     model's.
 
     The file says which set; where files are looked for, and where something may be written, the reader says (`folder`,
-    ZOO_DATA, ZOO_CACHE), and what the model was fed with its own `preprocess`.
+    ZOO_DATA, ZOO_CACHE), and what the model was fed with its own `preprocess`. kind: the base of the data; None: `ImageData`.
 
     Raises: ZooError for a config that is none, or names what is not declared as data (docs/criteria.md, A8), or the files
         of the reader's own.
@@ -142,16 +150,18 @@ def test_data(model: Any, run: str | Path, trust: Sequence[str] = (), folder: st
     content, config = told(run)
     where = f"data in {config}"
     tree = checked.resolve(content.get("data"), where, None, "run", packages.checked(trust))
-    if not (inspect.isclass(tree.target) and issubclass(tree.target, ImageData)):
+    if not (inspect.isclass(tree.target) and issubclass(tree.target, kind or ImageData)):
         raise ZooError(f"{where} is {tree.name}, which holds no images; give an image of your own.")
     mine: dict[str, Any] = {**conf.places(), "augment": None}
+    if "tokenizer" in tree.given:
+        mine["tokenizer"] = model.tokenizer
     if named := tree.target.places:
         if folder is None:
             said = one_line(tree.given.get(named[0]), 200)
             raise ZooError(
                 f"{where} says {named[0]}={said}, and a file does not decide what of yours is read; give --data FOLDER."
             )
-        mine[named[0]] = folder
+        mine |= {**dict.fromkeys(named), named[0]: folder}
     elif folder is not None:
         raise ZooError(f"--data {folder} is for images in a folder of yours; {where} is {tree.name}. Leave it out.")
     prepared = model.preprocess
@@ -164,7 +174,7 @@ def test_data(model: Any, run: str | Path, trust: Sequence[str] = (), folder: st
     return data
 
 
-def _shortened(name: str, most: int = 18) -> str:
+def shortened(name: str, most: int = 18) -> str:
     """The name of a file; of a long one the beginning and the end, where its number stands."""
     name = printable(Path(name).name)  # bytes that are no UTF-8 are nothing that can be drawn
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"

@@ -13,11 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zoo.cli import _decoding
 from zoo.cli.predict.many.table import Row, check_not_read, check_target, writing
 from zoo.errors import ZooError, answering, one_line, printable
 
 #: What draws or chooses a figure, of which there is none here, or is of one input.
 FIGURES = ("out", "node", "layer", "head", "data", "context")
+#: How a caption is chosen; a table's are greedy.
+DECODING = (*_decoding.OPTIONS, "stop")
 
 
 class Entry(NamedTuple):
@@ -67,6 +70,11 @@ def check_options(options: argparse.Namespace) -> Path:
         if getattr(options, name, None) is not None:
             why = "one question" if name == "context" else "a figure, and --to draws none"
             raise ZooError(f"--{name} {getattr(options, name)} is for {why}; leave it out.")
+    for name in DECODING:
+        if getattr(options, name, None) is not None:
+            raise ZooError(
+                f"--{name.replace('_', '-')} {getattr(options, name)}: with --to captions are said greedily; leave it out."
+            )
     return check_target(options.to)
 
 
