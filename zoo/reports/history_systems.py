@@ -26,10 +26,10 @@ SYSTEMS = {
     "seq2seq": System(("model=seq2seq",), {"color": "0.35"}),
     "seq2seq_lstm": System(("model=seq2seq", "model.cell=lstm"), {"color": "0.6", "linestyle": "--"}),
     "bahdanau": System(("model=bahdanau",), {"color": "C3", "linewidth": 2.4}),
-    "luong_dot": System(("model=luong", "score=dot"), {"color": "C0"}),
+    "luong_dot": System(("model=luong", "score=dot"), {"color": "tab:blue"}),
     "luong_general": System(("model=luong", "score=general"), {"color": "C9"}),
     "luong_concat": System(("model=luong", "score=additive"), {"color": "C4"}),
-    "luong_local_m": System(("model=luong", "pattern=local_m"), {"color": "C0", "linestyle": ":"}),
+    "luong_local_m": System(("model=luong", "pattern=local_m"), {"color": "tab:blue", "linestyle": ":"}),
     "luong_local_p": System(("model=luong", "score=local_p"), {"color": "C9", "linestyle": ":"}),
     "transformer_2017": System(("model=transformer_2017",), {"color": "C1", "linewidth": 2.4}),
 }
