@@ -46,7 +46,8 @@ class Captioner(DecoderModel):
         text_position: factory, of the words; added to them or inside the self-attentions. None: sinusoidal.
         order: of the decoder's sublayers: "pre_norm" or "post_norm".
         drop_path: of the trunk.
-        dropout: on embeddings and each sublayer. attn_dropout: of weights.
+        dropout: on embeddings and each sublayer.
+        attn_dropout: of weights.
         init: called on every module of the trunk.
 
     Where it looks: `record_attention(model)`["decoder.blocks.0.cross"], [B, H, T, num_prefix_tokens + rows * cols].
