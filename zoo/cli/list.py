@@ -13,6 +13,8 @@ import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from zoo import conf
@@ -20,7 +22,8 @@ from zoo.cli._pretrained import TITLE, lines, only, tell
 from zoo.console import table
 from zoo.errors import ZooError, nearest
 
-Rows = Iterator[tuple[str, ...]]
+#: A name, and what says the rest of its line: only of those that are shown.
+Rows = Iterator[tuple[str, Callable[[], tuple[str, ...]]]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,14 +56,15 @@ def run(options: argparse.Namespace) -> None:
         return
     if chosen:
         raise ZooError(f"{chosen[0]} is for trained models: python -m zoo list pretrained {chosen[0]} ...")
-    found = {kind: [row for row in KINDS[kind][1]() if fnmatchcase(row[0], wanted)] for kind in kinds}
+    every = {kind: list(KINDS[kind][1]()) for kind in kinds}
+    found = {kind: [row for row in rows if fnmatchcase(row[0], wanted)] for kind, rows in every.items()}
     if not any(found.values()):
-        known = {name for kind in kinds for name, *_ in KINDS[kind][1]()} | set(KINDS if len(kinds) > 1 else ())
+        known = {name for rows in every.values() for name, _ in rows} | set(KINDS if len(kinds) > 1 else ())
         guess = nearest(wanted, known).partition("There are: ")[0]  # they are too many for an error
         raise ZooError(f"{wanted!r} is in none of {', '.join(kinds)}; {guess}python -m zoo list shows all.")
     for kind, rows in found.items():
         if rows:
-            table(rows, f"{kind}   {KINDS[kind][0]}")
+            table([(name, *told()) for name, told in rows], f"{kind}   {KINDS[kind][0]}")
 
 
 def _kind(word: str) -> str | None:
@@ -72,10 +76,14 @@ def _models() -> Rows:
     from zoo.models.registry import CONFIGS
 
     for name, config in sorted(CONFIGS.items(), key=lambda item: _natural(item[0])):
-        yield name, _sizes(config)
+        yield name, partial(_sizes, config)
 
 
-def _sizes(config: Mapping[str, Any]) -> str:
+def _sizes(config: Mapping[str, Any]) -> tuple[str]:
+    return (_sized(config),)
+
+
+def _sized(config: Mapping[str, Any]) -> str:
     heads, depth = config["num_heads"], config["depth"]
     if "vocab_size" in config:
         grouped = f" on {config['num_kv_heads']} of keys" if config.get("num_kv_heads", heads) != heads else ""
@@ -100,7 +108,7 @@ def _group(group: str) -> Callable[[], Rows]:
 
     def rows() -> Rows:
         for name, path in conf.options(group).items():
-            yield name, conf.comment(path) or _built(group, name)
+            yield name, partial(_told, group, name, path)
 
     return rows
 
@@ -108,27 +116,42 @@ def _group(group: str) -> Callable[[], Rows]:
 def _data() -> Rows:
     """Each set, and its licence."""
     for name, path in conf.options("data").items():
-        yield name, conf.licence(path), conf.comment(path)
+        yield name, partial(_provenance, path)
 
 
-def _built(group: str, name: str) -> str:
+def _provenance(path: Path) -> tuple[str, str]:
+    return conf.licence(path), conf.comment(path)
+
+
+def _told(group: str, name: str, path: Path) -> tuple[str]:
+    if comment := conf.comment(path):
+        return (comment,)
+    from zoo.checked.texts import read_yaml
     from zoo.inspect.words import summary
 
-    config = conf.compose(group, name)
-    return summary(config) if config else ""
+    config = read_yaml(path)
+    if "defaults" in config:  # which Hydra alone can join
+        config = conf.compose(group, name)
+    return (summary(config) if config else "",)
+
+
+def _pretrained() -> Rows:
+    for name, line in lines():
+        yield name, partial(tuple, [line])
 
 
 def _kernels() -> Rows:
     from zoo.attention import KERNELS
     from zoo.inspect.words import first_line
 
-    yield "auto", f"The first of {', '.join(kernel.name for kernel in KERNELS)} that can, and is not slower here."
+    every = ", ".join(kernel.name for kernel in KERNELS)
+    yield "auto", partial(tuple, [f"The first of {every} that can, and is not slower here."])
     for kernel in KERNELS:
-        yield kernel.name, first_line(type(kernel))
+        yield kernel.name, partial(tuple, [first_line(type(kernel))])
 
 
 KINDS: dict[str, tuple[str, Callable[[], Rows]]] = {
-    "pretrained": (TITLE, lines),
+    "pretrained": (TITLE, _pretrained),
     "models": ("python train.py model=..., zoo.create_model(...)", _models),
     "data": ("python train.py data=...", _data),
     "scores": ("python train.py score=...", _group("score")),
