@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -56,8 +56,6 @@ class Captioner(DecoderModel):
 
     reads = ("captions",)
     usual = MappingProxyType({**Model.usual, "position": "zoo.attention.Learned2D"})
-    #: The part that an image model's weights start (`init=`).
-    trunk: ClassVar[str] = "encoder"
 
     def __init__(
         self,
