@@ -1,6 +1,9 @@
 """Portuguese words of two senses, manga, banco and vela, and the sentences that they stand in."""
 
+import itertools
+import re
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -8,14 +11,25 @@ class Sense:
     """One sense of a word.
 
     word: of two senses. name: of this one. field: what it is one of. others: words of this field alone, with what they mean.
-    frames: sentences with {x} for any of these words, and {quem} for who does it.
+    patterns: of sentences, with {x} for any of these words and {quem} for who does it; (a|b) is one or the other.
     """
 
     word: str
     name: str
     field: str
     others: dict[str, str]
-    frames: tuple[str, ...]
+    patterns: tuple[str, ...]
+
+    @cached_property
+    def frames(self) -> tuple[str, ...]:
+        """Every sentence of the patterns."""
+        return tuple(frame for pattern in self.patterns for frame in expand(pattern))
+
+
+def expand(pattern: str) -> list[str]:
+    """All ways to read a pattern: "(come|viu) a {x}" is two."""
+    parts = [part.split("|") for part in re.split(r"[()]", pattern)]
+    return ["".join(each) for each in itertools.product(*parts)]
 
 
 #: Who does it, and when: the same for all senses, so that neither tells one.
@@ -25,6 +39,8 @@ WHEN = (
     "naquele dia", "naquela semana",
 )  # fmt: skip
 
+# Each sense has, beside patterns with verbs of its own, one with verbs that the other sense has too ("cortou"), and one with a
+# word of the other's field ("sujou a camisa"): neither a verb nor one word of the field is enough everywhere.
 SENSES = (
     Sense(
         "manga",
@@ -32,18 +48,12 @@ SENSES = (
         "fruit",
         {"maçã": "apple", "pera": "pear", "banana": "banana", "laranja": "orange", "goiaba": "guava", "ameixa": "plum"},
         (
-            "eu gosto de comer {x}.",
-            "{quem} gosta de comer {x} madura.",
-            "eu vou cortar a {x} em fatias para a salada.",
-            "{quem} comprou uma {x} doce na feira.",
-            "{quem} bebeu um suco de {x} doce.",
-            "{quem} descascou a {x} e comeu as fatias.",
-            "{quem} colheu uma {x} madura da árvore.",
-            "{quem} vai comer a {x} na sobremesa.",
-            "a {x} caiu da árvore porque estava madura.",
-            "{quem} cortou a {x} doce para a sobremesa.",
-            "{quem} fez um suco com a {x} da feira.",
-            "{quem} provou a salada e disse que a {x} era doce.",
+            "eu gosto de (comer|descascar|provar) {x}.",
+            "{quem} (comeu|descascou|provou|colheu) a {x} (madura|doce|da árvore).",
+            "{quem} (cortou|comprou|viu|sujou) a {x} (madura|doce|da árvore|da feira).",
+            "a {x} (da árvore|da feira) (está|ficou) (madura|doce).",
+            "{quem} (bebeu|fez) um suco da {x} (madura|doce|da feira).",
+            "{quem} (comeu|descascou|provou) a {x} e sujou (a camisa|o vestido).",
         ),
     ),
     Sense(
@@ -54,18 +64,12 @@ SENSES = (
             "gola": "collar", "bainha": "hem", "cintura": "waist", "costura": "seam", "alça": "strap", "lapela": "lapel",
         },
         (
-            "a {x} da camisa rasgou.",
-            "eu vou cortar a {x} da camisa.",
-            "{quem} costurou a {x} do vestido com linha.",
-            "a {x} do casaco ficou apertada.",
-            "{quem} dobrou a {x} da camisa.",
-            "a costureira ajustou a {x} do vestido.",
-            "{quem} sujou a {x} do vestido.",
-            "{quem} passou a {x} da blusa a ferro.",
-            "{quem} vestiu uma blusa de {x} apertada.",
-            "o botão da {x} da camisa caiu.",
-            "a costureira cortou a {x} do casaco.",
-            "{quem} rasgou a {x} da blusa no botão.",
+            "eu gosto de cortar a {x} (da camisa|do vestido|do casaco).",
+            "{quem} (costurou|dobrou|ajustou|rasgou) a {x} (da camisa|do vestido|do casaco).",
+            "{quem} (cortou|comprou|viu|sujou) a {x} (da camisa|do vestido|do casaco|da blusa).",
+            "a {x} (da camisa|da blusa) (está|ficou) (apertada|rasgada).",
+            "o botão da {x} (da camisa|do casaco|da blusa) (caiu|abriu).",
+            "{quem} bebeu um suco e sujou a {x} (da camisa|do vestido|da blusa).",
         ),
     ),
     Sense(
@@ -77,18 +81,13 @@ SENSES = (
             "hospital": "hospital",
         },
         (
-            "{quem} pagou a conta no {x}.",
-            "{quem} ficou na fila do {x} para pagar a conta.",
-            "o gerente do {x} assinou o contrato.",
-            "{quem} trabalha no {x} como gerente.",
-            "o {x} fechou por causa da greve dos funcionários.",
-            "{quem} tirou dinheiro da conta e saiu do {x}.",
-            "a fila do {x} era longa.",
-            "o {x} devolveu o dinheiro ao cliente.",
-            "{quem} assinou um contrato com o {x}.",
-            "o cliente esperou o gerente do {x}.",
-            "os funcionários do {x} atenderam o cliente.",
-            "{quem} deixou o dinheiro no {x} com o gerente.",
+            "{quem} (pagou a conta|assinou o contrato|tirou dinheiro|deixou dinheiro) no {x}.",
+            "o (gerente|cliente|funcionário) do {x} (pagou a conta|assinou o contrato|devolveu o dinheiro).",
+            "{quem} (ficou|esperou|entrou) no {x} (com o gerente|com o cliente|com o dinheiro|na fila).",
+            "o {x} (está|ficou) (sem dinheiro|sem gerente|em greve).",
+            "a fila do {x} (está|ficou) longa.",
+            "o funcionário do {x} está em greve.",
+            "{quem} (sentou|dormiu|descansou) na fila do {x} para (pagar a conta|tirar dinheiro).",
         ),
     ),
     Sense(
@@ -97,18 +96,11 @@ SENSES = (
         "places to sit",
         {"sofá": "sofa", "muro": "wall", "degrau": "step", "tronco": "log", "tapete": "rug", "assento": "seat"},
         (
-            "{quem} sentou no {x} da praça.",
-            "{quem} descansou no {x} do jardim.",
-            "{quem} pintou o {x} de madeira.",
-            "o {x} do jardim está quebrado.",
-            "o gato dormiu no {x} da praça.",
-            "{quem} deitou no {x} à sombra da árvore.",
-            "{quem} limpou o {x} do jardim e sentou.",
-            "o {x} de madeira fica à sombra.",
-            "{quem} dormiu no {x} à sombra.",
-            "o gato subiu no {x} de madeira.",
-            "o {x} da praça ficou molhado com a chuva.",
-            "a chuva deixou o {x} do jardim molhado.",
+            "{quem} (sentou|descansou|deitou|dormiu) no {x} (da praça|do jardim|à sombra).",
+            "o gato (dormiu|deitou|subiu) no {x} (da praça|do jardim|de madeira).",
+            "{quem} (ficou|esperou|subiu) no {x} (da praça|do jardim|de madeira|à sombra).",
+            "o {x} (da praça|do jardim|de madeira) (está|ficou) (quebrado|molhado).",
+            "o (gerente|cliente|funcionário) (sentou|dormiu|descansou) no {x} (da praça|do jardim).",
         ),
     ),
     Sense(
@@ -120,18 +112,12 @@ SENSES = (
             "luminária": "light",
         },
         (
-            "{quem} acendeu a {x} no escuro.",
-            "{quem} apagou a {x} do quarto.",
-            "a luz da {x} iluminou a sala.",
-            "a {x} apagou e a sala ficou no escuro.",
-            "{quem} leu um livro à luz da {x}.",
-            "{quem} acendeu uma {x} para iluminar o quarto.",
-            "a {x} acesa iluminou a mesa.",
-            "{quem} deixou a {x} acesa no quarto.",
-            "a {x} queimou e iluminou a sala.",
-            "{quem} pôs a {x} acesa na mesa.",
-            "faltou luz e {quem} acendeu a {x}.",
-            "{quem} apagou a {x} e dormiu no escuro.",
+            "{quem} (acendeu|apagou) a {x} (no escuro|do quarto|da sala|da mesa).",
+            "{quem} (comprou|viu|levou|deixou) a {x} (acesa|da mesa|da sala|do quarto).",
+            "a {x} (da mesa|da sala|do quarto) (está|ficou) (acesa|apagada).",
+            "a luz da {x} iluminou (a mesa|a sala|o quarto|o livro).",
+            "{quem} leu um livro (à luz|com a luz) da {x}.",
+            "o (marinheiro|capitão) (acendeu|apagou) a {x} (no barco|no navio|no escuro).",
         ),
     ),
     Sense(
@@ -142,18 +128,11 @@ SENSES = (
             "âncora": "anchor", "quilha": "keel", "proa": "bow", "bandeira": "flag", "corda": "rope", "rede": "net",
         },
         (
-            "o marinheiro içou a {x} do barco.",
-            "o capitão mandou baixar a {x} do barco.",
-            "o vento forte rasgou a {x} do barco.",
-            "{quem} consertou a {x} do barco no porto.",
-            "a {x} do barco se rompeu na tempestade.",
-            "o marinheiro amarrou a {x} ao mastro.",
-            "{quem} viu a {x} branca do barco no mar.",
-            "a tempestade levou a {x} para o mar.",
-            "o marinheiro puxou a {x} contra o vento.",
-            "{quem} pintou a {x} do barco.",
-            "o barco saiu do porto com a {x} nova.",
-            "o capitão comprou uma {x} nova para o barco.",
+            "o (marinheiro|capitão) (içou|baixou|puxou|amarrou) a {x} (no mar|no porto|no escuro).",
+            "{quem} (comprou|viu|levou|deixou) a {x} (do barco|do navio|no mar|no porto).",
+            "a {x} (do barco|do navio) (está|ficou) (rasgada|molhada).",
+            "o vento (rasgou|puxou|levou) a {x} (do barco|do navio).",
+            "{quem} (içou|baixou|puxou|amarrou) a {x} contra o vento.",
         ),
     ),
 )  # fmt: skip

@@ -42,7 +42,8 @@ class Senses(TextData):
 
     Each sentence is a frame of one of the six senses with a noun in it: the word of two senses, or one of six that have this
     sense alone (maçã; gola). Each frame has as many sentences with the word, so both senses of a word are as frequent. Frames,
-    not sentences, are what is split: those of validation and test stand in no training sentence, though a word of theirs does.
+    not sentences, are what is split: those of validation and test stand in no training sentence. They put together anew words
+    that do: "Ana descascou a manga da árvore" where others peel a ripe one, or see one of the tree.
 
     Args:
         frames: of each sense, for training, validation and test.
@@ -52,8 +53,8 @@ class Senses(TextData):
     Raises: ZooError for numbers that make no such sentences.
     """
 
-    frames: Sequence[int] = (8, 1, 3)
-    each: int = 12
+    frames: Sequence[int] = (24, 4, 8)
+    each: int = 4
     context: int = 32
     pack: str | None = None
 
@@ -73,7 +74,7 @@ class Senses(TextData):
         ):
             raise ZooError(
                 f"data.frames={given} is not three numbers of frames for training, validation and test, {FRAMES} in all at "
-                "most; give [8, 1, 3]."
+                "most; give [24, 4, 8]."
             )
         if type(self.each) is not int or not 1 <= self.each <= len(WHEN):
             raise ZooError(
@@ -95,13 +96,14 @@ class Senses(TextData):
         return found
 
     def _order(self, sense: Sense, draw: torch.Generator) -> list[int]:
-        """Frames as they are handed out; each that is held out shares a word with a training one, or nobody could tell."""
-        cues = [set(re.findall(r"\w{4,}", frame)) - {"quem"} for frame in sense.frames]
+        """Frames as they are handed out. The words of those held out stand in training frames, or nobody could tell."""
+        words = [set(re.findall(r"\w{4,}", frame)) - {"quem"} for frame in sense.frames]
+        train, end = self.frames[0], sum(self.frames)
         order: list[int] = []
-        for _ in range(100):
-            order = torch.randperm(len(cues), generator=draw).tolist()
-            seen = set().union(*(cues[i] for i in order[: self.frames[0]]))
-            if all(cues[i] & seen for i in order[self.frames[0] : sum(self.frames)]):
+        for _ in range(1000):
+            order = torch.randperm(len(words), generator=draw).tolist()
+            seen = set().union(*(words[i] for i in order[:train]))
+            if all(words[i] <= seen for i in order[train:end]):
                 break
         return order
 
