@@ -62,10 +62,12 @@ class Sides:
 
     Args:
         dim, num_heads, hidden: the usual sizes.
-        attention, position, norm, feed_forward: factories. position: added to the tokens, or inside each self-attention.
+        attention, norm, feed_forward: factories.
+        position: factory; added to the tokens, or inside each self-attention.
             feed_forward None: `FeedForward` with ReLU.
         order: "post_norm" or "pre_norm", which has a norm behind the last block; or a function, see `Block`.
-        dropout: on each sublayer. attn_dropout: of weights.
+        dropout: on each sublayer.
+        attn_dropout: of weights.
 
     Raises: ZooError for an order without a name.
     """
