@@ -1,7 +1,7 @@
 """`generate` of models of pairs: from a source sentence to the tokens of its target, by the same loops as texts."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -21,15 +21,26 @@ class PairReader:
     """A decoder and where it stands, as the loops of generation ask for it: `zoo.generation.reader.Reader` of a text.
 
     Args:
-        model: has `decode(target, memory, state)`.
-        memory: what its encoder read, a row each.
-        rows, steps: how many rows it will read, and how often.
+        model: has `encode` and `decode`.
+        source, lengths: what its encoder reads, see `PairModel`.
+        steps: how often it will read further tokens.
+        beams: rows for each source sentence.
     """
 
-    def __init__(self, model: Any, memory: Any, rows: int, steps: int):
-        self.model, self.memory, self.read = model, memory, 0
+    def __init__(self, model: Any, source: Tensor, lengths: Tensor | None, steps: int, beams: int = 1):
+        self.model, self.read = model, 0
         self.state: Any = None
-        self.packed = packed_of(model, rows, steps, but=getattr(model, "encoder", None))
+        images = getattr(model, "encoder", None) if model.source_vocab is None else None
+        self.packed = packed_of(model, beams * len(source), steps, but=images)
+        with torch.no_grad(), self._products(source.numel()):
+            self.memory = model.encode(source, lengths)
+        if beams > 1:
+            each = torch.arange(len(source), device=source.device)
+            self.memory = self.memory.select(each.repeat_interleave(beams))
+
+    def _products(self, tokens: int) -> AbstractContextManager[None]:
+        """The matrices that so many tokens are read with."""
+        return nullcontext() if self.packed is None or tokens > ROWS else self.packed.in_place()
 
     @torch.no_grad()
     def prompt(self, start: Prompts) -> Tensor:
@@ -41,7 +52,7 @@ class PairReader:
     def step(self, ids: Tensor) -> Tensor:
         """Read n further tokens [B, n] of each row; logits [B, n, V] behind each of them."""
         self.read += ids.shape[1]
-        with nullcontext() if self.packed is None or ids.numel() > ROWS else self.packed.in_place():
+        with self._products(ids.numel()):
             logits, self.state = self.model.decode(ids, self.memory, self.state)
         return logits
 
@@ -105,11 +116,7 @@ def generate(
         stack.enter_context(evaluating([model]))
         if lengths is not None and bool((lengths == source.shape[1]).all()):
             lengths = None  # then nobody asks at each step what is padding
-        with torch.no_grad():
-            memory = model.encode(source, lengths)
-        if num_beams > 1:
-            memory = memory.select(torch.arange(len(source), device=source.device).repeat_interleave(num_beams))
-        reader: Any = PairReader(model, memory, len(source) * num_beams, max_new_tokens)
+        reader: Any = PairReader(model, source, lengths, max_new_tokens, num_beams)
         if num_beams > 1:
             return searched(reader, start, ends, sampling, max_new_tokens, num_beams, length_penalty)
         made = Stream(one_by_one(reader, start, sampling, Draws(seed, len(source)), rows, max_new_tokens), rows)

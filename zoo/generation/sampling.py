@@ -132,4 +132,4 @@ def wide(scores: Tensor) -> Tensor:
 
 def logprob_of(token: Tensor, scores: Tensor) -> Tensor:
     """[B]: the logarithm of the softmax of scores [B, V] at token [B]."""
-    return scores.gather(-1, token[:, None])[:, 0] - scores.logsumexp(-1)
+    return scores.log_softmax(-1).gather(-1, token[:, None])[:, 0]

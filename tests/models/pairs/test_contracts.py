@@ -17,7 +17,17 @@ from zoo.models.pairs.seq2seq import Seq2Seq
 N = 4  # tokens of the sentence that is looked at
 
 
-@pytest.fixture(params=[name for name in SYSTEMS if "captioner" not in name], ids=lambda name: name.replace(" ", "-"))
+FAMILIES = "seq2seq lstm, initial", "bahdanau", "luong", "luong local-m", "luong local-p", "transformer"
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name in FAMILIES else pytest.mark.slow)
+        for name in SYSTEMS
+        if "captioner" not in name
+    ],
+    ids=lambda name: name.replace(" ", "-"),
+)
 def model(request):
     torch.manual_seed(0)
     return SYSTEMS[request.param]().double().eval()
@@ -112,7 +122,7 @@ def local_p(attn, h, states, t, reach=1.5):
     ],
     ids=["dot", "concat", "local-m", "local-p"],
 )
-@pytest.mark.parametrize("feeding", [True, False])
+@pytest.mark.parametrize("feeding", [True, pytest.param(False, marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_luongs_alignments_are_the_papers(how, align, feeding):
     torch.manual_seed(3)
