@@ -1,5 +1,7 @@
 """One name space of models for zoo.create_model, train.py and `zoo list`: one name, one class, one size."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ import zoo
 from tests.training.compose import compose
 from zoo import conf
 from zoo.api import config_of
+from zoo.attention import Attention, General
 from zoo.config import check, plain
 from zoo.errors import ZooError
 from zoo.models import create_model
@@ -77,3 +80,12 @@ def test_a_size_that_only_data_know_is_asked_for():
         zoo.create_model("gat")
     with pytest.raises(ZooError, match="'vitt' is not a model; did you mean 'vit'"):
         config_of("vitt")
+
+
+def test_a_part_that_is_an_object_is_refused_and_a_described_one_taken():
+    sizes = dict(source_vocab=9, target_vocab=9, dim=8)
+    with pytest.raises(ZooError, match='attention is an object.*"_target_".*"_partial_": True'):
+        zoo.create_model("luong", **sizes, attention=partial(Attention, score=General))
+    score = {"_target_": "zoo.attention.General", "_partial_": True}
+    part = {"_target_": "zoo.attention.Attention", "_partial_": True, "score": score}
+    assert isinstance(zoo.create_model("luong", **sizes, attention=part).decoder.attn.score, General)

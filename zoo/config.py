@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import InterpolationResolutionError, UnsupportedValueType
 
 from zoo import construct, packages
 from zoo.construct import argument_types as argument_types
@@ -22,12 +22,18 @@ ALLOWED = ("zoo", "datamodules", "torch.nn", "torch.optim", "lightning", "torchm
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config with every `${...}` resolved, as plain dicts, lists, strings and numbers.
 
-    Raises: ZooError if a mandatory value (`???`) was not given or an interpolation leads nowhere.
+    Raises: ZooError if a mandatory value (`???`) was not given, an interpolation leads nowhere, or a value is an object.
     """
-    if not isinstance(config, DictConfig):
-        config = OmegaConf.create(dict(config))
     try:
+        if not isinstance(config, DictConfig):
+            config = OmegaConf.create(dict(config))
         return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    except UnsupportedValueType as error:
+        raise ZooError(
+            f"{error.full_key} is an object, and a config holds words, numbers, lists and dicts: give a part by its name, "
+            f'{error.full_key}={{"_target_": "zoo.attention....", "_partial_": True}} with its arguments beside; or call the '
+            "model's class, which takes the object itself."
+        ) from error
     except MissingMandatoryValue as error:
         raise ZooError(f"{error.full_key} has no default; give one, as {error.full_key}=...") from error
     except InterpolationResolutionError as error:

@@ -96,3 +96,13 @@ def test_every_other_step():
 def test_refusal():
     with pytest.raises(ZooError, match="decay in"):
         EMA(decay=1.0)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_the_average_has_the_type_of_the_weights(precision, tmp_path):
+    """Else the first average of such a training raises; and a checkpoint holds it to the last bit."""
+    task, save = make_task(), Checkpoint(tmp_path, "last")
+    make_trainer(2, callbacks=[EMA(0.2), save], precision=precision).fit(task, loader(), loader(13))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert next(task.model.parameters()).dtype == {"64-true": torch.float64, "bf16-true": torch.bfloat16}[precision]
+    assert same(saved, task.state_dict())

@@ -43,6 +43,11 @@ class EMA(WeightAveraging):
         """Whether there is an average yet."""
         return self._average_model is not None and int(self._average_model.n_averaged) > 0
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:  # of the weights' own type: Lightning converts those later (64-true, bf16-true)
+            trainer.precision_plugin.convert_module(self._average_model)
+
     def _average(self, averages: list[Tensor], weights: list[Tensor], n: Tensor) -> None:
         decay = min(self.decay, (1 + int(n)) / (10 + int(n)))
         get_ema_multi_avg_fn(decay)(averages, weights, n)

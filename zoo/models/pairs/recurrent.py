@@ -229,6 +229,16 @@ class RecurrentPairs(PairModel):
         """Whether a target is gone along step by step."""
         return self.decoder.stepping
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `torch.nn.Module.compile`. Raises: ZooError for a target that is gone along step by step: its loop would be
+        unrolled into one graph, anew for each length, which takes longer to compile than to train."""
+        if self.stepping:
+            raise ZooError(
+                f"compile=true: this {type(self).__name__} goes along a target step by step, a loop that torch.compile unrolls "
+                "anew for each length, for minutes each time: leave compile out."
+            )
+        super().compile(*args, **kwargs)
+
     def embeddings(self) -> dict[str, nn.Embedding]:
         return {"source": self.encoder.embed, "target": self.embed}
 
