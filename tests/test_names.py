@@ -84,7 +84,7 @@ def test_a_size_that_only_data_know_is_asked_for():
 
 def test_a_part_that_is_an_object_is_refused_and_a_described_one_taken():
     sizes = dict(source_vocab=9, target_vocab=9, dim=8)
-    with pytest.raises(ZooError, match='attention is an object.*"_target_".*"_partial_": True'):
+    with pytest.raises(ZooError, match=r'attention is an object.*"_target_".*"_partial_": True'):
         zoo.create_model("luong", **sizes, attention=partial(Attention, score=General))
     score = {"_target_": "zoo.attention.General", "_partial_": True}
     part = {"_target_": "zoo.attention.Attention", "_partial_": True, "score": score}

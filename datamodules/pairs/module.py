@@ -155,7 +155,8 @@ class PairData(DataModule):
         found = tokenizer.encode_many([corpus.sources[row] for row in rows.tolist()])
         if silent := [row + 1 for row, ids in zip(rows.tolist(), found, strict=True) if not ids]:
             raise ZooError(f"{self.title}: tokenizer={tokenizer.kind} makes no token of the text in line {silent[0]}.")
-        return Padded.of(found, _filler(tokenizer))
+        before, behind = tokenizer.around
+        return Padded.of([[*before, *ids, *behind] for ids in found], _filler(tokenizer))
 
     def said(self, corpus: PairCorpus, rows: Tensor, tokenizer: Tokenizer) -> Padded:
         """What is said for these pairs, from the begin token to the end token."""

@@ -100,3 +100,20 @@ def test_a_tokenizer_of_more_tokens_than_are_read_is_refused():
     model.tokenizer = TOKENIZER
     with pytest.raises(ZooError, match=f"reads ids below {V - 1}, and its tokenizer makes {V} of them"):
         zoo.translate(model, "a")
+
+
+def test_a_source_ends_as_its_tokenizer_says():
+    """BART's file puts <s> before and </s> behind a text, which its models were trained to read."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", "a", "b"]
+    inner = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, "<unk>"))
+    inner.add_special_tokens(names[:4])
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    model = made(Transformer2017, depth=1, num_heads=2)
+    model.source_tokenizer = zoo.text.files.from_text(inner.to_str(), "here")
+    (said,) = translations(model, ["a b"])
+    assert said.source == inner.encode("a b").ids == [0, 4, 5, 2]
+    model.source_tokenizer = None
+    assert next(iter(translations(model, ["ab"]))).source == TOKENIZER.encode("ab")

@@ -45,7 +45,8 @@ class EMA(WeightAveraging):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        if self._average_model is not None:  # of the weights' own type: Lightning converts those later (64-true, bf16-true)
+        # Of the weights' own type: Lightning converts those later (64-true, bf16-true).
+        if self._average_model is not None:
             trainer.precision_plugin.convert_module(self._average_model)
 
     def _average(self, averages: list[Tensor], weights: list[Tensor], n: Tensor) -> None:

@@ -88,8 +88,9 @@ def check_pairs(model: Any) -> None:
 
 
 def source_ids(model: Any, text: str) -> list[int]:
-    """The tokens of a source sentence; of an empty one none."""
-    return model.source_tokenizer.encode(text) if text.strip() else []
+    """The tokens of a source sentence, with what its tokenizer puts around them; of an empty one none."""
+    tokenizer = model.source_tokenizer
+    return [*tokenizer.around[0], *tokenizer.encode(text), *tokenizer.around[1]] if text.strip() else []
 
 
 def padded(rows: Sequence[Sequence[int]], device: Any = None) -> Tensor:

@@ -138,6 +138,12 @@ class Tokenizer(ABC):
         ids = self.encode(text)
         return ids if ids or self.bos is None else [self.bos]
 
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        """What it puts before and behind a source of its own accord: nothing; one of others what its file says (a source of
+        Marian's and BART's models ends in eos)."""
+        return [], []
+
     def document(self, text: str) -> list[int]:
         """The ids of a whole text: bos, ids, eos, as far as there are such."""
         ends = [[id] if id is not None else [] for id in (self.bos, self.eos)]

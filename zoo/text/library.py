@@ -112,6 +112,10 @@ class LibraryTokenizer(Tokenizer):
         ids = [*self._ends[0], *self.encode(text)]
         return ids if ids or self.bos is None else [self.bos]
 
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        return self._ends
+
     # -- bytes of the text -------------------------------------------------------------------------------------------
 
     @cached_property
