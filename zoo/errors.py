@@ -80,3 +80,9 @@ def naming(where: str) -> Iterator[None]:
         if where in str(error):
             raise
         raise type(error)(f"{where}: {one_line(error, 1500)}") from error.__cause__
+
+
+def listed(lines: list[int], most: int = 5) -> str:
+    """Lines 3, 7 and 9 have / are."""
+    shown = ", ".join(map(str, lines[:most])) + (f" and {len(lines) - most} more" if len(lines) > most else "")
+    return f"line {shown} has" if len(lines) == 1 else f"lines {shown} have"

@@ -11,9 +11,8 @@ from datamodules.pairs.corpus import PairCorpus
 from datamodules.pairs.lines import check_filled, read_both, read_lines
 from datamodules.pairs.module import PairData
 from datamodules.splits import Splits, at_random
-from datamodules.text.labelled import listed
 from zoo.declared import declared
-from zoo.errors import ZooError
+from zoo.errors import ZooError, listed
 
 
 @declared("run")

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from datamodules.splits import STAGES, at_random
 from datamodules.text.corpus import Corpus, FileText
-from datamodules.text.labelled import listed
 from datamodules.text.tagged import Sentence, TaggedData, tagged
 from zoo.declared import declared
-from zoo.errors import ZooError
+from zoo.errors import ZooError, listed
 from zoo.text.entities import is_tag
 
 #: A line that begins a document; of no part of a sentence.

@@ -14,10 +14,9 @@ from torch import Tensor
 from datamodules.sampling import generator
 from datamodules.splits import fractions
 from datamodules.text.corpus import Corpus, FileText, Text
-from datamodules.text.lines import listed
 from datamodules.text.module import TextData
 from zoo.declared import declared
-from zoo.errors import NotAtHand, ZooError, nearest, one_line
+from zoo.errors import NotAtHand, ZooError, listed, nearest, one_line
 
 #: WordNet's numbers of nouns below these: kinds of animal, and so on.
 GLOSSES = {

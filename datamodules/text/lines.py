@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datamodules.text.corpus import FileText
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, listed, one_line
 
 Made = TypeVar("Made")
 
@@ -53,9 +53,3 @@ def text_of(line: Any, key: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"it has no {key!r}" if key not in line else f"its {key!r} is no text")
     return value
-
-
-def listed(lines: list[int], most: int = 5) -> str:
-    """Lines 3, 7 and 9 have / are."""
-    shown = ", ".join(map(str, lines[:most])) + (f" and {len(lines) - most} more" if len(lines) > most else "")
-    return f"line {shown} has" if len(lines) == 1 else f"lines {shown} have"

@@ -34,7 +34,7 @@ def runs(tmp_path_factory):
 
 def test_every_option_of_generate_is_here():
     known = inspect.signature(generate).parameters
-    assert {*OPTIONS, "stop"} == known.keys() - {"model", "source", "lengths", "begin", "stream"}
+    assert {*OPTIONS, "stop"} == known.keys() - {"model", "source", "lengths", "begin", "stream", "suppress_tokens"}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ def somewhere(tmp_path, monkeypatch):
     Image.new("L", (8, 8)).save(tmp_path / "digit.png")
     save_gpt(tmp_path / "runs" / "my-gpt")
     save_forecaster(tmp_path)
+    save_reader(tmp_path / "runs" / "my-tagger", "tags", ("O", "B-TERM", "I-TERM"))
+    save_reader(tmp_path / "runs" / "my-qa", "span", ("start", "end"))
+    (tmp_path / "story.txt").write_text("Maria foi para a sala.")
+    (tmp_path / "asked.jsonl").write_text('{"question": "Onde?", "context": "Na sala."}\n')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -31,6 +35,17 @@ def save_forecaster(folder):
     model = zoo.create_model("patchtst", lookback=24, horizon=6, channels=2, patch=8, stride=4)
     label(model, data.spec)
     zoo.save(model, folder / "runs" / "my-forecaster")
+
+
+def save_reader(folder, targets, classes):
+    """A small BERT that says something of each token, and that nobody trained."""
+    tokenizer = train_tokenizer("byte", [""])
+    sizes = dict(vocab_size=tokenizer.vocab_size, context=64, dim=8, depth=1, num_heads=2)
+    model = zoo.create_model("bert", **sizes, num_classes=len(classes), per_token=True)
+    model.tokenizer, model.targets = tokenizer, targets
+    model.classes = classes if targets == "tags" else ()
+    about = {"data": {"config": {"context": 64, "stride": 16}}, "task_config": {"max_answer_length": 30}}
+    zoo.save(model, folder, **about)
 
 
 def save_gpt(folder):

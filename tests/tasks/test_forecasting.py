@@ -175,6 +175,7 @@ open(f"{sys.argv[1]}/{rank}.json", "w").write("true")
 """
 
 
+@pytest.mark.slow  # as of language models, by default
 def test_c9_processes_are_one_mean(tmp_path):
     together(SCRIPT, tmp_path)
     whole = stepped([batch()])

@@ -284,7 +284,7 @@ def test_where_there_is_nothing(tmp_path):
 def test_tokens_of_a_part_are_told(text_file):
     module = text_file("a text " * 100)
     assert "630 training, 35 validation, 35 test tokens; byte of 259 tokens" in module.describe()
-    assert json.dumps(module.spec.sizes()) == '{"vocab_size": 259}' and module.spec.usual() == {"context": 8}
+    assert json.dumps(module.spec.sizes()) == '{"vocab_size": 259}' and module.spec.usual()["context"] == 8
     assert module.spec.targets == "tokens" and module.classes == () and module.modalities == ("text",)
     assert torch.equal(module.test_rows(2).ids, module.test_rows(2).ids)
 

@@ -75,7 +75,7 @@ class BERT(LanguageModel):
         *,
         hidden: int | None = None,
         num_classes: int = 0,
-        per_token: bool = False,
+        per_token: bool | None = False,
         token_head: bool = True,
         pooler: bool | None = None,
         pool: str = "token",
