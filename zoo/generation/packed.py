@@ -93,8 +93,8 @@ def packed_of(model: nn.Module, rows: int, steps: int, but: nn.Module | None = N
     Args:
         but: a part that reads other things than rows of tokens, such as an encoder of images.
     """
-    if rows > ROWS or (steps < STEPS and model not in _made):
-        return None
+    if rows > ROWS or (steps < STEPS and model not in _made) or torch.is_autocast_enabled("cpu"):
+        return None  # under autocast what is read is of another type than the weights
     left_out = set() if but is None else set(but.modules())
     places: list[tuple[dict[str, Any], str]] = [
         (parent._modules, name)
