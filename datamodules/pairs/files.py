@@ -61,7 +61,8 @@ class PairFiles(PairData):
             path = Path(self.path).expanduser()
             if path.is_file() or "," not in self.path:
                 return read_tsv(path)
-            paths = tuple(part.strip() for part in self.path.split(",", 1))
+            first, _, second = self.path.partition(",")
+            paths = (first.strip(), second.strip())
         if not all(paths):
             raise ZooError(
                 "data=pairs needs data.source=<a file of lines> and data.target=<one of as many>, or data.path=<a .tsv>."

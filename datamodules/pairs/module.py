@@ -160,9 +160,9 @@ class PairData(DataModule):
 
     def said(self, corpus: PairCorpus, rows: Tensor, tokenizer: Tokenizer) -> Padded:
         """What is said for these pairs, from the begin token to the end token."""
-        bos, eos = tokenizer.bos, tokenizer.eos
+        ends: Any = (tokenizer.bos, tokenizer.eos)  # `finish` refuses a tokenizer without them
         found = tokenizer.encode_many([corpus.targets[row] for row in rows.tolist()])
-        return Padded.of([[bos, *ids, eos] for ids in found], _filler(tokenizer))
+        return Padded.of([[ends[0], *ids, ends[1]] for ids in found], _filler(tokenizer))
 
     # -- what they are -----------------------------------------------------------------------------------------------
 
@@ -219,7 +219,8 @@ class PairData(DataModule):
         return Pools(longer * (1 + int(longer.max())) + torch.minimum(read.sizes, said.sizes), self.buckets)
 
     def dataset(self, stage: str) -> Pairs:
-        return Pairs(*self.loaded().sides[stage], self.seed if stage == "train" else None)
+        read, said = self.loaded().sides[stage]
+        return Pairs(read, said, self.seed if stage == "train" else None)
 
     def test_rows(self, count: int) -> PairBatch:
         """The first pairs of the test part."""

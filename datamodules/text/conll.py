@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datamodules.splits import STAGES, at_random
 from datamodules.text.corpus import Corpus, FileText
@@ -39,7 +40,7 @@ class Conll(TaggedData):
     places = ("path", "train", "valid", "test")
 
     def load(self) -> Corpus:
-        files = {"train": self.train, "val": self.valid, "test": self.test}
+        files: dict[str, Any] = {"train": self.train, "val": self.valid, "test": self.test}
         if not any(files.values()):
             if not self.path:
                 raise ZooError(

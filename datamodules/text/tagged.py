@@ -1,7 +1,7 @@
 """Sentences whose words have tags: a sentence a row (`TaggedText`), or text like any other where they are packed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,7 +134,7 @@ def _within(places: Tensor, size: int, length: int) -> Tensor:
     return places.where(places < length - (length < size), -1)
 
 
-def tagged(parts: dict[str, Sequence[Sentence]], name: str) -> Corpus:
+def tagged(parts: Mapping[str, Sequence[Sentence]], name: str) -> Corpus:
     """A corpus of the sentences of each part. Tags are read as IOB2; the classes are O, then B- and I- of each kind that the
     training part has.
 

@@ -26,8 +26,8 @@ OPTIONS = {
 }
 
 
-def add(parser: argparse.ArgumentParser, options: Mapping[str, Option], **usual: str) -> None:
-    """Declare options, and --stop; usual: what is taken where one is not given, for its help."""
+def add(parser: Any, options: Mapping[str, Option], **usual: str) -> None:
+    """Declare options of a parser, or a group of it, and --stop; usual: what is taken where one is not given, for its help."""
     for name, (kind, words) in options.items():
         said = f"{words} ({usual[name]})" if name in usual else words
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, help=said)

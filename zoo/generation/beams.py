@@ -70,10 +70,10 @@ def beam_search(
         totals = torch.tensor([[text.total for text in row] for row in running], dtype=plain.dtype, device=plain.device)
         joint = (totals.flatten()[:, None] + adjust(plain, tokens)).view(B, -1)  # [B, beams V]
         begins, texts, running = [[0] * num_beams for _ in range(B)], running, []
-        last, plain = length == max_new_tokens, plain.view(B, -1)
-        few = num_beams if last else 2 * num_beams  # more only where many of them end
+        final, plain = length == max_new_tokens, plain.view(B, -1)
+        few = num_beams if final else 2 * num_beams  # more only where many of them end
         for row, best_first in enumerate(_best(joint, plain, few)):
-            over = None if last else partial(_ends_in, ends, row)
+            over = None if final else partial(_ends_in, ends, row)
             found, alive = _continued(joint[row], plain[row], best_first, texts[row], num_beams, over)
             scored = [(text.total / length**length_penalty, text) for text in found]
             best[row] = max([best[row], *scored], key=lambda each: each[0])

@@ -150,5 +150,5 @@ def draw_map(axes: Axes, weights: Tensor, title: str, power: float = 0.5) -> Non
 
 def draw_names(axes: Axes, below: Sequence[str], beside: Sequence[str]) -> None:
     """Names under the columns and at the left of the rows; none where there are none."""
-    for ticks, names, how in ((axes.set_xticks, below, {"rotation": 90}), (axes.set_yticks, beside, {})):
-        ticks(range(len(names)), names, fontsize=7 if len(names) <= 24 else 5, **how)
+    for ticks, names, turned in ((axes.set_xticks, below, 90), (axes.set_yticks, beside, 0)):
+        ticks(range(len(names)), names, fontsize=7 if len(names) <= 24 else 5, rotation=turned)

@@ -127,10 +127,11 @@ def train_one(system: str, seed: int, data: str, epochs: int | None, changes: Se
     config = compose(system, seed, data, epochs, changes)
     best, clock = Best(config["trainer"]["max_epochs"], "loss", "min"), Clock()
     record = train(config, None, watch=[best, clock])
+    task: Any = record.task
     return {
         "system": system,
         "seed": seed,
-        "parameters": sum(each.numel() for each in record.task.model.parameters()),
+        "parameters": sum(each.numel() for each in task.model.parameters()),
         "updates": record.trainer.global_step,
         "epoch": best.epoch + 1,
         "seconds": clock.seconds,

@@ -6,6 +6,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -69,7 +70,7 @@ def from_file(path: str | Path, tokenizer: Tokenizer, width: int, name: str = "m
         with open(path, "rb") as file:
             for number, word, numbers in _lines(file, width, where):
                 for id in folded.get(_folded(word), ()):
-                    rank = _rank(word, words[id], lambda word=word, id=id: tokenizer.encode(word) == [id])
+                    rank = _rank(word, words[id], partial(_is, tokenizer, word, id))
                     if rank < ranks.get(id, 3):
                         found[id], ranks[id] = _vector(numbers, f"{where}, line {number}"), rank
     except OSError as error:
@@ -178,6 +179,10 @@ def _vector(numbers: list[bytes], where: str) -> np.ndarray:
         at = int(np.flatnonzero(~np.isfinite(found))[0])
         raise ZooError(f"{where}: {_shown(numbers[at])} is not a finite number of 32 bits.")
     return found
+
+
+def _is(tokenizer: Any, word: str, id: int) -> bool:
+    return bool(tokenizer.encode(word) == [id])
 
 
 def _rank(word: str, spelled: str, same: Callable[[], bool]) -> int:

@@ -50,7 +50,7 @@ def predict(model: Any, source: str, options: argparse.Namespace, png: Path) -> 
     tested = source.startswith("test:")
     references: list[str] = []
     if tested:
-        (found, references), broken = of_test_set(model, options, source), []
+        (found, references), broken = of_test_set(model, options, source), list[Any]()
     else:
         found, broken = images.images(model, options, source)
     names, inputs = zip(*found, strict=True)

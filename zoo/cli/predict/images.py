@@ -155,7 +155,8 @@ def test_data(
     mine: dict[str, Any] = {**conf.places(), "augment": None}
     if "tokenizer" in tree.given:
         mine["tokenizer"] = model.tokenizer
-    if named := tree.target.places:
+    kept: Any = tree.target
+    if named := kept.places:
         if folder is None:
             said = one_line(tree.given.get(named[0]), 200)
             raise ZooError(

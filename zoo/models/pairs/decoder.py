@@ -116,7 +116,7 @@ class Sides:
     def _to_itself(self, sees: Pattern) -> nn.Module:
         return self.attention(pattern=sees, position=self.place() if self.inside else None)
 
-    def _side(self, attentions: Iterable[dict[str, nn.Module]]) -> Side:
+    def _side(self, attentions: Iterable[dict[str, Any]]) -> Side:
         blocks = [self.block(**each, mlp=self.mlp()) for each in attentions]
         return Side(blocks, self.norm())
 

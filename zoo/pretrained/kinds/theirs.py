@@ -139,7 +139,8 @@ class Llama2cFile:
     def read(self, trust: tuple[str, ...]) -> Source:
         config, state = llama2c.read(self.file)
         said = f"the header of {str(self.file)!r}"
-        return Source(state, str(self.file), config, described=said, **self.tokenizers(trust), whole_vocabulary=True)
+        found: dict[str, Any] = {"described": said, "whole_vocabulary": True, **self.tokenizers(trust)}
+        return Source(state, str(self.file), config, **found)
 
     def described(self) -> tuple[Any, Path]:
         return llama2c.read(self.file)[0], self.file

@@ -53,7 +53,8 @@ def learn(config: dict[str, Any]) -> Learned:
     data.prepare_data()
     data.setup()
     record = train(config, None, data=data)
-    model, tokenizer = record.task.model.eval(), data.spec.tokenizer
+    task: Any = record.task
+    model, tokenizer = task.model.eval(), data.spec.tokenizer
     static = vectors.learned(data.training_tokens, tokenizer, model.dim, config["seed"], epochs=PASSES)
     with torch.random.fork_rng():
         torch.manual_seed(config["seed"])

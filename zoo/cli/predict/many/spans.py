@@ -56,10 +56,10 @@ def pair_of(line: bytes) -> tuple[str, str]:
         found = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         found = None
-    pair = tuple(found.get(key) for key in ("question", "context")) if isinstance(found, dict) else ()
-    if not pair or not all(isinstance(each, str) and each.strip() for each in pair):
+    question, context = (found.get(key) if isinstance(found, dict) else None for key in ("question", "context"))
+    if not all(isinstance(each, str) and each.strip() for each in (question, context)):
         raise ZooError(f"the line is no question with its text; give {FORM}.")
-    return pair[0], pair[1]
+    return str(question), str(context)
 
 
 def columns(model: Any, top: int | None) -> list[str]:

@@ -28,7 +28,7 @@ def answers(model: Any, texts: Sequence[str], top: int | None) -> list[list[Row]
     from zoo.inspect.tags import entities_of, logits_of, rows_of
 
     rows = [rows_of(model, text) for text in texts]
-    flat, logits = [row for each in rows for row in each], []
+    flat, logits = [row for each in rows for row in each], list[Any]()
     for first in range(0, len(flat), BATCH):
         logits += logits_of(model, flat[first : first + BATCH])
     if not all(each.isfinite().all() for each in logits):
