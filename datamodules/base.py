@@ -162,6 +162,11 @@ class DataModule(LightningDataModule):
         """Samples that a training step learns from, over all processes."""
         return min(self.batch_size, self.train_size)
 
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens, nodes or patches, about, that a training step reads: what `threads=auto` goes by."""
+        return self.batch_size
+
     def use_preprocess(self, preprocess: Any) -> None:
         """Feed a pretrained model as it was trained, where its modality has a preprocessing."""
 

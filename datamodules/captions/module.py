@@ -10,6 +10,7 @@ from torch import Tensor
 
 from datamodules import tokenizers
 from datamodules.images import Augment, ImageArrays, ImageData
+from datamodules.images.module import tokens_of_an_image
 from datamodules.pairs.batches import PairBatch
 from datamodules.pairs.corpus import PairCorpus
 from datamodules.pairs.module import PairData, Prepared
@@ -162,9 +163,9 @@ class CaptionData(PairData):
         return self.seen.preprocess
 
     @property
-    def tokens_of_a_pair(self) -> float:
-        """Of a caption, on average over the training part."""
-        return float(self.loaded().sides["train"][1].sizes.double().mean())
+    def tokens_per_step(self) -> int:
+        said = self.loaded().sides["train"][1].sizes.double().mean()
+        return int(self.batch_size * (tokens_of_an_image(self.spec.img_size) + said))
 
     @property
     def in_memory(self) -> bool:

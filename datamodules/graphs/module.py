@@ -248,6 +248,10 @@ class GraphData(DataModule):
         )
         return [rows, *(labels.long() for labels in asked)]
 
+    @property
+    def tokens_per_step(self) -> int:
+        return int(self.example("train").num_nodes)
+
     def example(self, stage: str = "test") -> Any:
         """What figures are drawn from: the full graph, or the first batch of the stage."""
         one_of(stage, "example", STAGES)

@@ -17,6 +17,7 @@ from zoo.preprocess import Preprocess, grey
 from zoo.spec import ImageSpec
 
 log = logging.getLogger(__name__)
+TOKENS = 256  # of an image at most
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -81,6 +82,10 @@ class ImageData(DataModule):
         return ImageSpec(img_size=made.size, in_chans=made.in_chans, preprocess=made, **targets)
 
     @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * tokens_of_an_image(self.spec.img_size)
+
+    @property
     def preprocess(self) -> Spec:
         """What happens to an image: the fields of `zoo.preprocess.Preprocess`."""
         spec = self.shape
@@ -135,3 +140,8 @@ class ImageData(DataModule):
         size = f"{spec['in_chans']}x{spec['size']}x{spec['size']}"
         what = f"{len(self.classes)} classes" if self.classes else f"{self.loaded().labels.shape[1]} numbers each"
         return f"{super().describe()} of {size}, {what}"
+
+
+def tokens_of_an_image(img_size: int) -> int:
+    """Patches, about, that a ViT cuts it into: of 2x2 pixels where the larger ones that it takes then are fewer."""
+    return min(img_size**2 // 4, TOKENS)

@@ -195,10 +195,9 @@ class PairData(DataModule):
         return [[corpus.targets[row]] for row in rows]
 
     @property
-    def tokens_of_a_pair(self) -> float:
-        """Of both sides, on average over the training part."""
+    def tokens_per_step(self) -> int:
         read, said = self.loaded().sides["train"]
-        return float((read.sizes + said.sizes).double().mean())
+        return int(self.batch_size * (read.sizes + said.sizes).double().mean())
 
     def training_tokens(self, side: str) -> Iterator[Tensor]:
         """Tokens of the training part's "source" or "target", a text at a time."""

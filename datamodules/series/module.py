@@ -142,6 +142,10 @@ class SeriesData(DataModule):
         )
 
     @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.spec.lookback
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return ()
 

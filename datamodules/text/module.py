@@ -151,6 +151,10 @@ class TextData(DataModule):
         return TextSpec(vocab_size=found.tokenizer.vocab_size, context=self.context, tokenizer=found.tokenizer, **about)
 
     @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.context
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.spec.classes
 

@@ -1,6 +1,7 @@
 """Questions about paragraphs: `data=squad data.path=train.json data.test=dev.json`, SQuAD 1.1's format."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,5 +195,4 @@ def _get(node: Any, key: str, kind: Any, where: str) -> Any:
 
 
 def _twice(names: Sequence[str]) -> str | None:
-    seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+    return next((name for name, count in Counter(names).items() if count > 1), None)

@@ -7,21 +7,23 @@ import pytest
 import torch
 import yaml
 
+from datamodules.captions import DigitScenes
+from datamodules.images.module import tokens_of_an_image
 from datamodules.pairs import Reverse
+from datamodules.text import TextFile
 from tests.training.compose import compose, fit
 from tests.training.conftest import environment
 from zoo.config import plain
 from zoo.errors import ZooError
-from zoo.spec import ImageSpec, TextSpec
 from zoo.training.checks import check_config
-from zoo.training.threads import WORK, places, threads
+from zoo.training.threads import WORK, threads
 
 
 class Data:
-    """So many images of 8 x 8."""
+    """So many images of 8 x 8, of 16 patches."""
 
     def __init__(self, batch_size):
-        self.batch_size, self.spec = batch_size, ImageSpec(img_size=8, in_chans=1)
+        self.tokens_per_step, self.batch_size = 16 * batch_size, batch_size
 
 
 @pytest.fixture
@@ -47,19 +49,29 @@ def test_what_the_user_has_set_is_left_alone(cores, monkeypatch):
 def test_nodes_of_a_graph_count():
     data = __import__("datamodules.graphs").graphs.DigitsKNN()
     data.setup()
-    assert places(data) == 1797
+    assert data.tokens_per_step == 1797
 
 
-def test_tokens_of_a_text_count():
-    data = Data(8)
-    data.spec = TextSpec(vocab_size=9, context=32)
-    assert places(data) == 8 * 32
+def test_tokens_of_a_text_count(tmp_path):
+    (tmp_path / "a.txt").write_text("some text " * 100)
+    data = TextFile(path=str(tmp_path / "a.txt"), context=32, batch_size=8, cache=str(tmp_path / "cache"))
+    data.setup()
+    assert data.tokens_per_step == 8 * 32
+
+
+def test_patches_of_an_image_count_and_those_of_a_scene():
+    """Of 2x2 pixels, 256 at most; beside a captioner's image its caption."""
+    assert [tokens_of_an_image(side) for side in (8, 32, 224)] == [16, 256, 256]
+    data = DigitScenes(sizes=(30, 10, 10), batch_size=4)
+    data.setup()
+    said = data.loaded().sides["train"][1].sizes.double().mean()
+    assert data.tokens_per_step == int(4 * (144 + said))
 
 
 def test_tokens_of_both_sides_of_a_pair_count():
     data = Reverse(letters=5, shortest=4, longest=4, sizes=(20, 5, 5), batch_size=8)
     data.setup()
-    assert places(data) == 8 * (4 + 6)  # the target begins and ends with a token
+    assert data.tokens_per_step == 8 * (4 + 6)  # the target begins and ends with a token
 
 
 def test_steps_that_wait_for_each_other_do_not_add_up(cores):

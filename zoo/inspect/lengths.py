@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zoo.inspect.plots import new_figure, save
 
@@ -46,14 +46,14 @@ def plot_by_length(
     for i, (name, line) in enumerate(lines.items()):
         each = list(zip(*line.values, strict=True))
         mean = [sum(values) / len(values) for values in each]
-        style = {
+        style: dict[str, Any] = {
             "color": f"C{i % 10}",
             "marker": MARKERS[i % len(MARKERS)],
             "markersize": 4.5,
             "linewidth": 1.6,
             **line.style,
         }
-        (drawn,) = axes.plot(places, mean, label=name, **style)  # type: ignore[arg-type]
+        (drawn,) = axes.plot(places, mean, label=name, **style)
         if len(line.values) > 1:
             low, high = ([pick(values) for values in each] for pick in (min, max))
             axes.fill_between(places, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)

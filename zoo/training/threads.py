@@ -10,11 +10,9 @@ import torch
 
 from zoo.checked.texts import read_yaml
 from zoo.errors import ZooError
-from zoo.spec import ImageSpec, PairSpec, SeriesSpec, TextSpec
 
 #: Multiply-adds of a step's forward pass, about, from which on a second thread gains more than waiting for it costs.
 WORK = 5e8
-TOKENS = 256  # of an image at most; patches of 2x2 pixels where they are fewer
 
 
 def check_threads(setting: Any) -> None:
@@ -45,7 +43,7 @@ def threads(setting: int | str | None, model: torch.nn.Module, data: Any, kept: 
     if "OMP_NUM_THREADS" in os.environ:
         return most
     # A decoder that steps along its target does one token of each sentence at a time.
-    at_once = int(data.batch_size) if getattr(model, "stepping", False) else places(data)
+    at_once = int(data.batch_size) if getattr(model, "stepping", False) else data.tokens_per_step
     return most if sum(parameter.numel() for parameter in model.parameters()) * at_once >= WORK else 1
 
 
@@ -59,20 +57,6 @@ def computing(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def places(data: Any) -> int:
-    """Tokens, about, or nodes that a training step reads."""
-    spec = data.spec
-    if isinstance(spec, TextSpec):
-        return int(data.batch_size) * spec.context
-    if isinstance(spec, SeriesSpec):
-        return int(data.batch_size) * spec.lookback
-    if isinstance(spec, PairSpec):
-        return int(data.batch_size * data.tokens_of_a_pair)
-    if not isinstance(spec, ImageSpec):
-        return int(data.example("train").num_nodes)
-    return int(data.batch_size) * min(spec.img_size**2 // 4, TOKENS)
 
 
 def kept_threads(folder: Path | None) -> int | None:

@@ -52,9 +52,10 @@ class Walk:
 
     def __init__(self, cells: nn.RNNBase, x: Tensor, hidden: Hidden):
         self.cells, self.cell = cells, STEPS[type(cells)]
-        weight: Tensor = cells.weight_ih_l0  # type: ignore[assignment]
+        first: Any = cells  # whose matrices torch names as it makes them
+        weight: Tensor = first.weight_ih_l0
         own, fed = weight.split([x.shape[-1], weight.shape[1] - x.shape[-1]], 1)
-        self.tokens = iter(F.linear(x, own, cells.bias_ih_l0).unbind(1))  # type: ignore[arg-type]
+        self.tokens = iter(F.linear(x, own, first.bias_ih_l0).unbind(1))
         self.fed = fed.t()
         self.layers = list(zip(*(each.unbind(0) for each in hidden), strict=True))
 

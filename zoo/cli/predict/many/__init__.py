@@ -31,6 +31,13 @@ class Entry(NamedTuple):
     error: str | None = None
 
 
+def found(source: str, ends: Sequence[str]) -> list[Path]:
+    """The file, or those of a folder and its folders, whose names end so; none is an empty list."""
+    path = Path(source)
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [each for each in inside if each.is_file() and each.name.lower().endswith(tuple(ends))]
+
+
 def predict_many(model: Any, reader: str, options: argparse.Namespace) -> int:
     """Write the table. Returns the exit code: 1 where an input could not be read, else 0.
 

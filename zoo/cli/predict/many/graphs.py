@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.predict.many import Entry
+from zoo.cli.predict.many import Entry, found
 from zoo.cli.predict.many.table import Row, class_columns, class_rows
 from zoo.errors import ZooError
 
@@ -16,16 +16,11 @@ TOP = 3
 
 def files(source: str) -> list[Path]:
     """Raises: ZooError for what is no .npz, and no folder with such."""
-    path = Path(source)
-    if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() == ".npz")
-    else:
-        found = [path] if path.is_file() and path.suffix.lower() == ".npz" else []
-    if not found:
+    if not (these := found(source, (".npz",))):
         raise ZooError(
             f"{source} is not there, or no .npz file or folder of such, with x [N, F] and edge_index [2, E]."
         )
-    return found
+    return these
 
 
 def entries(model: Any, file: Path, run: str) -> Iterator[Entry]:

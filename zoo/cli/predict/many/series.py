@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.cli.predict import series as one
-from zoo.cli.predict.many import Entry
+from zoo.cli.predict.many import Entry, found
 from zoo.cli.predict.many.table import Row, rounded
 from zoo.errors import ZooError
 
@@ -20,12 +20,9 @@ ENDS = (".csv", ".tsv", ".csv.gz")
 
 def files(source: str) -> list[Path]:
     """Raises: ZooError for what is no table, and no folder with such."""
-    path = Path(source)
-    found = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    found = [each for each in found if each.is_file() and each.name.lower().endswith(ENDS)]
-    if not found:
+    if not (these := found(source, ENDS)):
         raise ZooError(f"{source} is not there, or no .csv file or folder of such.")
-    return found
+    return these
 
 
 def entries(model: Any, file: Path, run: str) -> Iterator[Entry]:

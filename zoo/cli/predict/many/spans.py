@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.predict.many import Entry
+from zoo.cli.predict.many import Entry, found
 from zoo.cli.predict.many.table import Row, ranked, rounded
 from zoo.cli.predict.many.texts import LONGEST, lines
 from zoo.cli.predict.spans import card_of
@@ -22,14 +22,9 @@ FORM = '{"question": "...", "context": "..."}'
 
 def files(source: str) -> list[Path]:
     """Raises: ZooError for what is no .jsonl, and no folder with such."""
-    path = Path(source)
-    if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in ENDS)
-    else:
-        found = [path] if path.is_file() and path.suffix.lower() in ENDS else []
-    if not found:
+    if not (these := found(source, ENDS)):
         raise ZooError(f"{source} is not there, or no .jsonl file or folder of such: --to takes {FORM} a line.")
-    return found
+    return these
 
 
 def entries(model: Any, file: Path, run: str) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.predict.many import Entry
+from zoo.cli.predict.many import Entry, found
 from zoo.cli.predict.many.table import Row, class_columns, class_rows, ranked, rounded
 from zoo.cli.predict.texts import check, encode, of_tokens
 from zoo.errors import ZooError
@@ -21,14 +21,9 @@ LONGEST = 1 << 20  # bytes of a line
 
 def files(source: str) -> list[Path]:
     """Raises: ZooError for what is no file of lines, and no folder with such."""
-    path = Path(source)
-    if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in ENDS)
-    else:
-        found = [path] if path.is_file() and path.suffix.lower() in ENDS else []
-    if not found:
+    if not (these := found(source, ENDS)):
         raise ZooError(f"{source} is not there, or no .txt or .jsonl file or folder of such: --to takes a text a line.")
-    return found
+    return these
 
 
 def entries(model: Any, file: Path, run: str) -> Iterator[Entry]:
