@@ -8,7 +8,7 @@ from zoo.attention import record_attention
 from zoo.callbacks.captions import CaptionFigures
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.inspect.captions import choose, look, words_of
+from zoo.inspect.captions import Shown, choose, look, plot_captions, words_of
 from zoo.models.factory import build_model
 from zoo.models.fit import label
 from zoo.pretrained import probe, save
@@ -106,3 +106,9 @@ def test_a_test_draws_the_first_images(model, data, tmp_path):
     draw(Trainer, Task, tmp_path / "captions.png")
     assert (tmp_path / "captions.png").stat().st_size > 5000
     assert probe.compare(model, probe.make(model)) == 0
+
+
+def test_a_caption_of_any_letters_is_drawn_in_lines(tmp_path):
+    """Letters that the font lacks, and a lone $, warn or crash where they are handed to the figure as they are."""
+    shown = Shown("\u4e00 $ two\nnot: one", torch.rand(1, 6, 6), ["\u4e00", "$", "two"], torch.rand(3, 2, 2))
+    assert plot_captions([shown], tmp_path / "a.png").stat().st_size > 3000

@@ -31,7 +31,7 @@ class CaptionFigures:
         for i, ids in enumerate(ids[:n] for ids, n in zip(made.ids.tolist(), made.lengths.tolist(), strict=True)):
             looked = look(model, images[i : i + 1], ids)
             said = model.tokenizer.decode([id for id in ids if id != model.tokenizer.eos])
-            right = said if said in references[i] else f"{said} (not: {references[i][0]})"
+            right = said if said in references[i] else f"{said}\nnot: {references[i][0]}"
             pixels = to_pixels(batch.source[i : i + 1], model.preprocess)[0]
             shown.append(Shown(right, pixels, looked.words, choose(looked)))
         plot_captions(shown, png)

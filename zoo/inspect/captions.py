@@ -13,7 +13,7 @@ from zoo.attention import record_attention
 from zoo.errors import ZooError, one_line
 from zoo.inspect.alignment import looking
 from zoo.inspect.plots import new_figure, save
-from zoo.inspect.tokens import drawable
+from zoo.inspect.tokens import drawable, drawable_text
 
 COLUMNS, WORDS = 8, 24  # words beside each other, and of a caption, that a figure shows
 CELL = 1.25  # inches of a panel
@@ -32,7 +32,7 @@ class Looked(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """pixels: [C, H, W] in [0, 1]. maps: [W, rows, cols]."""
+    """title: a line or several. pixels: [C, H, W] in [0, 1]. maps: [W, rows, cols]."""
 
     title: str
     pixels: Tensor
@@ -108,7 +108,7 @@ def plot_captions(shown: Sequence[Shown], png: str | Path, title: str = "") -> P
         for start in range(0, max(count, 1), COLUMNS):
             lines.append((None if start else each, each, range(start, min(start + COLUMNS, count))))
     columns = 1 + max((len(words) for _, _, words in lines), default=0)
-    titles = 0.3 * len(shown)
+    titles = sum(0.15 + 0.15 * (1 + each.title.count("\n")) for each in shown)
     figure = new_figure(max(CELL * columns, 5.0), (CELL + 0.25) * len(lines) + titles + 0.5)
     figure.suptitle(
         title or "where the model looks while it says each word: bright each panel's largest weight", fontsize=9
@@ -122,7 +122,9 @@ def plot_captions(shown: Sequence[Shown], png: str | Path, title: str = "") -> P
         extent = (-0.5, pixels.shape[2] - 0.5, pixels.shape[1] - 0.5, -0.5)
         if first is not None:
             axes[0].imshow(picture, cmap="gray", vmin=0, vmax=1)
-            axes[0].set_title(one_line(each.title, 12 * columns), fontsize=8, loc="left", pad=18).set_in_layout(False)
+            said = "\n".join(drawable_text(one_line(line, 13 * columns)) for line in each.title.split("\n"))
+            where = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 18), "textcoords": "offset points"}
+            axes[0].annotate(said, **where, fontsize=8, annotation_clip=False).set_in_layout(False)
         for panel, w in zip(axes[1:], words, strict=False):
             values = each.maps[w]
             panel.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent)
