@@ -101,12 +101,13 @@ def search() -> None:
 
 def comment(path: Path) -> str:
     """What a yaml says of itself, without `@package`; '' if nothing: its leading comment's first line, to the end of the
-    sentence where that goes on in the next, and without the command that runs it."""
+    sentence where that goes on in the next, and without the command that runs it or a table (indented) below."""
     head = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
-    lines = [line.lstrip("# ").rstrip() for line in head if "@package" not in line]
+    lines = [line.lstrip("#").rstrip() for line in head if "@package" not in line]
+    lines = [line.strip() for line in takewhile(lambda line: not line.startswith("  "), lines)]
     text = " ".join(lines).partition(" Run: ")[0]
-    end = re.compile(r"[.;:](?=\s|$)").search(text, max(len("".join(lines[:1])) - 1, 0))
-    return text[: end.start()] + "." if end else text
+    end = re.compile(r"(?!(?<=\bet al)\. \d)[.;:](?=\s|$)|[?!]$").search(text, max(len("".join(lines[:1])) - 1, 0))
+    return text[: end.start()] + (end[0] if end[0] in "?!" else ".") if end else text
 
 
 def licence(path: Path) -> str:

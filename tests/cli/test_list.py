@@ -26,6 +26,8 @@ def test_what_they_say_of_themselves(zoo):
     assert said("scores", "gat") == "LeakyReLU(a_q . q_i + a_k . k_j + a_e . e_ij), vectors a for each head."
     assert said("data", "ppi").endswith("a protein has any of 121 functions.")  # a sentence goes on in the next line
     assert said("experiments", "gat_cora") == "GAT on Cora, the paper's recipe and stop rule."  # not its command
+    assert said("experiments", "bert_stories").endswith("who is where at the end?")  # nor the table below
+    assert "(Sutskever et al. 2014), lower-case words" in said("experiments", "seq2seq_multi30k")
 
 
 def test_a_kind_and_a_pattern(zoo):

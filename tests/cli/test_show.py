@@ -87,6 +87,25 @@ def test_the_example_does_not_change_and_rows_sum_to_one():
     torch.testing.assert_close(first.weights.sum(-1), torch.ones(1, 1, 16))
 
 
+def test_a_score_that_only_weighs_otherwise_stands_beside_the_yardstick():
+    """local-p: its logits are another score's, its weights are not and do not sum to 1; its sentence is longer than a line."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from zoo.attention import LocalP, ScaledDot
+    from zoo.inspect.draw.score import draw
+
+    figure = draw(LocalP(32, score=ScaledDot()), Sizes())
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["ScaledDot: q.k / sqrt(D)", "LocalP "]
+    assert [axes.get_ylabel() for axes in figure.axes if "weight" in axes.get_ylabel()] == [
+        "weight (rows sum to 1)",
+        "weight",
+    ]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    title = figure._suptitle.get_window_extent(canvas.get_renderer())
+    assert title.x0 >= 0 and title.x1 <= figure.bbox.width
+
+
 @pytest.mark.parametrize("n, grid", [(64, (8, 8)), (12, (3, 4)), (7, (1, 7))])
 def test_any_number_of_tokens_makes_a_grid(n, grid):
     assert Sizes(n=n).grid == grid

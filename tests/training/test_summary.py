@@ -133,3 +133,12 @@ def test_a_verb_is_recommended_with_what_it_takes(model, what):
     config = plain(compose(f"model={model}"))["model"]
     spec = SPECS[locate(config["_target_"]).reads[0]]
     assert use(zoo.build(fit(config, spec, 3)), "RUN") == (what and f"python -m zoo {what}")
+
+
+def test_an_example_is_of_letters_that_the_model_reads():
+    """A char tokenizer of a few letters knows no "a sentence"."""
+    model = zoo.create_model("bahdanau", source_vocab=8, target_vocab=8, dim=4)
+    model.tokenizer = train_tokenizer("char", ["abcde"], special=True)
+    assert use(model, "RUN") == "python -m zoo translate RUN abcde"
+    model.source_tokenizer = train_tokenizer("byte", [])
+    assert use(model, "RUN") == 'python -m zoo translate RUN "a sentence"'

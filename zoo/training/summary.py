@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import packages
+from zoo.errors import ZooError
 from zoo.files import write_text
 from zoo.training import card
 from zoo.training.baselines import baselines_table, beside_forecasts, write_baselines
@@ -34,8 +35,20 @@ def use(model: Any, run: str) -> str | None:
     for verb, given in (("predict", GIVEN), ("translate", SAID)):
         for each in model.reads if isinstance(model, Model) else ():
             if each in given:
-                return f"python -m zoo {verb} {run} {GIVEN_FOR.get(model.targets, given[each])}"
+                return f"python -m zoo {verb} {run} {GIVEN_FOR.get(model.targets) or _readable(given[each], model)}"
     return None
+
+
+def _readable(given: str, model: Any) -> str:
+    """An example of an input; letters that the model's tokenizer knows, where it does not know a sentence's."""
+    tokenizer = getattr(model, "source_tokenizer", model.tokenizer)
+    if tokenizer is None or not given.startswith('"'):
+        return given
+    try:
+        tokenizer.encode(given.strip('"'))
+    except ZooError:
+        return shlex.quote(tokenizer.decode(list(range(min(7, tokenizer.vocab_size)))))
+    return given
 
 
 def finish(record: Any, folder: Path, overrides: Sequence[str], choices: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.attention import Additive, Attention, Dot, LocalP, RoPE, ScaledDot, Window, record_attention
+from zoo.attention import Additive, Attention, Causal, Dot, LocalP, RoPE, ScaledDot, Window, record_attention
 from zoo.errors import ZooError
 from zoo.layers import post_norm, pre_norm
 from zoo.models.pairs.bahdanau import Bahdanau
@@ -241,6 +241,8 @@ def test_the_transformer_is_torchs(first):
         (lambda: Bahdanau(V, W, 7), "model.dim=7 is odd"),
         (lambda: Luong(V, W, D, cell="gruu"), r"model.cell=gruu is unknown.*gru"),
         (lambda: Seq2Seq(V, W, D, context="initail"), r"model.context=initail is unknown.*initial"),
+        (lambda: Bahdanau(V, W, D, attention=looks(pattern=Causal())), r"Causal\(\) on a source hides"),
+        (lambda: Luong(V, W, D, attention=looks(pattern=Causal() & Window(8))), "take pattern=local_m"),
         (lambda: Luong(V, W, D).generate(["abc"]), r"ids \[B, S\] in a tensor.*got"),
         (
             lambda: Captioner(8, W)(torch.ones(2, 3).long(), torch.ones(2, 2).long()),

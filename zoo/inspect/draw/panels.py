@@ -19,11 +19,11 @@ GRIDDED = 40  # rows up to which a matrix shows its cells
 
 def titled(width: float, height: float, title: str, words: str = "") -> Figure:
     """An empty figure under a title and what explains it, in lines that fit."""
-    lines = textwrap.wrap(words, int(width * 12.5)) if words else []
-    figure = new_figure(width, height + 0.45 + 0.2 * len(lines))
+    lines = [line for text in (title, words) for line in textwrap.wrap(text, int(width * 12.5))]
+    figure = new_figure(width, height + 0.25 + 0.2 * len(lines))
     # One text in two sizes does not exist in matplotlib; a constrained layout keeps room for the suptitle only.
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
-    figure.suptitle("\n".join([title, *lines]), fontsize=10.5, color=INK, linespacing=1.35)
+    figure.suptitle("\n".join(lines), fontsize=10.5, color=INK, linespacing=1.35)
     return figure
 
 

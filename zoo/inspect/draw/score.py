@@ -47,7 +47,7 @@ def draw(score: Score, sizes: Sizes) -> Figure:
     """Two columns, the scaled dot product and this score; logits above, weights below."""
     yardstick, own = measured(ScaledDot(), sizes), measured(score, sizes)
     shown = {"ScaledDot: q.k / sqrt(D)": yardstick, title(score) + " ": own}
-    if torch.equal(yardstick.logits, own.logits):
+    if all(map(torch.equal, yardstick, own)):
         shown = {"the same as q.k / sqrt(D) here": own}
     note = f"on {sizes.n} smooth queries and keys of width {sizes.head_dim}"
     if any(True for _ in score.parameters()):
@@ -56,6 +56,7 @@ def draw(score: Score, sizes: Sizes) -> Figure:
     for (name, output), above, below in zip(shown.items(), *figure.subplots(2, len(shown), squeeze=False), strict=True):
         logits, weights = output.logits[0, 0], output.weights[0, 0]
         where = {"x": "key k", "y": "query q"}
+        sums = output is yardstick or score.is_distribution
         matrix(above, logits, title=name, bar="logit", **where, **colours(logits))
-        matrix(below, weights, bar="weight (rows sum to 1)", **where, cmap=RISING, vmin=0)
+        matrix(below, weights, bar="weight (rows sum to 1)" if sums else "weight", **where, cmap=RISING, vmin=0)
     return figure

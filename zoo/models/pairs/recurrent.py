@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from zoo.attention import Attention, IdentityQKV, JoinHeads, Memory, build
+from zoo.attention import Attention, IdentityQKV, JoinHeads, Memory, Pattern, build
 from zoo.errors import ZooError, nearest
 from zoo.models.pairs.base import PairModel
 
@@ -187,6 +187,8 @@ class LookingDecoder(RecurrentDecoder):
         dim: width of its queries and of the encoder's states.
         attention: factory of the attention.
         score: its score where the factory has chosen none.
+
+    Raises: ZooError for a causal pattern: a source is there as a whole.
     """
 
     def __init__(self, dim: int, attention: Callable[..., nn.Module] | None, score: Any):
@@ -195,6 +197,11 @@ class LookingDecoder(RecurrentDecoder):
         self.attn: Any = build(
             attention or Attention, dim=dim, num_heads=1, projection=IdentityQKV, output=output, score=score
         )
+        if hides_what_follows(self.attn.pattern):
+            raise ZooError(
+                f"{self.attn.pattern} on a source hides from the n-th word that is said all that stands behind the source's "
+                "n-th, as if that were not there yet: leave it out, or take pattern=local_m, which looks to both sides."
+            )
 
     def remember(self, states: Tensor, last: Hidden, lengths: Tensor | None) -> Read:
         return Read(last, self.attn.remember(states, lengths))
@@ -251,6 +258,15 @@ class RecurrentPairs(PairModel):
         state = self.decoder.begin(memory) if state is None else state
         features, state = self.decoder(self.drop(self.embed(target)), memory, state)
         return self.head(self.drop(features)), state
+
+
+def hides_what_follows(pattern: Pattern, n: int = 64) -> bool:
+    """Whether a query sees keys before its place, and none behind it."""
+    if pattern.by_content or pattern.of_graph or not pattern.uses_query:
+        return False
+    zero, places = torch.zeros((), dtype=torch.long, device="cpu"), torch.arange(n, device="cpu")
+    seen = pattern.allowed(zero, zero, places.unsqueeze(1), places).expand(n, n)
+    return bool(seen.tril(-1).any()) and not bool(seen.triu(1).any())
 
 
 def stacked(steps: list[Tensor], like: Tensor) -> Tensor:
