@@ -79,16 +79,16 @@ class TorchTransformer(nn.Module):
 
 
 class HandWritten(nn.Module):
-    """Bahdanau's equations in a plain loop, as a course has them: the weights of our model, its modules for what is outside."""
+    """Bahdanau's equations in a plain loop, as a course has them: torch's modules with the weights of our model."""
 
     def __init__(self, mine: Any):
         super().__init__()
         mine = copy.deepcopy(mine)
         self.source_embed, self.encoder = mine.encoder.embed, mine.encoder.cells
-        self.embed, self.head = mine.embed, mine.head
+        self.embed, self.head = mine.embed, torchs(mine.head)
         score, decoder = mine.decoder.attn.score, mine.decoder
-        self.query, self.key, self.out = score.query, score.key, score.out
-        self.start, self.readout = decoder.start, decoder.readout
+        self.query, self.key, self.out = (torchs(each) for each in (score.query, score.key, score.out))
+        self.start, self.readout = torchs(decoder.start), torchs(decoder.readout)
         self.cell = nn.GRUCell(2 * DIM, DIM)
         self.cell.load_state_dict({name.removesuffix("_l0"): w for name, w in decoder.cells.state_dict().items()})
 
@@ -107,6 +107,13 @@ class HandWritten(nn.Module):
             s = self.cell(torch.cat([y, c], -1), s)
             found.append(torch.cat([s, c, y], -1))
         return self.head(self.readout(torch.stack(found, 1)).unflatten(-1, (-1, 2)).amax(-1))
+
+
+def torchs(linear: nn.Linear) -> nn.Linear:
+    """torch's own Linear with the weights of one."""
+    made = nn.Linear(linear.in_features, linear.out_features, linear.bias is not None)
+    made.load_state_dict(linear.state_dict())
+    return made
 
 
 def training_step(model: Any, source: Tensor, lengths: Tensor, target: Tensor) -> Call:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.adapters.parts import Part
+from zoo.attention.linear import Linear
 
 
-class AdaptedLinear(nn.Linear):
+class AdaptedLinear(Linear):
     """y = W x + b, and y_rows += part(x, y_rows) for each part, on rows of its own (q and v of a fused matrix).
 
     A Linear becomes one in place, by `adapted`, and is a Linear again after `plain`. So the weight and the bias keep their
@@ -26,6 +27,7 @@ class AdaptedLinear(nn.Linear):
     rows: dict[str, tuple[int, int]]  # of each part
     _sizes: list[int]  # of the runs of rows, adapted or not
     _touched: list[tuple[int, str]]  # which of them has which part
+    _was: type[nn.Linear]  # before
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
@@ -40,7 +42,7 @@ def adapted(linear: nn.Linear, parts: Iterable[tuple[str, int, int, Part]]) -> N
 
     They come to the weight's device and dtype, in its mode of training.
     """
-    linear.__class__ = AdaptedLinear
+    was, linear.__class__ = type(linear), AdaptedLinear
     given = sorted(parts, key=lambda part: part[1])
     linear.adapters = nn.ModuleDict({name: part for name, _, _, part in given})
     linear.adapters.to(linear.weight.device, linear.weight.dtype).train(linear.training)
@@ -56,12 +58,12 @@ def adapted(linear: nn.Linear, parts: Iterable[tuple[str, int, int, Part]]) -> N
     if at < linear.out_features:
         sizes.append(linear.out_features - at)
     made: Any = linear
-    made.rows, made._sizes, made._touched = layout, sizes, touched
+    made.rows, made._sizes, made._touched, made._was = layout, sizes, touched, was
 
 
 def plain(linear: nn.Linear) -> None:
     """The Linear again, without its parts."""
     del linear.adapters
-    for name in ("rows", "_sizes", "_touched"):
+    linear.__class__ = cast(AdaptedLinear, linear)._was
+    for name in ("rows", "_sizes", "_touched", "_was"):
         delattr(linear, name)
-    linear.__class__ = nn.Linear

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from zoo.attention.linear import is_linear
 from zoo.attention.maps import NAMES
 from zoo.errors import ZooError, nearest
 
@@ -24,7 +25,7 @@ class Place:
 
 def linears(model: nn.Module) -> dict[str, nn.Linear]:
     """The maps that can be adapted, by name; what a subclass of Linear computes is its own business."""
-    return {name: module for name, module in model.named_modules() if type(module) is nn.Linear}
+    return {name: module for name, module in model.named_modules() if is_linear(module)}
 
 
 def named_places(model: nn.Module) -> dict[str, list[Place]]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zoo import catalog
 from zoo.adapters.model import Adapter, Piece, base_hash, hash_of, put
 from zoo.adapters.parts import KINDS, kind_of, part_of
+from zoo.attention.linear import is_linear
 from zoo.attention.maps import NAMES
 from zoo.checked.tensors import check_numbers
 from zoo.declared import find
@@ -130,7 +131,7 @@ def shapes(model: nn.Module, adapter: Adapter, where: str) -> dict[str, tuple[in
         raise ZooError(f"{where}: {wrong[0][:80]!r} is no module of this {type(model).__name__}.")
     for name, pieces in adapter.pieces.items():
         linear, at = modules.get(name), 0
-        if type(linear) is not nn.Linear:
+        if not is_linear(linear):
             raise ZooError(
                 f"{where}: {name[:80]!r} is no linear map of this {type(model).__name__}; it is of another model."
             )

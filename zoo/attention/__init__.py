@@ -22,6 +22,7 @@ from zoo.attention.graph_scores import (
     SuperGATScore,
 )
 from zoo.attention.kernels import KERNELS
+from zoo.attention.linear import Linear
 from zoo.attention.local_score import LocalP
 from zoo.attention.memory import Memory
 from zoo.attention.module import Attention
@@ -127,6 +128,7 @@ __all__ = [
     "Laplacian",
     "Learned",
     "Learned2D",
+    "Linear",
     "LinearFeatures",
     "LocalP",
     "MeanHeads",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from zoo.attention.linear import Linear
 from zoo.attention.maps import Map, side_by_side
 from zoo.declared import declared
 from zoo.errors import ZooError
@@ -41,7 +42,7 @@ class FusedQKV(Projection):
     def __init__(self, dim: int, num_heads: int, num_kv_heads: int, head_dim: int, bias: bool = True):
         super().__init__()
         self.heads, self.head_dim = (num_heads, num_kv_heads, num_kv_heads), head_dim
-        self.qkv = nn.Linear(dim, sum(self.heads) * head_dim, bias=bias)
+        self.qkv = Linear(dim, sum(self.heads) * head_dim, bias=bias)
 
     @property
     def maps(self):
@@ -76,8 +77,8 @@ class SeparateQKV(Projection):
     ):
         super().__init__()
         self.heads, self.head_dim = (num_kv_heads, num_kv_heads), head_dim
-        self.q = nn.Linear(dim, num_heads * head_dim, bias=bias)
-        self.kv = nn.Linear(context_dim or dim, sum(self.heads) * head_dim, bias=bias)
+        self.q = Linear(dim, num_heads * head_dim, bias=bias)
+        self.kv = Linear(context_dim or dim, sum(self.heads) * head_dim, bias=bias)
 
     @property
     def maps(self):
@@ -104,8 +105,8 @@ class SharedQKV(Projection):
     def __init__(self, dim: int, num_heads: int, head_dim: int, bias: bool = False, context_dim: int | None = None):
         super().__init__()
         self.head_dim = head_dim
-        self.map = nn.Linear(dim, num_heads * head_dim, bias=bias)
-        self.context = nn.Linear(context_dim, num_heads * head_dim, bias=bias) if context_dim else None
+        self.map = Linear(dim, num_heads * head_dim, bias=bias)
+        self.context = Linear(context_dim, num_heads * head_dim, bias=bias) if context_dim else None
 
     @property
     def maps(self):
@@ -142,8 +143,8 @@ class SharedKV(Projection):
     ):
         super().__init__()
         self.head_dim = head_dim
-        self.key = nn.Linear(context_dim or dim, num_heads * head_dim, bias=bias)
-        self.query = self.key if share else nn.Linear(dim, num_heads * head_dim, bias=bias)
+        self.key = Linear(context_dim or dim, num_heads * head_dim, bias=bias)
+        self.query = self.key if share else Linear(dim, num_heads * head_dim, bias=bias)
 
     @property
     def maps(self):
@@ -196,7 +197,7 @@ class EdgeProjection(nn.Module):
     def __init__(self, edge_dim: int, num_heads: int, head_dim: int):
         super().__init__()
         self.head_dim = head_dim
-        self.map = nn.Linear(edge_dim, num_heads * head_dim, bias=False)
+        self.map = Linear(edge_dim, num_heads * head_dim, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.map(features).unflatten(-1, (-1, self.head_dim))
@@ -227,7 +228,7 @@ class OutputProjection(nn.Module):
     ):
         super().__init__()
         self.norm = norm(num_heads * head_dim) if norm else None
-        self.proj = nn.Linear(num_heads * head_dim, dim, bias=bias)
+        self.proj = Linear(num_heads * head_dim, dim, bias=bias)
         self.drop = drop(dropout) if dropout else None
 
     @property

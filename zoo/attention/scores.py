@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.attention.former import adopt, former
+from zoo.attention.linear import Linear
 from zoo.attention.ops import narrow
 from zoo.attention.ops.edge_ops import segment_softmax
 from zoo.declared import declared
@@ -290,9 +291,9 @@ class Additive(Score):
     def __init__(self, head_dim: int, hidden: int | None = None):
         super().__init__()
         hidden = hidden or head_dim
-        self.query = nn.Linear(head_dim, hidden, bias=False)
-        self.key = nn.Linear(head_dim, hidden, bias=False)
-        self.out = nn.Linear(hidden, 1, bias=False)
+        self.query = Linear(head_dim, hidden, bias=False)
+        self.key = Linear(head_dim, hidden, bias=False)
+        self.out = Linear(hidden, 1, bias=False)
 
     def pairs(self, q, k, edge=None):
         return self.out(torch.tanh(self.query(q) + self.key(with_edge(k, edge)))).squeeze(-1)

@@ -19,6 +19,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
+from zoo.attention.linear import is_linear
+
 # Rows up to which another order is faster; smaller matrices lie in the processor itself; fewer steps are not worth a copy.
 ROWS, NUMBERS, STEPS = 1024, 2**14, 16
 # Numbers in a matrix from which on blocks are worth their call for one row.
@@ -101,7 +103,7 @@ def packed_of(model: nn.Module, rows: int, steps: int, but: nn.Module | None = N
         for parent in model.modules()
         if parent not in left_out
         for name, each in parent._modules.items()
-        if type(each) is nn.Linear and _gains(each)
+        if is_linear(each) and _gains(each)
     ]
     if model in _made and _made[model].state == _state(places, rows):
         return _made[model]

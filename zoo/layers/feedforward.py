@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from zoo.attention.linear import Linear
 from zoo.attention.maps import Map
 from zoo.declared import declared
 
@@ -28,10 +29,10 @@ class FeedForward(nn.Module):
         norm: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden, bias=bias)
+        self.fc1 = Linear(dim, hidden, bias=bias)
         self.act = act()
         self.norm = norm(hidden) if norm else None
-        self.fc2 = nn.Linear(hidden, dim, bias=bias)
+        self.fc2 = Linear(hidden, dim, bias=bias)
         self.drop = drop(dropout) if dropout else None
         between = dropout if hidden_dropout is None else hidden_dropout
         self.hidden_drop = drop(between) if between else None
@@ -66,11 +67,11 @@ class GatedFeedForward(nn.Module):
         norm: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
-        self.gate = nn.Linear(dim, hidden, bias=bias)
-        self.up = nn.Linear(dim, hidden, bias=bias)
+        self.gate = Linear(dim, hidden, bias=bias)
+        self.up = Linear(dim, hidden, bias=bias)
         self.act = act()
         self.norm = norm(hidden) if norm else None
-        self.down = nn.Linear(hidden, dim, bias=bias)
+        self.down = Linear(hidden, dim, bias=bias)
         self.drop = nn.Dropout(dropout) if dropout else None
         self.hidden_drop = nn.Dropout(hidden_dropout) if hidden_dropout else None
 

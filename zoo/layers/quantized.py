@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.attention.linear import is_linear
 from zoo.errors import ZooError, nearest
 
 # From so many rows on a product of floating point numbers is faster, with the weights multiplied out for it.
@@ -66,7 +67,7 @@ def quantize(model: nn.Module, how: str = "int8") -> Any:
     """
     if how != "int8":
         raise ZooError(f"Weights cannot be quantised to {how!r}; {nearest(str(how), ['int8'])}")
-    linear = [each for each in model.modules() if type(each) is nn.Linear]
+    linear = [each for each in model.modules() if is_linear(each)]
     if not linear:
         raise ZooError(f"{type(model).__name__} has no nn.Linear whose weights could be quantised.")
     kept = {id(x): x for x in (*model.parameters(), *model.buffers())}

@@ -7,7 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention, Full, Learned, OutputProjection, Pattern, Position, build, make_pattern, unbind
+from zoo.attention import (
+    Attention,
+    Full,
+    Learned,
+    Linear,
+    OutputProjection,
+    Pattern,
+    Position,
+    build,
+    make_pattern,
+    unbind,
+)
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, normal, post_norm
@@ -23,8 +34,8 @@ class TokenHead(nn.Module):
     def __init__(self, embed: nn.Embedding, tied: bool, norm: Callable[[int], nn.Module], act: Callable[[], nn.Module]):
         super().__init__()
         vocab_size, dim = embed.weight.shape
-        self.transform, self.act, self.norm = nn.Linear(dim, dim), act(), norm(dim)
-        self.decoder = nn.Linear(dim, vocab_size, device="meta" if tied else None)
+        self.transform, self.act, self.norm = Linear(dim, dim), act(), norm(dim)
+        self.decoder = Linear(dim, vocab_size, device="meta" if tied else None)
         if tied:
             self.decoder.weight = embed.weight
             self.decoder.bias = nn.Parameter(torch.zeros(vocab_size))

@@ -8,7 +8,18 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention, Causal, Full, OutputProjection, Pattern, Position, build, make_pattern, unbind
+from zoo.attention import (
+    Attention,
+    Causal,
+    Full,
+    Linear,
+    OutputProjection,
+    Pattern,
+    Position,
+    build,
+    make_pattern,
+    unbind,
+)
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import Block, FeedForward, normal, pre_norm
@@ -147,7 +158,7 @@ class Decoder(LanguageModel):
         if num_classes or not token_head:
             self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
         else:  # a tied head needs no matrix of its own, not for a moment
-            head = nn.Linear(dim, vocab_size, its["head_bias"], device="meta" if tied else None)
+            head = Linear(dim, vocab_size, its["head_bias"], device="meta" if tied else None)
             if tied:
                 head.weight = self.embed.weight
                 if its["head_bias"]:

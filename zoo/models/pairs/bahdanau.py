@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Additive
+from zoo.attention import Additive, Linear
 from zoo.declared import declared
 from zoo.models.pairs.recurrent import (
     LookingDecoder,
@@ -48,8 +48,8 @@ class AlignAndTranslate(LookingDecoder):
     ):
         super().__init__(dim, attention, Additive)
         self.cells = make_cells(cell, 2 * dim, dim, depth, dropout)
-        self.start = nn.Linear(dim // 2, dim, bias=False)
-        self.readout = nn.Linear(3 * dim, 2 * dim)
+        self.start = Linear(dim // 2, dim, bias=False)
+        self.readout = Linear(3 * dim, 2 * dim)
 
     def begin(self, read: Read) -> Steps:
         backward = read.last[0].chunk(2, -1)[1]

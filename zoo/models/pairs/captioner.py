@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.attention import Attention, Causal, Pattern, Position, Sinusoidal, unbind
+from zoo.attention import Attention, Causal, Linear, Pattern, Position, Sinusoidal, unbind
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import trunc_normal
@@ -94,7 +94,7 @@ class Captioner(DecoderModel):
         self.grid, self.num_prefix_tokens = self.encoder.grid, self.encoder.num_prefix_tokens
         self.has_class_token = class_token
         self.embed = nn.Embedding(target_vocab, dim)
-        self.head = nn.Linear(dim, target_vocab, bias=False)
+        self.head = Linear(dim, target_vocab, bias=False)
         self.head.weight = self.embed.weight
         self.decoder = sides.decoder(depth if decoder_depth is None else decoder_depth, Causal())
         for module in self.decoder.modules():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import General
+from zoo.attention import General, Linear
 from zoo.declared import declared
 from zoo.models.pairs.recurrent import (
     LookingDecoder,
@@ -50,7 +50,7 @@ class AttentionalDecoder(LookingDecoder):
         super().__init__(dim, attention, General)
         self.stepping = input_feeding
         self.cells = make_cells(cell, 2 * dim if input_feeding else dim, dim, depth, dropout)
-        self.join = nn.Linear(2 * dim, dim, bias=False)
+        self.join = Linear(2 * dim, dim, bias=False)
 
     def begin(self, read: Read) -> Steps:
         said = torch.zeros_like(read.last[0][-1]).unsqueeze(1) if self.stepping else None

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from zoo.attention import Attention, IdentityQKV, JoinHeads, Memory, Pattern, build
+from zoo.attention import Attention, IdentityQKV, JoinHeads, Linear, Memory, Pattern, build
+from zoo.attention.ops.product import linear
 from zoo.errors import ZooError, nearest
 from zoo.models.pairs.base import PairModel
 
@@ -55,8 +56,8 @@ class Walk:
         first: Any = cells  # whose matrices torch names as it makes them
         weight: Tensor = first.weight_ih_l0
         own, fed = weight.split([x.shape[-1], weight.shape[1] - x.shape[-1]], 1)
-        self.tokens = iter(F.linear(x, own, first.bias_ih_l0).unbind(1))
-        self.fed = fed.t()
+        self.tokens = iter(linear(x, own, first.bias_ih_l0).unbind(1))
+        self.fed = fed
         self.layers = list(zip(*(each.unbind(0) for each in hidden), strict=True))
 
     @property
@@ -71,12 +72,12 @@ class Walk:
 
     def step(self, fed: Tensor) -> Tensor:
         """The next token, and [B, F] beside it -> [B, dim], the last layer's state."""
-        gates = torch.addmm(next(self.tokens), fed, self.fed)
+        gates = next(self.tokens) + linear(fed, self.fed)
         for i, state in enumerate(self.layers):
             if i:
                 below = F.dropout(self.layers[i - 1][0], self.cells.dropout, self.cells.training)
-                gates = F.linear(below, getattr(self.cells, f"weight_ih_l{i}"), getattr(self.cells, f"bias_ih_l{i}"))
-            own = F.linear(state[0], getattr(self.cells, f"weight_hh_l{i}"), getattr(self.cells, f"bias_hh_l{i}"))
+                gates = linear(below, getattr(self.cells, f"weight_ih_l{i}"), getattr(self.cells, f"bias_ih_l{i}"))
+            own = linear(state[0], getattr(self.cells, f"weight_hh_l{i}"), getattr(self.cells, f"bias_hh_l{i}"))
             self.layers[i] = self.cell(gates, own, *state)
         return self.top
 
@@ -84,8 +85,9 @@ class Walk:
 def gru_step(gates: Tensor, own: Tensor, h: Tensor) -> Hidden:
     """What the input [B, 3 D] and the state [B, 3 D] give the gates r, z, n -> h = (1 - z) n + z h, as torch.nn.GRU."""
     D = h.shape[-1]
-    r, z = torch.sigmoid(gates[:, : 2 * D] + own[:, : 2 * D]).chunk(2, -1)
-    n = torch.tanh(torch.addcmul(gates[:, 2 * D :], r, own[:, 2 * D :]))
+    (rz, n), (own_rz, own_n) = (each.split([2 * D, D], -1) for each in (gates, own))
+    r, z = torch.sigmoid(rz + own_rz).chunk(2, -1)
+    n = torch.tanh(torch.addcmul(n, r, own_n))
     return (torch.lerp(n, h.to(n.dtype), z),)
 
 
@@ -230,7 +232,7 @@ class RecurrentPairs(PairModel):
         self.embed = nn.Embedding(target_vocab, dim)
         self.drop = nn.Dropout(dropout)
         self.decoder = decoder
-        self.head = nn.Linear(dim, target_vocab)
+        self.head = Linear(dim, target_vocab)
 
     @property
     def stepping(self) -> bool:

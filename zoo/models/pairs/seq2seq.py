@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from zoo.attention import Linear
 from zoo.declared import declared
 from zoo.errors import ZooError, nearest
 from zoo.models.pairs.recurrent import Read, RecurrentDecoder, RecurrentPairs, Steps, make_cells, run_cells
@@ -33,8 +34,8 @@ class SummaryDecoder(RecurrentDecoder):
             raise ZooError(f"model.context={context} is unknown; {nearest(str(context), CONTEXTS)}")
         each = context == "each_step"
         self.cells = make_cells(cell, 2 * dim if each else dim, dim, depth, dropout)
-        self.start = nn.Linear(dim, dim, bias=False) if each else None
-        self.readout = nn.Linear(3 * dim, dim) if each else None
+        self.start = Linear(dim, dim, bias=False) if each else None
+        self.readout = Linear(3 * dim, dim) if each else None
 
     def begin(self, read: Read) -> Steps:
         first, *rest = read.last

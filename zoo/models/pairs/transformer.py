@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention, Causal, Full, Padding, Pattern, Position, Sinusoidal, make_pattern, unbind
+from zoo.attention import Attention, Causal, Full, Linear, Padding, Pattern, Position, Sinusoidal, make_pattern, unbind
 from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import xavier
@@ -100,7 +100,7 @@ class Transformer2017(DecoderModel):
             )
         self.embed = nn.Embedding(target_vocab, dim)
         self.source_embed = self.embed if joint else nn.Embedding(source_vocab, dim)
-        self.head = nn.Linear(dim, target_vocab, bias=head_bias)
+        self.head = Linear(dim, target_vocab, bias=head_bias)
         if tied:
             self.head.weight = self.embed.weight
         sees, sees_before = (make_pattern(pattern or bound or Full(), num_heads=each) for each in (num_heads, heads))

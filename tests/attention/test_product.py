@@ -1,0 +1,104 @@
+"""Linear maps by oneDNN: the numbers of torch's own and gradients of both orders; what it is not for is left to torch."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo.adapters.linear import adapted, plain
+from zoo.attention import Linear
+from zoo.attention.linear import is_linear
+from zoo.attention.ops import product
+
+
+@pytest.fixture
+def every_size(monkeypatch):
+    """Small ones too, so that float32 is compared where it says much."""
+    monkeypatch.setattr(product, "LEAST", 1)
+    monkeypatch.setattr(product, "ROWS", 1)
+
+
+def given(lead, inputs, outputs, bias):
+    draw = torch.Generator().manual_seed(0)
+    sizes = (*lead, inputs), (outputs, inputs), (outputs,)
+    x, weight, b = (torch.randn(size, generator=draw).requires_grad_() for size in sizes)
+    return x, weight, b if bias else None
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("inputs", "outputs"), [(6, 20), (20, 6), (8, 8)])
+@pytest.mark.parametrize("lead", [(5,), (2, 5)])
+def test_numbers_and_gradients_of_both_orders(every_size, lead, inputs, outputs, bias):
+    x, weight, b = given(lead, inputs, outputs, bias)
+    wanted = [each for each in (x, weight, b) if each is not None]
+    ours, theirs = product.linear(x, weight, b), F.linear(x, weight, b)
+    assert ours.grad_fn.name() == "ProductBackward"
+    torch.testing.assert_close(ours, theirs)
+    back = torch.randn_like(ours)
+    for g in (back, torch.ones(1).expand_as(ours), back.mT.contiguous().mT):  # as they come from losses and from views
+        first = [torch.autograd.grad(y, wanted, g, create_graph=True) for y in (ours, theirs)]
+        torch.testing.assert_close(*first)
+        second = [torch.autograd.grad(sum(each.square().sum() for each in of), [x, weight]) for of in first]
+        torch.testing.assert_close(*second)
+
+
+def test_pieces_of_matrices(every_size):
+    """Rows and columns of others, as recurrent cells have them."""
+    x, weight, b = given((4, 7), 12, 9, True)
+    for rows, matrix in (
+        (x[:, 1:], weight),
+        (x[:, :, :5], weight[:, :5]),
+        (x[:, 2], weight[:, 5:].t().contiguous().t()),
+    ):
+        rows = rows[..., : matrix.shape[1]]
+        torch.testing.assert_close(product.linear(rows, matrix, b), F.linear(rows, matrix, b))
+
+
+def test_a_part_that_needs_no_gradient_gets_none(every_size):
+    x, weight, b = given((5,), 6, 8, True)
+    for asked in ([x], [weight], [b]):
+        mine = [each if any(each is other for other in asked) else each.detach() for each in (x, weight, b)]
+        y = product.linear(*mine)
+        torch.testing.assert_close(
+            torch.autograd.grad(y.sum(), asked), torch.autograd.grad(F.linear(*mine).sum(), asked)
+        )
+    assert product.linear(x.detach(), weight.detach()).grad_fn is None
+
+
+def test_left_to_torch(every_size):
+    """Other types, autocast, whoever counts operations, transforms of functions, forward-mode gradients, few rows."""
+    x, weight, _ = given((5,), 6, 8, False)
+    assert product._is_ours(x, weight, None)
+    assert not product._is_ours(x.double(), weight.double(), None)
+    assert not product._is_ours(x, weight, torch.zeros(8, dtype=torch.float64))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert product.linear(x, weight).dtype == torch.bfloat16
+    with FlopCounterMode(display=False) as counter:
+        product.linear(x, weight)
+    assert counter.get_total_flops() == 2 * 5 * 6 * 8
+    out, tangent = torch.func.jvp(lambda x: product.linear(x, weight), (x,), (x,))
+    torch.testing.assert_close(out, tangent)
+    one = torch.vmap(lambda x: product.linear(x, weight))(torch.stack([x, x]))
+    torch.testing.assert_close(one[0], out)
+
+
+def test_small_products_are_torchs():
+    x, weight, _ = given((5,), 6, 8, False)
+    assert product.linear(x, weight).grad_fn.name() != "ProductBackward"
+
+
+def test_a_linear_is_one_and_adapted_it_is_another():
+    """Its names and its start are torch's; an adapter is taken off again to what there was."""
+    torch.manual_seed(0)
+    mine = Linear(6, 8)
+    torch.manual_seed(0)
+    theirs = nn.Linear(6, 8)
+    torch.testing.assert_close(mine.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    for linear in (mine, theirs):
+        kind = type(linear)
+        assert is_linear(linear)
+        adapted(linear, [])
+        assert not is_linear(linear) and isinstance(linear, Linear)
+        plain(linear)
+        assert type(linear) is kind and is_linear(linear)
