@@ -1,5 +1,6 @@
 """Settings for all tests: one thread a worker, no network, seeds."""
 
+import gc
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -11,6 +12,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+gc.disable()  # until all tests are collected: what they import stays
+
+
+def pytest_collection_finish(session):
+    """Modules and tests, millions of objects, live to the end: no search for garbage walks them again, of a second each."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own last search
+def pytest_unconfigure(config):
+    """Or else what Python leaves behind at its end would look like leaks."""
+    gc.unfreeze()
 
 
 def pytest_runtest_setup(item):
@@ -37,6 +52,15 @@ def told(monkeypatch):
     from zoo.attention import edges
 
     monkeypatch.setattr(edges, "_told_of_isolated", True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def configs():
+    """Thousands are composed, of the same files."""
+    from tests.parsed_once import parsed_once
+
+    with parsed_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,16 +13,24 @@ from zoo.models.fit import label
 from zoo.text import train_tokenizer
 
 
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything")
+    shutil.copytree(ROOT / "tests" / "old" / "vit", folder / "runs" / "my-run")
+    Image.new("L", (8, 8)).save(folder / "digit.png")
+    save_gpt(folder / "runs" / "my-gpt")
+    save_forecaster(folder)
+    save_reader(folder / "runs" / "my-tagger", "tags", ("O", "B-TERM", "I-TERM"))
+    save_reader(folder / "runs" / "my-qa", "span", ("start", "end"))
+    (folder / "story.txt").write_text("Maria foi para a sala.")
+    (folder / "asked.jsonl").write_text('{"question": "Onde?", "context": "Na sala."}\n')
+    return folder
+
+
 @pytest.fixture
-def somewhere(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "tests" / "old" / "vit", tmp_path / "runs" / "my-run")
-    Image.new("L", (8, 8)).save(tmp_path / "digit.png")
-    save_gpt(tmp_path / "runs" / "my-gpt")
-    save_forecaster(tmp_path)
-    save_reader(tmp_path / "runs" / "my-tagger", "tags", ("O", "B-TERM", "I-TERM"))
-    save_reader(tmp_path / "runs" / "my-qa", "span", ("start", "end"))
-    (tmp_path / "story.txt").write_text("Maria foi para a sala.")
-    (tmp_path / "asked.jsonl").write_text('{"question": "Onde?", "context": "Na sala."}\n')
+def somewhere(everything, tmp_path, monkeypatch):
+    """A copy, of a test's own."""
+    shutil.copytree(everything, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -57,12 +57,13 @@ def test_training_commands_compose_and_are_accepted(line):
 
 
 @pytest.mark.parametrize("line", ZOO)
-def test_commands_of_the_zoo_parse_and_the_quick_ones_run(line, somewhere, capsys):
+def test_commands_of_the_zoo_parse_and_the_quick_ones_run(line, request, capsys):
     given = words(line, 3)
     if given == ["--help"]:
         return
     _read(given)
     if given[0] in QUICK:
+        request.getfixturevalue("somewhere")
         assert main(given) == 0, capsys.readouterr().err
 
 

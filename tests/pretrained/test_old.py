@@ -1,8 +1,6 @@
 """Run folders of an earlier version keep loading: zoo.load, predict, init=, and the test of a checkpoint."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,8 @@ import pytest
 import torch
 
 import zoo
+from tests.training.compose import command_here
+from zoo.cli import main
 from zoo.pretrained import initialise
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,10 +54,6 @@ WITH_EMA = sorted(INPUTS.keys() - {"vit", "gat", "rgat"})
 needs_aifb = pytest.mark.skipif(not (SHARED / "Entities").is_dir(), reason="AIFB is not at hand")
 
 
-def python(*words, cwd):
-    return subprocess.run([sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("how", ["load", "init from the run", "init from its checkpoint"])
 def test_an_old_run_gives_its_outputs(name, how):
@@ -89,21 +85,23 @@ def test_an_old_checkpoint_of_an_average_holds_the_live_weights_too(name):
     torch.testing.assert_close(outputs(name, zoo.load(file)), outputs(name, zoo.load(OLD / name)))
 
 
-def test_predict_on_an_old_run_of_images(tmp_path):
-    done = python("-m", "zoo", "predict", OLD / "vit", "test:17", "--out", tmp_path / "a.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_predict_on_an_old_run_of_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["predict", OLD / "vit", "test:17", "--out", tmp_path / "a.png"]
+    assert main([*map(str, words)]) == 0, capsys.readouterr().err
     assert (tmp_path / "a.png").is_file()
 
 
 @pytest.mark.parametrize("name", ["gat", "rgat"])
-def test_predict_on_an_old_run_of_graphs(name, tmp_path):
+def test_predict_on_an_old_run_of_graphs(name, tmp_path, monkeypatch, capsys):
     arrays = {"edge_index": RING.numpy(), "x": np.linspace(-1, 1, 5 * 64, dtype=np.float32).reshape(5, 64)}
     if name == "rgat":  # it learned a row for each of its nodes
         nodes = zoo.load(OLD / name).config["num_nodes"]
         arrays |= {"x": np.arange(nodes), "edge_type": np.arange(6)}
     np.savez(tmp_path / "graph.npz", **arrays)
-    done = python("-m", "zoo", "predict", OLD / name, tmp_path / "graph.npz", "--out", tmp_path / "a.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    words = ["predict", OLD / name, tmp_path / "graph.npz", "--out", tmp_path / "a.png"]
+    assert main([*map(str, words)]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -118,9 +116,10 @@ def test_predict_on_an_old_run_of_graphs(name, tmp_path):
         ),
     ],
 )
-def test_an_old_checkpoint_is_tested_as_then(name, sizes, tmp_path):
+def test_an_old_checkpoint_is_tested_as_then(name, sizes, tmp_path, monkeypatch):
     words = ["train=false", f"ckpt_path={OLD / name}", f"hydra.run.dir={tmp_path / 'run'}", "callbacks.figures=null"]
-    done = python(ROOT / "train.py", *sizes, *words, f"paths.data={SHARED}", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = command_here(*sizes, *words, f"paths.data={SHARED}")
     assert done.returncode == 0, done.stderr
     then = json.loads((OLD / name / "summary.json").read_text())["metrics"]
     now = json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 import zoo.tasks
 from datamodules.pairs import PairBatch
 from datamodules.text import TaggedText, TextBatch
-from tests.processes import together
 from tests.tasks.regression import Regression
 from tests.tasks.series import Straight, windows
 from tests.tasks.texts import Tagger, sentences, tagged_by_hand, texts
@@ -331,38 +330,6 @@ def test_b6_a_linear_probe_trains_the_head_alone(kind):
     make_trainer(1).fit(task, batches(kind, 8), batches(kind, 8))
     after = weights(task.model)
     assert {name for name in before if not torch.equal(before[name], after[name])} == {"head.weight", "head.bias"}
-
-
-SCRIPT = """
-import json, sys
-from tests.tasks.test_contract import MAKE, batches, make, make_trainer
-found = {}
-for kind in MAKE:
-    trainer = make_trainer(1, devices=1, num_nodes=2, strategy="ddp", use_distributed_sampler=False)
-    rank, = [int(sys.argv[2])]
-    own, task = batches(kind, 4, slice(rank, None, 2)), make(kind)
-    (tested,) = trainer.test(task, own, verbose=False)
-    trainer.validate(task, own, verbose=False)
-    tested |= {name: value.item() for name, value in trainer.callback_metrics.items()}
-    found[kind] = tested
-open(f"{sys.argv[1]}/{rank}.json", "w").write(json.dumps(found))
-"""
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    """What each of two processes logged, having seen every second row: 12 and 11."""
-    return together(SCRIPT, tmp_path_factory.mktemp("ddp"))
-
-
-@tasks
-def test_a12_processes_sum_to_one_pass(ranks, kind):
-    expected = {name: float(value) for name, value in by_hand(make(kind), kind).items()}
-    for logged in (rank[kind] for rank in ranks):
-        assert logged[f"test/{make(kind).counted}"] == counted(kind)
-        for name, value in expected.items():
-            assert logged[f"test/{name}"] == pytest.approx(value, rel=1e-5), name
-            assert logged[f"val/{name}"] == pytest.approx(value, rel=1e-5), name
 
 
 # ---- refusals

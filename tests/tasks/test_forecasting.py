@@ -7,7 +7,6 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from datamodules.series import ETT
-from tests.processes import together
 from tests.tasks.series import Series, Straight, Windows, autoregression
 from tests.tasks.test_contract import Batches
 from tests.tasks.tiny import ADAMW, make_trainer, weights
@@ -160,27 +159,6 @@ def test_c9_accumulated_batches_are_the_big_one():
     assert same(expected, whole)
     parts = [batch(slice(0, 3)), batch(slice(3, 40)), batch(slice(40, 52))]
     assert same(whole, stepped(parts, accumulate_grad_batches=3))
-
-
-SCRIPT = """
-import sys, torch
-from tests.tasks.test_forecasting import Batches, batch, make, make_trainer, weights
-rank = int(sys.argv[2])
-mine = [batch(slice(0, 9)), batch(slice(9, 52))][rank:rank + 1]
-trainer = make_trainer(1, devices=1, num_nodes=2, strategy="ddp", use_distributed_sampler=False)
-task = make(loss="huber")
-trainer.fit(task, Batches(mine), Batches(mine))
-torch.save(weights(task.model), f"{sys.argv[1]}/{rank}.pt")
-open(f"{sys.argv[1]}/{rank}.json", "w").write("true")
-"""
-
-
-@pytest.mark.slow  # as of language models, by default
-def test_c9_processes_are_one_mean(tmp_path):
-    together(SCRIPT, tmp_path)
-    whole = stepped([batch()])
-    for rank in range(2):
-        assert same(whole, torch.load(tmp_path / f"{rank}.pt")), rank
 
 
 def test_a_batch_of_nothing_observed_changes_nothing():

@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional as F
 
 from datamodules.text import TextBatch
-from tests.processes import together
 from tests.tasks.test_contract import Batches
 from tests.tasks.tiny import ADAMW, make_trainer, weights
 from zoo.attention import Causal
@@ -87,30 +86,6 @@ def test_clipping_sees_the_mean():
     parts = [batch(slice(i, i + 2)) for i in range(0, 8, 2)]
     assert same(whole, stepped(parts, accumulate_grad_batches=4, **small))
     assert not same(whole, stepped([batch()]), 1e-3), "it was clipped"
-
-
-SCRIPT = """
-import sys, torch
-from tests.tasks.test_language_modelling import Batches, batch, make, make_trainer, weights
-rank = int(sys.argv[2])
-for many in (1, 2):
-    mine = [batch(slice(0, 3)), batch(slice(3, 8))][rank:rank + 1] if many == 1 else (
-        [batch(slice(0, 1)), batch(slice(1, 4))] if rank == 0 else [batch(slice(4, 5)), batch(slice(5, 8))])
-    trainer = make_trainer(1, devices=1, num_nodes=2, strategy="ddp", use_distributed_sampler=False,
-                           accumulate_grad_batches=many)
-    task = make()
-    trainer.fit(task, Batches(mine), Batches(mine[:1]))
-    torch.save(weights(task.model), f"{sys.argv[1]}/{rank}-{many}.pt")
-open(f"{sys.argv[1]}/{rank}.json", "w").write("true")
-"""
-
-
-def test_c9_processes_with_other_numbers_of_tokens(tmp_path):
-    together(SCRIPT, tmp_path)
-    whole = stepped([batch()])
-    for rank in range(2):
-        for many in (1, 2):
-            assert same(whole, torch.load(tmp_path / f"{rank}-{many}.pt")), (rank, many)
 
 
 # ---- what is asked

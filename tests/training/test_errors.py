@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from tests.training.compose import compose, fit
+from tests.training.compose import command_here, compose, fit
 from tests.training.conftest import TINY, train
 from zoo.config import plain
 from zoo.errors import ZooError
@@ -13,8 +13,8 @@ from zoo.training.checks import check_config
 from zoo.training.resume import checkpoint
 
 
-def fails(runs, *arguments, **variables):
-    done = train(*arguments, f"paths.runs={runs}", **variables)
+def fails(runs, *arguments, by=train):
+    done = by(*arguments, f"paths.runs={runs}")
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     assert not runs.exists() or not list(runs.iterdir())
@@ -23,7 +23,7 @@ def fails(runs, *arguments, **variables):
 
 def test_while_hydra_composes(tmp_path):
     assert "model=vitt is unknown; did you mean 'vit'?" in fails(tmp_path / "runs", "model=vitt")
-    assert "there are no runs" in fails(tmp_path / "runs", "ckpt_path=last")
+    assert "there are no runs" in fails(tmp_path / "runs", "ckpt_path=last", by=command_here)
 
 
 def test_while_the_model_is_built_in_a_folder_of_the_user(tmp_path):
@@ -74,7 +74,7 @@ def test_a_failed_continuation_leaves_the_run_as_it_was(finished, tmp_path):
         return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "train.log"}
 
     before = content()
-    error = fails(tmp_path / "runs", *TINY, "model.depth=2", f"ckpt_path={run}")
+    error = fails(tmp_path / "runs", *TINY, "model.depth=2", f"ckpt_path={run}", by=command_here)
     assert "another architecture" in error and "model.blocks.1.norm1.weight" in error
     assert content() == before
 
@@ -104,9 +104,8 @@ def test_which_checkpoint(finished, tmp_path):
 
 def test_loss_that_turns_nan_keeps_the_last_good_checkpoint(tmp_path):
     runs = tmp_path / "runs"
-    done = train(
-        *TINY, f"paths.runs={runs}", "task.optimizer.lr=1e30", "trainer.gradient_clip_val=null", "trainer.max_epochs=3"
-    )
+    words = ["task.optimizer.lr=1e30", "trainer.gradient_clip_val=null", "trainer.max_epochs=3"]
+    done = command_here(*TINY, f"paths.runs={runs}", *words)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "learning rate" in done.stderr
     (folder,) = runs.iterdir()  # training had begun: what there is stays

@@ -7,7 +7,8 @@ import torch
 import yaml
 
 import zoo
-from tests.training.conftest import TINY, train
+from tests.training.compose import command_here
+from tests.training.conftest import TINY
 
 
 def test_the_folder_holds_everything(finished):
@@ -75,7 +76,8 @@ def test_a7_checkpoints_hold_plain_values_only(finished):
 
 def test_testing_alone_gives_the_figures_of_the_run(finished, tmp_path):
     folder, _ = finished
-    done = train(*TINY, "train=false", f"ckpt_path={folder}", "model.dropout=0.1", f"paths.runs={tmp_path / 'runs'}")
+    words = ["train=false", f"ckpt_path={folder}", "model.dropout=0.1", f"paths.runs={tmp_path / 'runs'}"]
+    done = command_here(*TINY, *words)
     assert done.returncode == 0, done.stderr
     (other,) = (tmp_path / "runs").iterdir()
     before, after = (json.loads((path / "summary.json").read_text())["metrics"] for path in (folder, other))

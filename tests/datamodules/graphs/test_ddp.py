@@ -54,7 +54,7 @@ def ranks(tmp_path_factory):
     return together(SCRIPT, tmp_path_factory.mktemp("ddp"))
 
 
-@pytest.mark.slow  # twenty seconds of two processes; tests/tasks/test_contract.py has the tasks' by default
+@pytest.mark.slow  # twenty seconds of two processes; tests/tasks/test_processes.py has the tasks' by default
 @pytest.mark.parametrize(
     "kind, train, val, test", [("full", 200, 500, 1097), ("neighbor", 200, 500, 1097), ("graphs", 1000, 360, 360)]
 )

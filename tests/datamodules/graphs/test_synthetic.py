@@ -1,9 +1,5 @@
 """Graphs that are made in code: what they hold, their parts, and the same ones for the same seed."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -128,9 +124,3 @@ def test_dictionary_tests_on_pairs_that_training_never_shows():
 def test_dictionaries_that_cannot_be_are_refused(options):
     with pytest.raises(ZooError, match=r"data\.(keys|train_fraction)="):
         DictionaryLookup(**options).setup()
-
-
-def test_nothing_heavy_is_imported_before_it_is_needed():
-    code = "import sys, datamodules.graphs; sys.exit('torch_geometric' in sys.modules)"
-    root = Path(__file__).resolve().parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

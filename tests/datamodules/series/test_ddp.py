@@ -40,7 +40,7 @@ def ranks(tmp_path_factory):
     return together(SCRIPT, tmp_path_factory.mktemp("ddp"))
 
 
-@pytest.mark.slow  # fifteen seconds of two processes; tests/tasks/test_contract.py has the tasks' by default
+@pytest.mark.slow  # fifteen seconds of two processes; tests/tasks/test_processes.py has the tasks' by default
 def test_two_processes(ranks):
     """A1: the batches are those of one process."""
     from tests.datamodules.series.tables import Frame, hourly
