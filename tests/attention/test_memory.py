@@ -93,6 +93,29 @@ def test_padding_goes_nowhere():
         torch.testing.assert_close(part(x[1:], part.remember(left, mask=torch.arange(8)[None] > 2)), out[1:])
 
 
+@pytest.mark.parametrize(
+    "q_pos", [None, torch.arange(T), torch.arange(T) % 3 + torch.zeros(3 * B, 1, dtype=torch.long)]
+)
+@pytest.mark.parametrize("kind", SCORES)
+def test_rows_of_one_sample_share_its_memory(kind, q_pos):
+    """Three rows a sample, as beams are: as if each had keys of its own; those are never copied where places are given."""
+    part = layer(score=make(kind), pattern=Window(2), kv=1)
+    context, g = given()[1], torch.Generator().manual_seed(2)
+    x = torch.randn(3 * B, T, DIM, generator=g, dtype=torch.float64)
+    memory = part.remember(context, LENGTHS)
+    own = memory.select(torch.arange(B).repeat_interleave(3))
+    torch.testing.assert_close(part(x, memory, q_pos=q_pos), part(x, own, q_pos=q_pos))
+
+
+def test_rows_that_share_no_memory():
+    part, (x, context) = layer(), given()
+    memory = part.remember(context, LENGTHS)
+    with pytest.raises(ZooError, match="A memory of 2 samples answers as many rows, or several each; got 3"):
+        part(x[[0, 0, 1]], memory)
+    with pytest.raises(ZooError, match="with arguments that are of one row a sample"):
+        part(x[[0, 0, 1, 1]], memory, bias=torch.zeros(4, 1, T, S))
+
+
 def test_a_memory_is_recorded_on_its_keys():
     part, (x, context) = torch.nn.Sequential(layer()), given()
     memory = part[0].remember(context, LENGTHS)

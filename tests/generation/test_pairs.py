@@ -98,3 +98,32 @@ def test_a_row_draws_as_alone(model):
 def test_bad_input_is_a_sentence(how, match):
     with pytest.raises(ZooError, match=match):
         Seq2Seq(V, W, 8).generate(SOURCE, LENGTHS, **{**HOW, **how})
+
+
+@pytest.mark.parametrize(("work", "threads", "inside"), [(1e9, 2, 1), (1, 2, 2), (1e9, 1, 1)])
+def test_a_small_step_has_one_thread(monkeypatch, work, threads, inside):
+    """And the process has its own again, also where something goes wrong; a stream leaves them, and so do other threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from zoo.generation import threads as module
+
+    monkeypatch.setattr(module, "WORK", work)
+    model, seen = FAMILIES["seq2seq"](), []
+    hook = model.head.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        model.generate(SOURCE, LENGTHS, **HOW)
+        assert set(seen) == {inside} and torch.get_num_threads() == threads
+        seen.clear()
+        list(model.generate(SOURCE, LENGTHS, **HOW, stream=True))
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(model.generate, SOURCE, LENGTHS, **HOW).result()
+        assert set(seen) == {threads}
+        hook.remove()
+        model.head.register_forward_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.generate(SOURCE, LENGTHS, **HOW)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

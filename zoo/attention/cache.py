@@ -149,9 +149,9 @@ class KVCache(nn.Module):
 
     def reorder(self, index: Tensor) -> None:
         """Row b goes on from what row index[b] had: index [B], as beams do."""
-        if index.shape != self.end.shape:
+        if index.shape != self._end.shape:  # of which nothing need be noted
             raise ZooError(
-                f"The cache has {len(self.end)} rows; an order of them is [{len(self.end)}], got {list(index.shape)}."
+                f"The cache has {len(self._end)} rows; an order of them is [{len(self._end)}], got {list(index.shape)}."
             )
         rows = [self.places, self.end] if not self.ordered else []
         for x in [*(x[:, :, : self.filled] for x in self.stores()), *rows]:
@@ -226,7 +226,7 @@ class KVCache(nn.Module):
         """Write tokens that follow in every row; that is noted when somebody asks."""
         self._note(k, v)
         start, n = self.written, k.shape[2]
-        self._write(slice(start, start + n), k.detach(), v.detach())
+        self._write(slice(start, start + n), *(x.detach() if x.requires_grad else x for x in (k, v)))
         self._written, self._unnoted = start + n, self._unnoted + n
         return Slots(*self.read(k, start + n))
 
@@ -240,7 +240,8 @@ class KVCache(nn.Module):
         return places, torch.where(token, k, 0), torch.where(token, v, 0)
 
     def _note(self, k: Tensor, v: Tensor) -> None:
-        self.cut = self.cut or (torch.is_grad_enabled() and (k.requires_grad or v.requires_grad))
+        if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):
+            self.cut = True
 
     def _next_slots(self, n: int, compiling: bool) -> Tensor:
         if not compiling:

@@ -120,7 +120,8 @@ class Attention(nn.Module):
         """[B, N, dim] -> [B, N, dim]; with `need_logits` that and the logits, [B, H, N, K].
 
         Args:
-            context: [B, M, context_dim], what is attended to, or what `remember` made of it; default the tokens themselves.
+            context: [B, M, context_dim], what is attended to, or what `remember` made of it, be it of B / n samples, each for
+                n rows that stand together (beams); default the tokens themselves.
             pattern: AND-ed to the static one.
             pos: [N] or [B, N], places of the tokens for the position part; default `places`, with 0 for what is no token.
             places: [N] or [B, N], places of the tokens for patterns, and for biases where they are given or there is a
@@ -143,6 +144,9 @@ class Attention(nn.Module):
             ZooError: a bias that does not fit; places of a context, whose padding is a pattern, `Padding(mask)`; q_pos
                 without one; see also the parts.
         """
+        if isinstance(context, Memory) and len(context) != len(x):
+            how = dict(pattern=pattern, pos=pos, places=places, cache=cache, bias=bias)
+            return self._of_rows(x, context, q_pos, need_logits or any(each is not None for each in how.values()))
         pattern = self.pattern if pattern is None else self.pattern & self._checked(pattern)
         k_pos, k_seen, score = places, None, self.score
         if isinstance(context, Memory):
@@ -289,6 +293,23 @@ class Attention(nn.Module):
         return Memory(
             k, v.to(k.dtype), score, k_pos, seen
         )  # under autocast what is mapped is narrower than what is not
+
+    def _of_rows(self, x: Tensor, memory: Memory, q_pos: Tensor | None, more: bool) -> Tensor | tuple[Tensor, Tensor]:
+        """Several rows a sample, as its beams are: their tokens are further queries of that sample, whose keys are read once.
+        Where a query's place matters and nobody gives it, each row has keys of its own, as it would alone."""
+        rows, n = len(x), len(x) // max(1, len(memory))
+        if n * len(memory) != rows or more:
+            raise ZooError(
+                f"A memory of {len(memory)} samples answers as many rows, or several each; got {rows}"
+                f"{', with arguments that are of one row a sample' if more else ''}."
+            )
+        if q_pos is None and (self.pattern.uses_query or self.position is not None):
+            return self.forward(x, memory.select(torch.arange(len(memory), device=x.device).repeat_interleave(n)))
+        if q_pos is not None:
+            q_pos = q_pos.expand(rows, -1).reshape(len(memory), -1) if q_pos.ndim == 2 else q_pos.repeat(n)
+        out = self.forward(x.reshape(len(memory), -1, x.shape[-1]), memory, q_pos=q_pos)
+        assert isinstance(out, Tensor)  # no logits were asked for
+        return out.reshape(rows, -1, out.shape[-1])
 
     def _read_memory(self, x: Tensor, memory: Memory, pos: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """q of the tokens, and the bias on what is remembered."""

@@ -206,7 +206,7 @@ class EdgeProjection(nn.Module):
 def in_heads(x: Tensor, head_dim: int) -> Tensor:
     """[B, N, H D] -> [B, H, N, D]; [N, H D], of sparse features, is a batch of one."""
     x = x if x.ndim == 3 else x.unsqueeze(0)
-    return x.unflatten(-1, (-1, head_dim)).transpose(1, 2)
+    return x.view(*x.shape[:2], x.shape[2] // head_dim, head_dim).transpose(1, 2)
 
 
 @declared

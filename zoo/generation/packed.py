@@ -2,10 +2,10 @@
 
 A step reads every weight for a row or two, so it is as fast as the weights come from memory, and nn.Linear's order,
 row by row, is not what the libraries under torch read fastest. In blocks, as oneDNN packs them, the product of 1 to
-640 rows takes about half the time (float32 on an AMD EPYC, one thread); that call costs 10 us more, so for one row
-smaller matrices are laid out column by column, which takes two thirds. So a reader keeps such copies, whose modules
-stand in for the nn.Linear while few rows are read and are gone after it. They are made once for a model, again where
-its weights have changed, and not where memory is short.
+640 rows takes about half the time (float32 on an AMD EPYC, one thread). That call costs 10 us more, and more again
+where it wakes a second thread, so for one row all but the largest matrices are laid out column by column, which takes
+two thirds. So a reader keeps such copies, whose modules stand in for the nn.Linear while few rows are read and are
+gone after it. They are made once for a model, again where its weights have changed, and not where memory is short.
 """
 
 import copy
@@ -23,8 +23,8 @@ from zoo.attention.linear import is_linear
 
 # Rows up to which another order is faster; smaller matrices lie in the processor itself; fewer steps are not worth a copy.
 ROWS, NUMBERS, STEPS = 1024, 2**14, 16
-# Numbers in a matrix from which on blocks are worth their call for one row.
-LARGE = 2**19
+# Numbers in a matrix from which on blocks are faster for one row too.
+LARGE = 2**23
 _made: WeakKeyDictionary[nn.Module, "Packed"] = WeakKeyDictionary()
 _by_number: WeakValueDictionary[int, "PackedLinear"] = WeakValueDictionary()
 _numbers = count()
@@ -128,9 +128,11 @@ def _gains(linear: nn.Linear) -> bool:
 
 
 def _state(places: list[tuple[dict[str, Any], str]], rows: int) -> list[Any]:
-    """What changes with the weights, or what they are for."""
+    """What changes with the weights, or what they are for (blocks are of a size that suits so many threads)."""
     linear = [modules[name] for modules, name in places]
-    return [rows == 1] + [(id(each), each.weight.data_ptr(), each.weight._version, id(each.bias)) for each in linear]
+    return [rows == 1, torch.get_num_threads()] + [
+        (id(each), each.weight.data_ptr(), each.weight._version, id(each.bias)) for each in linear
+    ]
 
 
 def _free_memory() -> float:

@@ -15,6 +15,7 @@ from zoo.generation.packed import ROWS, packed_of
 from zoo.generation.prompts import Prompts, prompts
 from zoo.generation.sampling import Draws, Sampling
 from zoo.generation.stopping import Rows, Stop
+from zoo.generation.threads import threads_for
 
 
 class PairReader:
@@ -35,8 +36,7 @@ class PairReader:
         with torch.no_grad(), self._products(source.numel()):
             self.memory = model.encode(source, lengths)
         if beams > 1:
-            each = torch.arange(len(source), device=source.device)
-            self.memory = self.memory.select(each.repeat_interleave(beams))
+            self.memory = self.memory.repeat(beams)
 
     def _products(self, tokens: int) -> AbstractContextManager[None]:
         """The matrices that so many tokens are read with."""
@@ -114,6 +114,8 @@ def generate(
     rows = Rows(ends, start.rows())
     with ExitStack() as stack:
         stack.enter_context(evaluating([model]))
+        if not stream:  # between whose tokens others compute
+            stack.enter_context(threads_for(model, num_beams * len(source)))
         if lengths is not None and bool((lengths == source.shape[1]).all()):
             lengths = None  # then nobody asks at each step what is padding
         reader: Any = PairReader(model, source, lengths, max_new_tokens, num_beams)

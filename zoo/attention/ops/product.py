@@ -24,7 +24,7 @@ PLAIN = (Tensor, nn.Parameter)
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """[..., I], [O, I], [O] -> [..., O]: torch.nn.functional.linear."""
-    if x.numel() * weight.shape[0] < LEAST or not _is_ours(x, weight, bias):
+    if torch.compiler.is_compiling() or x.numel() * weight.shape[0] < LEAST or not _is_ours(x, weight, bias):
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and (
         x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
@@ -34,11 +34,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Left to torch: other types and devices; autocast, which casts; programs for others, and whoever watches torch's own
-    operations; transforms of functions and forward-mode gradients."""
+    """Left to torch, beside what is compiled or exported, which goes by no size: other types and devices; autocast, which
+    casts; programs for others, and whoever watches torch's own operations; transforms of functions and forward-mode
+    gradients."""
     return (
-        not torch.compiler.is_compiling()  # first: a compiler cannot look into the rest
-        and x.dtype == weight.dtype == torch.float32
+        x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
         and type(x) in PLAIN
         and type(weight) in PLAIN

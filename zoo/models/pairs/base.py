@@ -24,6 +24,9 @@ class Said(Protocol):
     def select(self, index: Tensor) -> Said:
         """Sentence i is what sentence index[i] was."""
 
+    def repeat(self, n: int) -> Said:
+        """For n rows a sentence, which stand together, as its beams do."""
+
 
 class State(Protocol):
     """Where a decoder stands in each row's target."""

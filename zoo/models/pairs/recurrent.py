@@ -148,6 +148,10 @@ class Read:
         seen = None if self.seen is None else self.seen.select(index)
         return Read(tuple(each.index_select(1, index) for each in self.last), seen)
 
+    def repeat(self, n: int) -> Read:
+        """For n rows a sentence: each begins where it ended; a `Memory` answers them as it is."""
+        return Read(tuple(each.repeat_interleave(n, 1) for each in self.last), self.seen)
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
