@@ -75,6 +75,14 @@ def test_general_starts_as_the_scaled_dot_product():
     torch.testing.assert_close(attend(q, k, v, score=General(D).double()).out, attend(q, k, v).out)
 
 
+def test_general_reads_what_was_saved_when_the_root_was_its_own():
+    q, k, W = torch.randn(3, D, D, dtype=torch.float64)
+    part = General(D).double()
+    part.load_state_dict({"weight": W})
+    torch.testing.assert_close(part.dense(q, k), q @ W @ k.mT)
+    assert list(part.state_dict()) == ["map"]
+
+
 def test_softmax_gradient_is_bounded():
     """Bug 38: each entry of the softmax's Jacobian is at most 1/4, however large the scores."""
     call = AttentionCall(*tensors())

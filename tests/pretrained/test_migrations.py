@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 import zoo
 from zoo import declared
@@ -14,6 +15,7 @@ from zoo.checked.formats import upgraded
 from zoo.config import locate
 from zoo.errors import ZooError
 from zoo.pretrained import folder, initialise, migrations
+from zoo.tasks import Translation
 
 OLD = Path(__file__).resolve().parents[1] / "old"
 FORMATS = {path.parent.parent.name: json.loads(path.read_text()) for path in sorted(OLD.glob("*/model/config.json"))}
@@ -115,3 +117,24 @@ def test_a_folder_of_a_later_format_is_refused(format, tmp_path):
         zoo.load(tmp_path / "cnn")
     with pytest.raises(ZooError, match="this version reads up to 3"):
         folder.describe(tmp_path / "cnn")
+
+
+@pytest.mark.parametrize("kind", ["folder", "checkpoint"])
+def test_general_scores_of_when_the_root_was_in_their_map(kind, tmp_path):
+    sizes = {"source_vocab": 9, "target_vocab": 8, "dim": 4}
+    model = zoo.create_model("luong", **sizes).eval()
+    torch.nn.init.normal_(model.decoder.attn.score.map)
+    state = model.state_dict()
+    state["decoder.attn.score.weight"] = state.pop("decoder.attn.score.map") / 2  # the root of its width, 4
+    if kind == "folder":
+        zoo.save(model, tmp_path)
+        save_file(state, tmp_path / "model.safetensors")
+        (tmp_path / "card.json").unlink()  # it has the hashes of the files of today
+        again = zoo.load(tmp_path)
+    else:
+        again = Translation(zoo.create_model("luong", **sizes), {"_target_": "torch.optim.SGD", "lr": 0.1})
+        again.on_load_checkpoint(checkpoint := {"state_dict": {f"model.{name}": each for name, each in state.items()}})
+        again.load_state_dict(checkpoint["state_dict"])
+        again = again.model.eval()
+    ids = torch.randint(1, 8, (2, 5))
+    torch.testing.assert_close(again(ids, ids), model(ids, ids))

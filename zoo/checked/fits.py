@@ -38,9 +38,19 @@ def check_fits(module: nn.Module, state: Mapping[str, Tensor]) -> None:
         )
 
 
+def named_today(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state, under the names of today: a part that had others has a method `renamed`, which changes a state in place."""
+    whole = dict(state)
+    for name, part in module.named_modules():
+        if (renamed := getattr(part, "renamed", None)) is not None:
+            renamed(whole, f"{name}." if name else "")
+    return whole
+
+
 def with_tied(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state, with the further names of tensors that the module holds under several and a file under the first."""
-    whole, first = dict(state), dict[int, str]()
+    """The state, under the names of today, with the further ones of tensors that the module holds under several names and a
+    file under the first."""
+    whole, first = named_today(module, state), dict[int, str]()
     for name, tensor in module.state_dict(keep_vars=True).items():
         name_of_first = first.setdefault(id(tensor), name)
         if name not in whole and name_of_first in whole:

@@ -64,7 +64,7 @@ TEXTS = Study(
     of={
         "seq2seq": RECURRENT,
         "bahdanau": RECURRENT,
-        "luong": RECURRENT,
+        "luong": (*RECURRENT, "task.optimizer.lr=6e-3"),
         "luong_local_m": ("pattern.size=6",),  # D = 5
         "luong_local_p": ("score.window=5",),
         "transformer_2017": ("model.depth=2", "model.hidden=512", "model.dropout=0.15", "task.optimizer.lr=2e-3"),

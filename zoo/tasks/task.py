@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric, MetricCollection
 
-from zoo.checked.fits import check_fits
+from zoo.checked.fits import check_fits, named_today
 from zoo.config import plain
 from zoo.errors import ZooError, nearest
 from zoo.models.base import Model
@@ -341,6 +341,7 @@ class Task(LightningModule):
         if self.model.adapter is not None:
             finetuning.restore(self.model, self._adapters_base, checkpoint)
         check_tokenizers(self.model, checkpoint)  # first: where they are others, most sizes are too
+        checkpoint["state_dict"] = named_today(self, checkpoint["state_dict"])
         check_fits(self, checkpoint["state_dict"])
         for state in checkpoint.get("lr_schedulers", []):  # torch makes attributes of whatever these hold
             if wrong := [key for key in state if callable(getattr(LambdaLR, key, None))]:

@@ -99,7 +99,9 @@ def concat(attn, h, states, t):
 def local_m(attn, h, states, t, reach=1):
     """The places t - D ... t + D of the sentence; none past its end."""
     seen = [j for j in range(N) if abs(j - t) <= reach]
-    found = dict(zip(seen, softmax([h @ attn.score.weight @ states[j] for j in seen]) if seen else [], strict=True))
+    found = dict(
+        zip(seen, softmax([h @ attn.score.map @ states[j] / len(h) ** 0.5 for j in seen]) if seen else [], strict=True)
+    )
     return [found.get(j, torch.zeros(()).double()) for j in range(N)]
 
 
@@ -107,7 +109,7 @@ def local_p(attn, h, states, t, reach=1.5):
     local = attn.score
     p = N * torch.sigmoid(local.out.weight[0] @ torch.tanh(local.place.weight @ h))
     near = [j for j in range(N) if abs(j - p) <= reach]
-    found = dict(zip(near, softmax([h @ local.score.weight @ states[j] for j in near]), strict=True))
+    found = dict(zip(near, softmax([h @ local.score.map @ states[j] / len(h) ** 0.5 for j in near]), strict=True))
     bell = [torch.exp(-((j - p) ** 2) / (2 * (reach / 2) ** 2)) for j in range(N)]
     return [found.get(j, torch.zeros(()).double()) * bell[j] for j in range(N)]
 

@@ -167,7 +167,7 @@ def test_luong_is_the_papers(feeding):
     h, said, found = torch.cat([states[-1, : D // 2], states[0, D // 2 :]]), torch.zeros(D).double(), []
     for y in model.embed(target[2]):
         h = cell(d.cells, torch.cat([y, said]) if feeding else y, h)
-        e = torch.stack([h @ d.attn.score.weight @ state for state in states])
+        e = torch.stack([h @ d.attn.score.map @ state / len(h) ** 0.5 for state in states])
         c = sum(weight * state for state, weight in zip(states, e.exp() / e.exp().sum(), strict=True))
         said = torch.tanh(d.join.weight @ torch.cat([c, h]))
         found.append(model.head(said))

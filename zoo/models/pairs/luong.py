@@ -28,7 +28,9 @@ class AttentionalDecoder(LookingDecoder):
         c_t = sum_s a_t(s) h_s,  a_t = align(h_t, h_s);   h~_t = tanh(W_c [c_t; h_t])
 
     Luong et al. 2015, sections 3.1 to 3.3. Without input feeding nothing waits for an attention, so recurrence and attention
-    are one call each over the whole target. Departure: the encoder is bidirectional, as everywhere here.
+    are one call each over the whole target. W_c is drawn from U(-.1, .1), as all weights are in section 4.1: with torch's
+    own draw, less than half as wide, h~ is so small that aligning begins an epoch later. Departure: the encoder is
+    bidirectional, as everywhere here.
 
     Args:
         dim: width of tokens, states and outputs.
@@ -51,6 +53,7 @@ class AttentionalDecoder(LookingDecoder):
         self.stepping = input_feeding
         self.cells = make_cells(cell, 2 * dim if input_feeding else dim, dim, depth, dropout)
         self.join = Linear(2 * dim, dim, bias=False)
+        nn.init.uniform_(self.join.weight, -0.1, 0.1)
 
     def begin(self, read: Read) -> Steps:
         said = torch.zeros_like(read.last[0][-1]).unsqueeze(1) if self.stepping else None
