@@ -64,6 +64,15 @@ def test_the_source_may_have_a_tokenizer_of_its_own():
         zoo.translate(model, "a")
 
 
+def test_an_end_of_the_models_own_is_not_said():
+    """Its end token need not be the tokenizer's: released models say theirs in generation_config.json."""
+    model = made(Transformer2017, depth=1, num_heads=2)
+    how = {"temperature": 2.0, "seed": 3, "max_new_tokens": 12}
+    said = zoo.translate(model, "abc", **how, stop=[])[0]
+    model.end_tokens = (TOKENIZER.encode(said[2])[0],)
+    assert zoo.translate(model, "abc", **how) == [said[: said.index(said[2])]]
+
+
 def test_memory_holds_a_batch():
     """Texts are taken as they are needed."""
     taken = []

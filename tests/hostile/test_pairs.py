@@ -75,6 +75,13 @@ def test_the_whole_folder_goes_through(folder):
         ("config.json", ("model", "depth"), 10**6),
         ("config.json", ("model", "num_heads"), 3),
         ("config.json", ("model", "joint"), True),
+        ("config.json", ("model", "begin_tokens"), [266]),
+        ("config.json", ("model", "begin_tokens"), "ab"),
+        ("config.json", ("model", "end_tokens"), [-1]),
+        ("config.json", ("model", "end_tokens"), "ab"),
+        ("config.json", ("model", "end_tokens"), [[1]]),
+        ("config.json", ("model", "suppress_tokens"), [True]),
+        ("config.json", ("model", "suppress_tokens"), [HUGE]),
         ("config.json", ("tokenizer",), [1]),
         ("config.json", ("tokenizer",), GONE),
         ("config.json", ("tokenizer", "bos"), HUGE),
@@ -94,6 +101,9 @@ def test_a_value_that_is_none_is_a_sentence(folder, name, path, value):
     put(folder, name, path, value)
     with pytest.raises(ZooError, match="error: "):
         translate(folder)
+    if path[-1].endswith("_tokens"):
+        with pytest.raises(ZooError, match=r"no id of what is said|larger than"):
+            zoo.load(folder)
     assert {each.name for each in Path().iterdir()} == {"run"}
 
 

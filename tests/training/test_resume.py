@@ -16,6 +16,7 @@ from tests.training.conftest import TINY, command, environment, train
 from zoo.conf import quoted
 from zoo.errors import ZooError
 from zoo.training.resume import newest_unfinished, run_to_continue
+from zoo.training.run import train as train_here
 from zoo.training.start import how_to_go_on
 
 
@@ -58,6 +59,38 @@ def test_a11_same_steps_after_a_resume(tmp_path, step):
     # counts an epoch as done and neither validates nor logs it.
     logged, expected = ((tmp_path / run / "metrics.csv").read_text().splitlines() for run in ("cut", "whole"))
     assert logged == (expected[:1] + expected[3:] if step == 4 else expected)
+
+
+PAIRS = {
+    "bahdanau": ("model.dim=8", "data.longest=8", "task.teacher_forcing=0.6", "data.buckets=2"),
+    "transformer_2017": ("model.dim=8", "model.hidden=16", "model.depth=1", "model.num_heads=2", "data.longest=8"),
+    "captioner": ("model.dim=8", "model.depth=1", "model.num_heads=2", "model.drop_path=0.2", "data.augment.crop=1"),
+}
+
+
+@pytest.mark.parametrize("model", PAIRS)
+def test_a11_models_of_pairs_go_on_bit_for_bit(model, tmp_path, monkeypatch):
+    """After an epoch, and within one: with dropout, tokens of the decoder's own and batches by length."""
+    monkeypatch.chdir(tmp_path)
+    words = (
+        f"model={model}", *PAIRS[model], "data.sizes=[24,4,4]", "data.batch_size=8", "model.dropout=0.1", "callbacks=none",
+        "~logger", "test=false", "trainer.max_epochs=2", "++trainer.enable_progress_bar=false",
+        "++trainer.enable_model_summary=false", "paths.cache=cache", "task.exact_match=false",
+    )  # fmt: skip
+
+    def weights(*more, extra=()):
+        try:
+            return train_here(compose(*words, *more, run=tmp_path / "run"), None, watch=extra).task.model.state_dict()
+        except KeyError:
+            return None
+        finally:
+            torch.set_grad_enabled(True)
+
+    whole = weights()
+    for step in (2, 3):
+        assert weights(extra=[Stop(step, tmp_path / "x.ckpt")]) is None
+        rest = weights(f"ckpt_path={quoted(tmp_path / 'x.ckpt')}")
+        assert [name for name, tensor in rest.items() if not torch.equal(tensor, whole[name])] == []
 
 
 def fake_run(folder, *overrides, checkpoint=True, finished=False):

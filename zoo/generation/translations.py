@@ -123,7 +123,12 @@ def _batch(model: Any, texts: Sequence[str], most: int | None, **how: Any) -> It
     if made.logprobs.isnan().any():
         raise ZooError(f"This {type(model).__name__} answers NaN: its weights or settings are not those of a model.")
     tokenizer = model.tokenizer
-    stop = Stop(how.get("stop"), end_tokens=_end(tokenizer), vocab_size=model.target_vocab, tokenizer=tokenizer)
+    stop = Stop(
+        how.get("stop"),
+        end_tokens=model.end_tokens or _end(tokenizer),
+        vocab_size=model.target_vocab,
+        tokenizer=tokenizer,
+    )
     for source, ids, n in zip(read, made.ids.tolist(), made.lengths.tolist(), strict=True):
         said = ids[: n if most is not None else min(n, room(len(source)))] if source else []
         yield Translated(_text(said, tokenizer, stop), source, said)

@@ -21,7 +21,8 @@ def first_line(kind: Callable[..., Any]) -> str:
     """The first sentence of a class's own docstring, else of its module's: where its equation stands."""
     words = vars(kind).get("__doc__") or sys.modules[kind.__module__].__doc__ or ""
     paragraph = " ".join(inspect.cleandoc(words).split("\n\n")[0].split()).replace("`", "")
-    return re.split(r"(?<!\s)\.(?=\s|$)", paragraph)[0] + "."  # a dot between spaces is a product
+    # A dot between spaces is a product.
+    return re.split(r"(?<!\s)(?<!\bet al)\.(?=\s|$)", paragraph)[0] + "."
 
 
 def equation(part: Any) -> str:

@@ -33,6 +33,23 @@ class Origin:
     new: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Trunk:
+    """A part of a model that is a model of another kind, which weights of one of these can start (init=).
+
+    Args:
+        name: of the part.
+        kind: its class.
+        settings: what the whole is given for it, by the names that its own constructor has for them.
+        ends: its parts behind which others stand here, or none.
+    """
+
+    name: str
+    kind: type[nn.Module]
+    settings: tuple[str, ...]
+    ends: tuple[str, ...] = ()
+
+
 class Model(nn.Module):
     """Base class. A model names what it reads, and has a `forward` and a `num_classes`; all else has a default.
 
@@ -63,6 +80,8 @@ class Model(nn.Module):
     of_data: ClassVar[tuple[str, ...]] = ()
     #: Settings that the task or the command line decides, whatever the source of the weights was trained for.
     of_task: ClassVar[tuple[str, ...]] = ()
+    #: The part of it that weights of another kind of model can start; None: there is none.
+    trunk: ClassVar[Trunk | None] = None
     #: What its config says of its parts where nothing was chosen; else a part is swapped on trained weights too (init=).
     usual: ClassVar[Mapping[str, str | None]] = MappingProxyType(
         {"score": "zoo.attention.ScaledDot", "pattern": "zoo.attention.Full", "kernel": None, "position": None}

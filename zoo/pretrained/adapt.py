@@ -4,6 +4,7 @@ Open to other layers: `@adapt.register(TheirClass)`.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -23,7 +24,7 @@ from zoo.pretrained.weights import State
 
 @dataclass(frozen=True)
 class Change:
-    """One tensor that is not as it was in the source. `str()` is a line for the log."""
+    """One tensor that is not as it was in the source, or a part that is not there. `str()` is a line for the log."""
 
     name: str
     old: tuple[int, ...]
@@ -36,6 +37,8 @@ class Change:
         return self.how.startswith(("reset", "new"))
 
     def __str__(self) -> str:
+        if not self.old and not self.new:
+            return f"{self.name}: {self.how}"
         return f"{self.name} {list(self.old)} -> {list(self.new)}: {self.how}"
 
 
@@ -70,9 +73,9 @@ def adapt_all(state: State, target: nn.Module, source: nn.Module | None) -> tupl
     return state, changes
 
 
-def exchange_heads(state: State, model: Model) -> list[Change]:
-    """What stands at the end where a model was trained for another task: parts of `model.heads` that the source has and the
-    model has not are left out, those that it has not begin anew. `state` is changed."""
+def exchange_heads(state: State, model: Model, heads: Collection[str] | None = None) -> list[Change]:
+    """What stands at the end where a model was trained for another task: parts of `heads` (None: `model.heads`) that the source
+    has and the model has not are left out, those that it has not begin anew. `state` is changed."""
     own = model.state_dict(keep_vars=True)
     first: dict[int, str] = {}
     for name, tensor in own.items():  # a head that is the embedding is not the source's classifier
@@ -80,7 +83,7 @@ def exchange_heads(state: State, model: Model) -> list[Change]:
             state.pop(name, None)
     whole, changes = with_tied(model, state), []
     for name in [*state, *own]:
-        if name.partition(".")[0] not in model.heads:
+        if name.partition(".")[0] not in (model.heads if heads is None else heads):
             continue
         if name not in own:
             gone = state.pop(name)

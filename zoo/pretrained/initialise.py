@@ -22,6 +22,7 @@ from zoo.pretrained.facts import give_tokenizers, other_size
 from zoo.pretrained.kinds.base import Source
 from zoo.pretrained.loading import load
 from zoo.pretrained.sources import described, has_config, open_source, preprocess_of
+from zoo.pretrained.trunk import adapt_trunk, around, trunk_for
 
 __all__ = ["Change", "encodings", "initialise", "peek"]
 
@@ -79,7 +80,9 @@ def initialise(
     Args:
         config: the model's config of the command line. Where the source has a config of its own, that one is built,
             with the rates of dropout and stochastic depth of `config`, and its score, pattern, kernel and position
-            where they are not the defaults (what then does not fit the weights is refused); all else is the source's.
+            where they are not the defaults (what then does not fit the weights is refused); all else is the source's. Of a
+            model with a `trunk` of the source's kind, that is the trunk's, and what stands around it is `config`'s and begins
+            anew.
         source: whatever `zoo.load` takes; a .safetensors file alone too, which is then of the architecture of `config`.
         facts: num_classes, and `Spec.sizes` of the data; what is left out or None stays as in the source.
         trust: packages of your own that the source's config may name, see `zoo.load`.
@@ -100,25 +103,31 @@ def initialise(
     if merged := found.adapter is not None:  # begin where it ended
         found = replace(found, state=weights.tensors(merge(load(source, trust))), adapter=None)
     theirs, known = _described(found, packages.checked(trust))
-    if theirs:
-        _check_reads(locate(config["_target_"]), known[theirs["_target_"]], source)
+    kind = locate(config["_target_"])
+    trunk = trunk_for(kind, known[theirs["_target_"]]) if theirs else None
+    if theirs and not trunk:
+        _check_reads(kind, known[theirs["_target_"]], source)
         _check_same(theirs, told, source)
     wanted = {**(overlay(theirs, config) if theirs else config), **facts}
+    wanted = around(config, trunk, wanted) | facts if trunk else wanted
     wanted |= {key: told[key] for key in OF_SERIES if key in told and key in {**theirs, **config}}
     model: Any = _made(wanted, found, known, trust)
     # For the grids of its positions.
     resized = theirs and any(theirs.get(key) != wanted.get(key) for key in FACTS)
     twin = checked.build(construct.resolve(theirs, lambda name, path: known[name]), source) if resized else None
-    state, changes = adapt_all(found.state, model, twin)
-    weights.fill(model, state, found.weights)
+    if trunk:
+        part, state, changes = adapt_trunk(found.state, model, trunk, twin)
+    else:
+        part, (state, changes) = model, adapt_all(found.state, model, twin)
+    weights.fill(part, state, found.weights)
     same_head = found.classes and isinstance(model, Model) and len(found.classes) == model.num_classes
     model.classes = found.classes if same_head else None
     model.preprocess = fit(found.preprocess, wanted)
     give_tokenizers(model, tokenizers_of(found), source)
     model.converted_from = found.converted_from
     anew = frozenset(change.name for change in changes if change.anew)
-    # What was merged here lies nowhere.
-    model.origin = None if merged else Origin(found.origin, frozenset(change.name for change in changes), anew)
+    # What was merged or joined here lies nowhere.
+    model.origin = None if merged or trunk else Origin(found.origin, frozenset(change.name for change in changes), anew)
     return model, changes
 
 
@@ -190,13 +199,24 @@ def _described(found: Source, trust: tuple[str, ...]) -> tuple[dict[str, Any], d
     return found.config, {call.name: call.target for call in construct.calls(tree)}
 
 
-def peek(source: str) -> dict[str, Any] | None:
+def peek(source: str, config: Mapping[str, Any] | None = None, trust: Sequence[str] = ()) -> dict[str, Any] | None:
     """The fields of Preprocess that a source was trained with, if it tells them; reads no weights, needs no network.
+
+    Args:
+        config: of the model that it is for. Where the source is to be its trunk, how large an image is stays open: it is the
+            whole's data that say it.
+        trust: see `zoo.load`.
 
     Raises: ZooError for a source that is not there.
     """
     preprocess = preprocess_of(source)
-    return asdict(preprocess) if preprocess else None
+    fields = asdict(preprocess) if preprocess else None
+    if fields and config and getattr(whole := locate(config["_target_"]), "trunk", None) and has_config(source):
+        theirs, where = described(source)
+        tree = checked.resolve(theirs, repr(str(where)), trust=packages.checked(trust))
+        if trunk_for(whole, tree.target):
+            fields.pop("size", None)
+    return fields
 
 
 def encodings(source: str, trust: Sequence[str] = ()) -> dict[str, int]:

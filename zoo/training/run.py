@@ -98,7 +98,8 @@ def _train(
             trust = packages.checked(settings.get("trust") or ())
             if hasattr(data, "use_positions"):  # what the source's model reads of a graph, and is not chosen anew
                 wanted = {**pretrained.encodings(settings["init"], trust), **wanted}
-            data.use_preprocess(pretrained.peek(settings["init"]) or {})  # a pretrained model is fed as it was trained
+            # A pretrained model is fed as it was trained.
+            data.use_preprocess(pretrained.peek(settings["init"], settings["model"], trust) or {})
             if "tokenizer" in (tokenizers := pretrained.tokenizers_in(settings["init"], trust)):
                 data.use_tokenizer(**tokenizers)
         if wanted:

@@ -14,7 +14,7 @@ from zoo.declared import declared
 from zoo.errors import ZooError
 from zoo.layers import trunc_normal
 from zoo.models import examples
-from zoo.models.base import Model
+from zoo.models.base import Model, Trunk
 from zoo.models.examples import Draw
 from zoo.models.pairs.decoder import DecoderModel, Read, Sides
 from zoo.models.vision.vit import ViT
@@ -56,6 +56,15 @@ class Captioner(DecoderModel):
 
     reads = ("captions",)
     usual = MappingProxyType({**Model.usual, "position": "zoo.attention.Learned2D"})
+    trunk = Trunk(
+        "encoder",
+        ViT,
+        (
+            "patch_size", "dim", "depth", "num_heads", "mlp_ratio", "class_token", "reg_tokens", "attention", "pattern",
+            "position",
+        ),
+        ends=("norm", "fc_norm", "pool"),
+    )  # fmt: skip
 
     def __init__(
         self,

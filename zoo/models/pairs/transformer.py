@@ -46,7 +46,7 @@ class Transformer2017(DecoderModel):
         begin_tokens, end_tokens, suppress_tokens: ids for `generate`: what a target begins with (None: the tokenizer's bos),
             what ends it (None: the tokenizer's eos), what is never said.
 
-    Raises: ZooError for joint embeddings of two vocabularies, and as `Attention`.
+    Raises: ZooError for joint embeddings of two vocabularies, ids outside that of targets, and as `Attention`.
     """
 
     label_smoothing = 0.1  # section 5.4
@@ -88,6 +88,11 @@ class Transformer2017(DecoderModel):
         super().__init__(
             source_vocab, target_vocab, scale, there.position, dropout, embed_norm(dim) if embed_norm else None
         )
+        for name, ids in (("begin", begin_tokens), ("end", end_tokens), ("suppress", suppress_tokens)):
+            if wrong := [id for id in ids or () if type(id) is not int or not 0 <= id < target_vocab]:
+                raise ZooError(
+                    f"model.{name}_tokens has {wrong[0]!r:.80}, which is no id of what is said: these are below {target_vocab}."
+                )
         self.begin_tokens = None if begin_tokens is None else tuple(begin_tokens)
         self.end_tokens = None if end_tokens is None else tuple(end_tokens)
         self.suppress_tokens = tuple(suppress_tokens)
