@@ -83,6 +83,19 @@ def test_left_to_torch(every_size):
     torch.testing.assert_close(one[0], out)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse (CSR|invariant):UserWarning")  # torch's, of a layout in beta
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("layout", [torch.sparse_csr, torch.sparse_coo])
+def test_sparse_rows_are_torchs(every_size, layout, grad):
+    """Words of a paper are mostly 0: a GAT on Cora reads them so, in training and in evaluation."""
+    x, weight, b = given((5,), 6, 8, True)
+    dense = x.detach().where(x > 0, 0)
+    with torch.set_grad_enabled(grad):
+        torch.testing.assert_close(
+            product.linear(dense.to_sparse(layout=layout), weight, b), F.linear(dense, weight, b)
+        )
+
+
 def test_small_products_are_torchs():
     x, weight, _ = given((5,), 6, 8, False)
     assert product.linear(x, weight).grad_fn.name() != "ProductBackward"

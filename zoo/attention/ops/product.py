@@ -34,12 +34,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Left to torch, beside what is compiled or exported, which goes by no size: other types and devices; autocast, which
-    casts; programs for others, and whoever watches torch's own operations; transforms of functions and forward-mode
-    gradients."""
+    """Left to torch, beside what is compiled or exported, which goes by no size: other types and devices; sparse rows, as
+    features of nodes are; autocast, which casts; programs for others, and whoever watches torch's own operations; transforms
+    of functions and forward-mode gradients."""
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
+        and x.layout == weight.layout == torch.strided
         and type(x) in PLAIN
         and type(weight) in PLAIN
         and x.numel() >= ROWS * weight.shape[1]
