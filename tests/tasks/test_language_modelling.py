@@ -124,20 +124,22 @@ def test_a_prefix_is_seen_and_not_asked_for():
     assert task.step(given, "train").count == int((asked.targets != NOTHING).sum())
 
 
-def test_masked_tokens_are_those_of_devlin(tokenizer):
+@pytest.mark.parametrize("rate", [0.15, 0.4])
+def test_masked_tokens_are_those_of_devlin(rate, tokenizer):
     n = 400
     ids = torch.randint(5, tokenizer.vocab_size, (50, n), generator=torch.Generator().manual_seed(0))
     ids[:, 0] = tokenizer.bos
     mask = torch.ones_like(ids, dtype=torch.bool)
     mask[0, 200:] = False
-    asked = ask("masked", TextBatch(ids, ids, mask, sample=torch.arange(50)), tokenizer)
+    how = {} if rate == 0.15 else {"mask_rate": rate}
+    asked = ask("masked", TextBatch(ids, ids, mask, sample=torch.arange(50)), tokenizer, **how)
     chosen = asked.targets != NOTHING
     assert torch.equal(asked.targets[chosen], ids[chosen]), "the token itself, nothing is shifted"
     assert torch.equal(asked.ids[~chosen], ids[~chosen])
     special = torch.isin(ids, torch.tensor(sorted(tokenizer.special)))
     assert not (chosen & special).any() and not chosen[0, 200:].any()
     free = (~special & mask).sum(1)
-    assert torch.equal(chosen.sum(1), (free * 0.15).round().long())
+    assert torch.equal(chosen.sum(1), (free * rate).round().long())
     shown = asked.ids[chosen]
     hidden, kept = (shown == tokenizer.mask).float().mean(), (shown == ids[chosen]).float().mean()
     assert abs(hidden - 0.8) < 0.03 and abs(kept - 0.1 - 0.1 / tokenizer.vocab_size) < 0.03
@@ -157,6 +159,8 @@ def test_the_model_says_what_it_is_trained_for(tokenizer):
     masked.model.tokenizer = tokenizer
     found = masked.step(batch(ids=batch().ids + 5), "train")
     assert found.count == 8 and not found.means and not masked.derived({"loss": found.loss})
+    more = LanguageModelling(masked.model, SGD, mask_rate=0.5)
+    assert more.step(batch(ids=batch().ids + 5), "train").count == 32 and more.hparams.mask_rate == 0.5
 
 
 def test_documents_of_a_row_do_not_see_each_other():
@@ -178,6 +182,11 @@ def test_what_is_refused():
         make(objective="cuasal")
     with pytest.raises(ZooError, match="hides words behind a mask token, and this tokenizer has none"):
         make(objective="masked").step(batch(), "train")
+    for rate in (0, 1, True, "half"):
+        with pytest.raises(ZooError, match=f"task.mask_rate={rate} is not a share of the tokens"):
+            make(BERT, mask_rate=rate)
+    with pytest.raises(ZooError, match=r"task.mask_rate is of task.objective=masked, .* learns by 'causal'"):
+        make(mask_rate=0.3)
     with pytest.raises(ZooError, match="LanguageModelling learns from text, and the data has images"):
         LanguageModelling.outputs(ImageSpec(img_size=8, in_chans=1))
     assert LanguageModelling.outputs(TextSpec(vocab_size=11, context=8)) == 0

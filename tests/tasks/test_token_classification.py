@@ -14,6 +14,7 @@ from zoo.models.language.gpt import GPT
 from zoo.pretrained import initialise
 from zoo.spec import TextSpec
 from zoo.tasks import token_classification
+from zoo.tasks.noise import WordDropout
 from zoo.tasks.token_classification import TokenClassification
 
 BERT = {"_target_": "zoo.models.language.bert.BERT", "vocab_size": 11, "dim": 8, "depth": 1, "num_heads": 2}
@@ -81,3 +82,56 @@ def test_weights_of_a_masked_model_and_of_a_classifier_of_texts(tmp_path):
             assert "left out" in told["pooler.weight"]
         back, changes = initialise({**BERT, "num_classes": 0}, str(tmp_path / name), {"vocab_size": 11})
         assert type(back) is type(model)
+
+
+class Masks:
+    """A tokenizer whose tokens 0 and 1 begin and end a text."""
+
+    mask, special = 10, frozenset({0, 1, 10})
+
+
+def noisy(rate=0.5, **more):
+    """Rows of a beginning, words of one to three tokens, an end; of the second row the last word has no token."""
+    ids = torch.tensor([[0, 2, 3, 4, 5, 6, 7, 1], [0, 2, 2, 3, 4, 5, 1, 0]]).repeat(200, 1)
+    places = torch.tensor([[1, 2, 5], [1, 3, -1]]).repeat(200, 1)
+    given = TaggedText(ids, ids, places=places, sample=torch.arange(400), **more)
+    return given, WordDropout(rate)(given, Masks)
+
+
+def test_hidden_words_are_whole_and_of_the_sample():
+    given, shown = noisy(seed=1, epoch=2)
+    hidden = shown != given.ids
+    assert (shown[hidden] == Masks.mask).all() and not hidden[:, 0].any()
+    first, second = hidden[::2], hidden[1::2]
+    assert not first[:, 7].any() and not second[:, 6:].any(), "special tokens are left alone"
+    for row, words in ((first, ([1], [2, 3, 4], [5, 6])), (second, ([1, 2], [3, 4, 5]))):
+        for word in words:
+            assert (row[:, word] == row[:, word[:1]]).all(), "all tokens of a word, or none"
+            assert 0.35 < row[:, word[0]].float().mean() < 0.65
+    assert not torch.equal(noisy(seed=1, epoch=3)[1], shown), "others each epoch"
+    part = TaggedText(
+        given.ids[7:9], given.ids[7:9], places=given.places[7:9], sample=torch.arange(7, 9), seed=1, epoch=2
+    )
+    assert torch.equal(WordDropout(0.5)(part, Masks), shown[7:9]), "whatever the batch"
+
+
+def test_noise_is_of_training_alone():
+    noise = {"_target_": "zoo.tasks.noise.WordDropout", "rate": 0.9}
+    torch.manual_seed(0)
+    plain, task = (TokenClassification(Tagger(), ADAMW, noise=each) for each in (None, noise))
+    task.model = plain.model
+    plain.model.tokenizer = Masks
+    given = batch(slice(None))
+    losses = {
+        stage: [float(each.step(given, stage).loss.item()) for each in (plain, task)] for stage in ("train", "val")
+    }
+    assert losses["val"][0] == losses["val"][1] and losses["train"][0] != losses["train"][1]
+    assert task.hparams.noise == noise
+
+
+def test_noise_that_cannot_be():
+    for rate in (0, 1, True, "half"):
+        with pytest.raises(ZooError, match=f"task.noise.rate={rate} is not a share of the words"):
+            WordDropout(rate)
+    with pytest.raises(ZooError, match="hides words behind a mask token, and this tokenizer has none"):
+        WordDropout()(batch(slice(None)), None)

@@ -13,6 +13,8 @@ from zoo.tasks.draws import uniform
 #: A target that nobody is asked for.
 NOTHING = -100
 OBJECTIVES = ("causal", "prefix", "masked")
+#: The share of tokens that "masked" asks for, where nobody says otherwise.
+MASK_RATE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class Asked:
     sees: Pattern
 
 
-def ask(objective: str, batch: Any, tokenizer: Any) -> Asked:
+def ask(objective: str, batch: Any, tokenizer: Any, mask_rate: float = MASK_RATE) -> Asked:
     """The batch as an objective has it.
 
     Args:
@@ -32,10 +34,11 @@ def ask(objective: str, batch: Any, tokenizer: Any) -> Asked:
         batch: with ids, targets, mask, sample, seed and epoch, as data modules of text make them. What is drawn depends on
             (seed, epoch, sample) alone.
         tokenizer: for its mask token and what is no text.
+        mask_rate: the share of a row's tokens that "masked" asks for.
     """
     if objective == "causal":
         return Asked(batch.ids, batch.targets, Causal())
-    return _prefix(batch) if objective == "prefix" else _masked(batch, tokenizer)
+    return _prefix(batch) if objective == "prefix" else _masked(batch, tokenizer, mask_rate)
 
 
 def _prefix(batch: Any) -> Asked:
@@ -49,8 +52,8 @@ def _prefix(batch: Any) -> Asked:
     return Asked(batch.ids, targets, Causal() | Prefix(n))
 
 
-def _masked(batch: Any, tokenizer: Any) -> Asked:
-    """15 % of a row's tokens, one at least, are asked for: of these 80 % are shown as the mask token, 10 % as another token,
+def _masked(batch: Any, tokenizer: Any, rate: float) -> Asked:
+    """A share of a row's tokens, one at least, is asked for: of these 80 % are shown as the mask token, 10 % as another token,
     10 % as they are. Devlin et al. 2019, section 3.1. Special tokens are left alone."""
     if tokenizer is None or tokenizer.mask is None:
         raise ZooError(
@@ -62,7 +65,7 @@ def _masked(batch: Any, tokenizer: Any) -> Asked:
     open_ = ~torch.isin(ids, special)
     open_ = open_ if batch.mask is None else open_ & batch.mask
     count = open_.sum(1)
-    count = torch.where(count > 0, (count * 0.15).round().long().clamp(min=1), 0)
+    count = torch.where(count > 0, (count * rate).round().long().clamp(min=1), 0)
     order = _uniform(batch, n, 1).masked_fill(~open_, 2.0).argsort(1).argsort(1)
     asked = order < count.unsqueeze(1)
     kind, other = _uniform(batch, n, 2), (_uniform(batch, n, 3) * tokenizer.vocab_size).long()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo.config import instantiate
 from zoo.errors import ZooError
 from zoo.tasks.objectives import NOTHING
 from zoo.tasks.task import Task
@@ -33,7 +34,8 @@ class TokenClassification(WholeStep, Task):
     of all entities of the part. A word that has no token in the row (beyond the context) is said to be O.
 
     Args:
-        model: see `Task`, as are the arguments after it; with `per_token`.
+        model: see `Task`, as are the arguments up to `mode`; with `per_token`.
+        noise: config of what is done to a training batch's tokens, see `zoo.tasks.noise`; None: nothing.
 
     Shapes: a batch has ids [B, N], mask, tags [B, N] (-100: no word's first token), gold [B, W] (the tags of all words, -100
         behind them), places [B, W] (`datamodules.text.TaggedText`).
@@ -57,8 +59,11 @@ class TokenClassification(WholeStep, Task):
         compile: bool = False,
         monitor: str | None = None,
         mode: str | None = None,
+        noise: Mapping[str, Any] | None = None,
     ):
         super().__init__(model, optimizer, schedule, layer_decay, finetune, grad_checkpointing, compile, monitor, mode)
+        self.remember(noise=noise)
+        self.noise = instantiate(self.hparams["noise"]) if noise else None
         if not (self.model.num_classes and getattr(self.model, "per_token", False)):
             raise ZooError(
                 f"This {type(self.model).__name__} does not classify each token, which tags of words need; take model=bert."
@@ -70,7 +75,10 @@ class TokenClassification(WholeStep, Task):
         super().setup(stage)
 
     def step(self, batch: Any, stage: str) -> Step:
-        logits = self(*self.model.inputs(batch))
+        inputs = self.model.inputs(batch)
+        if self.noise is not None and stage == "train":
+            inputs = (self.noise(batch, self.model.tokenizer), *inputs[1:])
+        logits = self(*inputs)
         asked = batch.tags != NOTHING
         words, tags = logits[asked], batch.tags[asked]
         wide = words.to(torch.promote_types(words.dtype, torch.float32))
