@@ -55,6 +55,8 @@ def test_the_plane_goes_from_one_field_to_the_other():
         (["seeds=a"], "whole numbers are meant"),
         (["sedes=1"], "did you mean 'seeds'"),
         (["model=gpt"], "is of model=bert and data=senses"),
+        (["processes=0"], "processes=0 is not a number of processes"),
+        (["processes=two"], "processes=two is not a number of processes"),
         (["banco"], "not a setting of this study"),
     ],
 )
@@ -64,20 +66,19 @@ def test_bad_words(words, sentence):
 
 
 @pytest.mark.slow
-def test_a_small_study(tmp_path, capsys):
+def test_a_small_study_by_any_number_of_processes(tmp_path, capsys):
     pytest.importorskip("gensim")
-    run(
-        [
-            "seeds=0",
-            f"out={tmp_path / 'out'}",
-            f"data.cache={tmp_path}",
-            "model.dim=8",
-            "data.each=2",
-            "trainer.max_epochs=1",
-        ]
-    )
-    rows = list(csv.DictReader((tmp_path / "out" / "senses.csv").open()))
-    static = [row for row in rows if "one vector a word" in row["vectors"]]
-    assert len(static) == 6 and all(float(row["accuracy"]) == 0.5 for row in static)
-    assert all((tmp_path / "out" / f"{word}.png").stat().st_size > 10_000 for word in ("manga", "banco", "vela"))
-    assert "right senses on held-out frames" in capsys.readouterr().out
+    said = {}
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        small = ("model.dim=8", "data.each=2", "trainer.max_epochs=1", f"data.cache={tmp_path}")
+        run(["seeds=0,1", f"processes={processes}", f"out={out}", *small])
+        rows = list(csv.DictReader((out / "senses.csv").open()))
+        assert [row["seed"] for row in rows] == ["0"] * 15 + ["1"] * 15
+        static = [row for row in rows if "one vector a word" in row["vectors"]]
+        assert len(static) == 12 and all(float(row["accuracy"]) == 0.5 for row in static)
+        assert all((out / f"{word}.png").stat().st_size > 10_000 for word in ("manga", "banco", "vela"))
+        table = capsys.readouterr().out.partition("senses.csv")[0]
+        assert "right senses on held-out frames" in table
+        said[processes] = table, (out / "senses.csv").read_text()
+    assert said[1] == said[2]

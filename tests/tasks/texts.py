@@ -1,4 +1,6 @@
-"""Rows of tokens; sentences with tags, a model of them, and their scores by seqeval's own function."""
+"""Rows of tokens; sentences with tags, a model of them, and their scores by seqeval's own function; files of both kinds."""
+
+import json
 
 import torch
 from seqeval.metrics.v1 import precision_recall_fscore_support
@@ -53,3 +55,40 @@ def tagged_by_hand(task, n):
     loss = F.cross_entropy(out[tags >= 0], tags[tags >= 0])
     accuracy = (torch.tensor(said) == gold).sum() / (gold >= 0).sum()
     return {"loss": loss, "accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1}
+
+
+def written(folder, kind, n=60):
+    """A hand-made file of `n` sentences in CoNLL's columns ("tags") or of as many questions in SQuAD's form ("spans")."""
+    names = ("Ada", "Grace Hopper", "Alan Turing", "Emmy")
+    said = [(names[i % 4], f"{'so ' * (i % 5)}saw {i} of the", names[(i + 1 + i // 4) % 4]) for i in range(n)]
+    if kind == "tags":
+        lines = []
+        for who, did, whom in said:
+            for words, tag in ((who, "A"), (did, None), (whom, "B"), (".", None)):
+                lines += [f"{w} {'O' if tag is None else 'BI'[j > 0] + '-' + tag}" for j, w in enumerate(words.split())]
+            lines.append("")
+        text = "\n".join(lines)
+    else:
+        paragraphs = []
+        for i, (who, did, whom) in enumerate(said):
+            answer = {"text": whom, "answer_start": len(f"{who} {did} ")}
+            asked = [{"id": str(i), "question": f"Whom did {who} see?", "answers": [answer]}]
+            paragraphs.append({"context": f"{who} {did} {whom}.", "qas": asked})
+        data = [{"title": str(i), "paragraphs": [paragraph]} for i, paragraph in enumerate(paragraphs)]
+        text = json.dumps({"version": "1.1", "data": data})
+    file = folder / ("tags.txt" if kind == "tags" else "spans.json")
+    file.write_text(text)
+    return str(file)
+
+
+def settings(folder, kind):
+    """Words for train.py: a tiny BERT on such a file; "spans" in rows that hold about half of a question's context."""
+    data = ("data=conll", "tokenizer=byte") if kind == "tags" else ("data=squad", "data.context=32")
+    given = (
+        *data,
+        f"data.path={written(folder, kind)}",
+        f"data.cache={folder}",
+        "data.batch_size=8",
+        "trainer.max_epochs=2",
+    )
+    return ("model=bert", "model.dim=8", "model.depth=1", "model.num_heads=2", *given)

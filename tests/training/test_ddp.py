@@ -7,7 +7,11 @@ import subprocess
 
 import pytest
 
+from tests.processes import together
+from tests.tasks.texts import settings
+from tests.training.compose import compose
 from tests.training.conftest import TINY, command, environment, train
+from zoo.training.run import train as run
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +39,39 @@ def test_two_processes_follow_the_curve_of_one(tmp_path):
     assert {path.name for path in first.rglob("*")} == {path.name for path in second.rglob("*")}
     assert json.loads((second / "summary.json").read_text())["metrics"]["test/samples"] == 360
     assert two.stdout.count("1077 training") == 1
+
+
+OF_WORDS = """
+import json, sys
+from pathlib import Path
+from tests.training.test_ddp import measured
+ours = ("trainer=ddp", "trainer.devices=1", "+trainer.num_nodes=2")
+found = {kind: measured(Path(sys.argv[1], sys.argv[2]), kind, *ours) for kind in ("tags", "spans")}
+Path(sys.argv[1], f"{sys.argv[2]}.json").write_text(json.dumps(found))
+"""
+
+
+def measured(folder, kind, *more):
+    """Figures of a training of two epochs in float64, in which nothing is drawn but the order."""
+    folder.mkdir()
+    words = (
+        *settings(folder, kind),
+        "model.dropout=0",
+        "model.attn_dropout=0",
+        "model.head_dropout=0",
+        "callbacks=none",
+    )
+    how = ("trainer.precision=64-true", "+trainer.enable_progress_bar=false", "~logger")
+    return run(compose(*words, *how, *more), None).metrics
+
+
+def test_a12_two_processes_measure_what_one_does_of_words_and_spans(tmp_path):
+    ranks = together(OF_WORDS, tmp_path)
+    for kind in ("tags", "spans"):
+        alone = measured(tmp_path / kind, kind)
+        assert alone["train/loss"] > 0 and alone["test/f1"] >= 0
+        for found in ranks:
+            assert found[kind] == pytest.approx(alone, abs=1e-6)
 
 
 def test_a2_ranks_with_different_configs_stop(tmp_path):

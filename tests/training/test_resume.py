@@ -5,12 +5,14 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
+from tests.tasks.texts import settings
 from tests.training.compose import compose, fit
 from tests.training.conftest import TINY, command, environment, train
 from zoo.conf import quoted
@@ -91,6 +93,26 @@ def test_a11_models_of_pairs_go_on_bit_for_bit(model, tmp_path, monkeypatch):
         assert weights(extra=[Stop(step, tmp_path / "x.ckpt")]) is None
         rest = weights(f"ckpt_path={quoted(tmp_path / 'x.ckpt')}")
         assert [name for name, tensor in rest.items() if not torch.equal(tensor, whole[name])] == []
+
+
+@pytest.mark.parametrize("step", [3, 8])  # within the first epoch of 6, and within the second
+@pytest.mark.parametrize("kind", ["tags", "spans"])
+def test_a11_the_same_weights_after_a_resume(tmp_path, kind, step):
+    """Of hand-made files, bit for bit; with dropout, which draws."""
+
+    def run(folder, *more, watch=(), stop_with=()):
+        with suppress(stop_with):
+            record = train_here(compose(*words, *more, run=folder), folder, watch=watch)
+            return record.task.state_dict(), record.metrics
+        return None
+
+    words = (*settings(tmp_path, kind), "callbacks=none", "test=false", "+trainer.enable_progress_bar=false")
+    whole, metrics = run(tmp_path / "whole")
+    file = tmp_path / "x.ckpt"
+    assert run(tmp_path / "cut", watch=[Stop(step, file)], stop_with=KeyError) is None
+    rest, again = run(tmp_path / "cut", f"ckpt_path={file}")
+    assert again == metrics
+    assert all(torch.equal(rest[name], whole[name]) for name in whole)
 
 
 def fake_run(folder, *overrides, checkpoint=True, finished=False):

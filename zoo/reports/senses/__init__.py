@@ -7,8 +7,8 @@ For each seed the sentences of `data=senses` are made, other frames held out eac
 (gensim, skip-gram) learns a vector for each token, and our BERT learns to guess hidden ones; neither sees a held-out frame, nor
 is told any sense. Then a logistic regression is told the senses of manga, banco and vela in sentences of training frames, and
 asked for them in those of held-out frames. Both senses are as frequent: who knows the word alone is right in half of them.
-Settings: seeds, out (a folder: senses.csv, manga.png, banco.png, vela.png), and whatever train.py takes of model, data, task,
-trainer, recipe, tokenizer, score and position.
+Settings: seeds, processes (how many seeds are trained at a time; by default one a core), out (a folder: senses.csv, manga.png,
+banco.png, vela.png), and whatever train.py takes of model, data, task, trainer, recipe, tokenizer, score and position.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Settings:
     """See the head of the file."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
+    processes: int | None = None
     out: str | None = None
     changes: tuple[str, ...] = ()
 
@@ -44,26 +45,25 @@ class Settings:
 def run(words: Sequence[str]) -> None:
     """Train, ask, print the table, write senses.csv and a figure a word."""
     from zoo.console import console, table
-    from zoo.reports.senses import draw, probe, vectors
+    from zoo.reports.senses import probe, seeds
     from zoo.training.folders import stamp
 
     settings = read(words)
     folder = Path(settings.out or Path("runs", "reports", f"{stamp()}_senses")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     answers: list[probe.Answers] = []
-    for seed in settings.seeds:
-        learned = vectors.learn(compose(settings.changes, seed))
-        answers += probe.ask(learned, seed)
+    pictures: list[str] = []
+    for found in seeds.each(settings, folder):
+        answers += found.answers
+        pictures += found.pictures
         write_text(folder / "senses.csv", as_csv(answers))  # what there is, should it be stopped
-        if seed == settings.seeds[0]:
-            pictures = [draw.draw(learned, word, folder / f"{word}.png", seed).name for word in learned.words]
-        console().print(f"seed {seed}: {learned.describe()}", style="dim")
+        console().print(f"seed {found.seed}: {found.described}", style="dim")
     rows = probe.summarise(answers)
     frames = rows[0].frames
     table(
         [row.cells() for row in rows],
         f"right senses on held-out frames, seeds {', '.join(map(str, settings.seeds))}",
-        ("", *learned.words, "all", f"95 % interval ({frames} frames)"),
+        ("", *dict.fromkeys(each.word for each in answers), "all", f"95 % interval ({frames} frames)"),
     )
     console().print(f"\nsenses.csv, {', '.join(pictures)} are in {folder}", soft_wrap=True)
 
@@ -109,6 +109,10 @@ def read(words: Sequence[str]) -> Settings:
             if not all(part.isdecimal() for part in parts):
                 raise ZooError(f"seeds={value}: whole numbers are meant, such as seeds=0,1,2.")
             given[key] = tuple(dict.fromkeys(map(int, parts)))
+        elif key == "processes":
+            if not value.isdecimal() or not int(value):
+                raise ZooError(f"processes={value} is not a number of processes; give 1 or more.")
+            given[key] = int(value)
         else:
             given[key] = value
     return Settings(**given, changes=tuple(changes))
