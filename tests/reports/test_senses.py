@@ -73,7 +73,7 @@ def test_a_small_study_by_any_number_of_processes(tmp_path, capsys):
         out = tmp_path / str(processes)
         small = ("model.dim=8", "data.each=2", "trainer.max_epochs=1", f"data.cache={tmp_path}")
         run(["seeds=0,1", f"processes={processes}", f"out={out}", *small])
-        rows = list(csv.DictReader((out / "senses.csv").open()))
+        rows = list(csv.DictReader((out / "senses.csv").read_text().splitlines()))
         assert [row["seed"] for row in rows] == ["0"] * 15 + ["1"] * 15
         static = [row for row in rows if "one vector a word" in row["vectors"]]
         assert len(static) == 12 and all(float(row["accuracy"]) == 0.5 for row in static)

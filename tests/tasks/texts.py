@@ -58,7 +58,11 @@ def tagged_by_hand(task, n):
 
 
 def written(folder, kind, n=60):
-    """A hand-made file of `n` sentences in CoNLL's columns ("tags") or of as many questions in SQuAD's form ("spans")."""
+    """A hand-made file of `n` sentences in CoNLL's columns ("tags") or of as many questions in SQuAD's form ("spans"), if it is
+    not there yet."""
+    file = folder / ("tags.txt" if kind == "tags" else "spans.json")
+    if file.exists():
+        return str(file)
     names = ("Ada", "Grace Hopper", "Alan Turing", "Emmy")
     said = [(names[i % 4], f"{'so ' * (i % 5)}saw {i} of the", names[(i + 1 + i // 4) % 4]) for i in range(n)]
     if kind == "tags":
@@ -76,7 +80,6 @@ def written(folder, kind, n=60):
             paragraphs.append({"context": f"{who} {did} {whom}.", "qas": asked})
         data = [{"title": str(i), "paragraphs": [paragraph]} for i, paragraph in enumerate(paragraphs)]
         text = json.dumps({"version": "1.1", "data": data})
-    file = folder / ("tags.txt" if kind == "tags" else "spans.json")
     file.write_text(text)
     return str(file)
 

@@ -46,14 +46,13 @@ import json, sys
 from pathlib import Path
 from tests.training.test_ddp import measured
 ours = ("trainer=ddp", "trainer.devices=1", "+trainer.num_nodes=2")
-found = {kind: measured(Path(sys.argv[1], sys.argv[2]), kind, *ours) for kind in ("tags", "spans")}
+found = {kind: measured(Path(sys.argv[1]), kind, *ours) for kind in ("tags", "spans")}
 Path(sys.argv[1], f"{sys.argv[2]}.json").write_text(json.dumps(found))
 """
 
 
 def measured(folder, kind, *more):
     """Figures of a training of two epochs in float64, in which nothing is drawn but the order."""
-    folder.mkdir()
     words = (
         *settings(folder, kind),
         "model.dropout=0",
@@ -66,9 +65,9 @@ def measured(folder, kind, *more):
 
 
 def test_a12_two_processes_measure_what_one_does_of_words_and_spans(tmp_path):
+    one = {kind: measured(tmp_path, kind) for kind in ("tags", "spans")}
     ranks = together(OF_WORDS, tmp_path)
-    for kind in ("tags", "spans"):
-        alone = measured(tmp_path / kind, kind)
+    for kind, alone in one.items():
         assert alone["train/loss"] > 0 and alone["test/f1"] >= 0
         for found in ranks:
             assert found[kind] == pytest.approx(alone, abs=1e-6)
