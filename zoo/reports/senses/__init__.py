@@ -53,7 +53,8 @@ def run(words: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     answers: list[probe.Answers] = []
     pictures: list[str] = []
-    for found in seeds.each(settings, folder):
+    configs = {seed: compose(settings.changes, seed) for seed in settings.seeds}
+    for found in seeds.each(configs, settings.processes, folder):
         answers += found.answers
         pictures += found.pictures
         write_text(folder / "senses.csv", as_csv(answers))  # what there is, should it be stopped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,25 +18,26 @@ class Found:
     pictures: Sequence[str] = ()
 
 
-def each(settings: Any, folder: Path) -> Iterator[Found]:
+def each(configs: Mapping[int, dict[str, Any]], processes: int | None, folder: Path) -> Iterator[Found]:
     """What was found, in the order of the seeds, as soon as it is there; the first draws the pictures.
 
-    With `settings.processes` above 1 (None: the cores at hand) each process trains one seed after another. What is found does
-    not depend on it.
+    Args:
+        configs: of each seed's training.
+        processes: how many train at a time, each one seed after another; None: one a core. What is found does not depend on it.
     """
     from joblib import Parallel, cpu_count, delayed  # scikit-learn's
 
-    processes = min(settings.processes or cpu_count(), len(settings.seeds))
-    pool = Parallel(n_jobs=processes, return_as="generator")
-    yield from pool(delayed(study)(settings.changes, settings.seeds[0], folder, seed) for seed in settings.seeds)
+    first = next(iter(configs))
+    pool = Parallel(n_jobs=min(processes or cpu_count(), len(configs)), return_as="generator")
+    yield from pool(delayed(study)(config, seed, folder, seed == first) for seed, config in configs.items())
 
 
-def study(changes: Sequence[str], first: int, folder: Path, seed: int) -> Found:
+def study(config: dict[str, Any], seed: int, folder: Path, drawn: bool) -> Found:
     """Train, ask, draw."""
-    from zoo.reports.senses import compose, draw, probe, vectors
+    from zoo.reports.senses import draw, probe, vectors
 
-    learned = vectors.learn(compose(changes, seed))
+    learned = vectors.learn(config)
     answers = probe.ask(learned, seed)
-    words = learned.words if seed == first else ()
+    words = learned.words if drawn else ()
     pictures = [draw.draw(learned, word, folder / f"{word}.png", seed).name for word in words]
     return Found(seed, answers, learned.describe(), pictures)
