@@ -53,6 +53,9 @@ def test_pieces_of_matrices(every_size):
     ):
         rows = rows[..., : matrix.shape[1]]
         torch.testing.assert_close(product.linear(rows, matrix, b), F.linear(rows, matrix, b))
+        dense = product.dense(matrix)  # or it would take a hundred times as long
+        assert dense.is_contiguous() or dense.t().is_contiguous()
+        torch.testing.assert_close(dense, matrix, rtol=0, atol=0)
 
 
 def test_a_part_that_needs_no_gradient_gets_none(every_size):

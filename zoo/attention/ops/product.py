@@ -56,7 +56,12 @@ def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise(x, dense(weight), bias, "none", [], "")
+
+
+def dense(weight: Tensor) -> Tensor:
+    """The matrix row by row or column by column; for a piece of another one oneDNN has only its slow reference."""
+    return weight if weight.is_contiguous() or weight.t().is_contiguous() else weight.contiguous()
 
 
 class Product(torch.autograd.Function):

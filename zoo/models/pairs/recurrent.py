@@ -57,7 +57,7 @@ class Walk:
         weight: Tensor = first.weight_ih_l0
         own, fed = weight.split([x.shape[-1], weight.shape[1] - x.shape[-1]], 1)
         self.tokens = iter(linear(x, own, first.bias_ih_l0).unbind(1))
-        self.fed = fed
+        self.fed = fed.contiguous()  # once, not at each step
         self.layers = list(zip(*(each.unbind(0) for each in hidden), strict=True))
 
     @property
