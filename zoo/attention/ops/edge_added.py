@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.attention.ops.csr import CSR
-from zoo.attention.ops.edge_chunks import NODES, Chunk, chunks, far, near, rows_of, run_sums, wide
+from zoo.attention.ops.edge_chunks import NODES, Chunk, chunks, run_sums, wide
+from zoo.attention.ops.edge_rows import by_edge, far, near, rows_of, take
 from zoo.errors import ZooError, nearest
 
 aten = torch.ops.aten
@@ -69,8 +71,8 @@ def _added_logits(q: Tensor, k: Tensor, u: Tensor, edge: Tensor | None, act: str
     csr, dtype, f = CSR(*plan), wide(q, k, u), activation(act)
     out = q.new_empty(q.shape[1], len(csr.row), dtype=dtype)
     if q.shape[2] == 1:
-        for edges, z in _numbers(q, k, edge, csr, dtype):
-            out[:, edges] = f.apply(z).mul_(u)
+        for c, z in _numbers(q, k, edge, csr, dtype):
+            out[:, c.edges] = f.apply(z).mul_(u[:, 0]).T
         return out
     for c, z in _rows(q, k, edge, csr, dtype):
         out[:, c.edges] = f.apply(z).mul_(u).sum(-1).T
@@ -92,31 +94,29 @@ def _added_backward(
     return dq, dk, du, dedge
 
 
-def _numbers(q: Tensor, k: Tensor, edge: Tensor | None, csr: CSR, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-    """(edges, q + k + edge on them [G, edges]) for heads one number wide, chunk by chunk."""
-    q, k = (x[..., 0].to(dtype).T.contiguous() for x in (q, k))
-    for c in chunks(csr.row, csr.rowptr, q.T, dtype):
-        z = k.index_select(1, csr.col[c.edges]).add_(q.index_select(1, csr.row[c.edges]))
-        yield c.edges, z if edge is None else z.add_(edge[c.edges, :, 0].T)
+def _numbers(q: Tensor, k: Tensor, edge: Tensor | None, csr: CSR, dtype: torch.dtype) -> Iterator[tuple[Chunk, Tensor]]:
+    """(chunk, q + k + edge on its edges [edges, G]) for heads one number wide."""
+    q, k = (x[..., 0].to(dtype).contiguous() for x in (q, k))
+    for c in chunks(csr.row, csr.rowptr, q, dtype):
+        z = take(k, csr.col[c.edges]).add_(take(q, csr.row[c.edges]))
+        yield c, z if edge is None else z.add_(edge[c.edges, :, 0])
 
 
 def _pull_numbers(grad, q, k, u, edge, csr, f, needs) -> tuple[Tensor | None, ...]:
     dtype = wide(q, k, u)
-    grad, u = grad.to(dtype), u.to(dtype)
-    dz, du = torch.empty_like(grad, memory_format=torch.contiguous_format), torch.zeros_like(u)
-    for edges, z in _numbers(q, k, edge, csr, dtype):
+    u = u.to(dtype)[:, 0]
+    dz, du = grad.new_empty(*grad.shape[::-1], dtype=dtype), torch.zeros_like(u)
+    dq = _sums_like(q[..., 0], csr, dtype) if needs[0] else None
+    for c, z in _numbers(q, k, edge, csr, dtype):
         f.apply(z)
+        g = by_edge(grad[:, c.edges], dtype)
         if needs[2]:
-            du += (grad[:, edges] * z).sum(1, keepdim=True)
-        dz[:, edges] = f.backward(torch.mul(grad[:, edges], u), z, grad_input=z)
-
-    def sums(ptr: Tensor, order: Tensor | None) -> Tensor:
-        each = (x if order is None else x.index_select(0, order) for x in dz)
-        return torch.stack([torch.segment_reduce(x, "sum", offsets=ptr, unsafe=True) for x in each], 1).unsqueeze(-1)
-
-    dq = sums(csr.rowptr, None) if needs[0] else None
-    dk = sums(csr.t_rowptr, csr.t_order) if needs[1] else None
-    return dq, dk, du, dz.T.unsqueeze(-1).contiguous() if needs[3] else None
+            du += torch.mul(g, z, out=c.buffer).sum(0)
+        dz[c.edges] = f.backward(g.mul_(u), z, grad_input=z)
+        if dq is not None:
+            c.write(run_sums(z, c.ptr), dq)
+    dk = F.embedding_bag(csr.t_order, dz, csr.t_rowptr, mode="sum", include_last_offset=True) if needs[1] else None
+    return tuple(None if x is None else x.unsqueeze(-1) for x in (dq, dk, du, dz))
 
 
 def _rows(
@@ -135,27 +135,29 @@ def _rows(
 
 def _pull_rows(grad, q, k, u, edge, csr, f, needs) -> tuple[Tensor | None, ...]:
     dtype = wide(q, k, u)
-    grad, u = grad.to(dtype), u.to(dtype)
+    grad, u = by_edge(grad, dtype), u.to(dtype)
     of_nodes = f.linear and needs[2]  # du is told from the nodes' sums
     du: Any = torch.zeros_like(u) if needs[2] else None
     dedge: Any = q.new_empty(len(csr.row), *u.shape, dtype=dtype) if needs[3] else None
     dq = dk = None
     if needs[0] or needs[2] or needs[3]:
-        dq, g = _sums_like(q, csr, dtype), grad.T.contiguous().unsqueeze(-1)  # [E, G, 1]
+        dq = _sums_like(q, csr, dtype)
         for c, z in _rows(q, k, edge, csr, dtype):
+            g = grad[c.edges].unsqueeze(-1)
             h = z if f.linear else f.apply(z)
             if needs[2] and not f.linear:
-                du += torch.mul(h, g[c.edges], out=c.buffer).sum(0)
-            dz = f.backward(g[c.edges], h, grad_input=c.buffer)
+                du += torch.mul(h, g, out=c.buffer).sum(0)
+            dz = f.backward(g, h, grad_input=c.buffer)
             c.write(run_sums(dz, c.ptr), dq)
             if of_nodes and edge is not None:
                 du += (dz * edge[c.edges]).sum(0)
             if needs[3]:
                 torch.mul(dz, u, out=dedge[c.edges])
     if needs[1] or of_nodes:
-        dk, g = _sums_like(k, csr, dtype), grad.index_select(1, csr.t_order).T.contiguous().unsqueeze(-1)
+        dk = _sums_like(k, csr, dtype)
         for c, z in _rows(q, k, edge, csr, dtype, turned=True):
-            dz = f.backward(g[c.edges], z if f.linear else f.apply(z), grad_input=c.buffer)
+            g = take(grad, csr.t_order[c.edges]).unsqueeze(-1)
+            dz = f.backward(g, z if f.linear else f.apply(z), grad_input=c.buffer)
             c.write(run_sums(dz, c.ptr), dk)
     for x, sums in ((q, dq), (k, dk)):
         if sums is None:

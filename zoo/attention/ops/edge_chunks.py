@@ -1,8 +1,7 @@
 """Sums and products over runs of edges, in chunks that stay in cache: no [E, G, D] tensor is ever made.
 
 Edges come sorted by their own node, so a node's edges are a run (`ptr`); the node at the other end (`index`) may be anyone.
-What takes the time is to read that other node's row from anywhere in memory. `embedding_bag` is used for it throughout: its
-CPU kernel prefetches, adds a run as it reads and always in one order, so it beats CSR products and repeats bit for bit.
+`embedding_bag` adds a run as it reads and always in one order, so it beats CSR products and repeats bit for bit.
 """
 
 from collections.abc import Iterator
@@ -12,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.attention.ops.edge_rows import Rows, by_edge, far, near, put, rows_of, take
+
 # Numbers in one buffer: 2 MiB of float32 on a CPU, so that a few of them stay in L2 and L3; a GPU wants fewer, larger kernels.
 BUFFER = {"cpu": 2**19, "cuda": 2**25}
-NODES = 8192  # nodes whose sums are made at once: their copy into [.., G, D] stays in cache
+NODES = 8192  # nodes whose edges are gone through at once on a CPU
 
 
 def wide(*tensors: Tensor) -> torch.dtype:
@@ -57,50 +58,20 @@ def chunks(row: Tensor, ptr: Tensor, like: Tensor, dtype: torch.dtype) -> Iterat
         before = last
 
 
-class Rows(NamedTuple):
-    """Nodes as rows of a table: node n is table[n * step]."""
-
-    table: Tensor  # [.., width], contiguous
-    step: int
-
-    @classmethod
-    def of(cls, x: Tensor, width: int) -> "Rows":
-        """x [N, G, D] in rows of `width`, G D or D (then head g of node n is table[n * step + g]).
-
-        Of keys and values that one linear map made side by side, the table is the map's output: a copy would cost more than
-        what is read of it.
-        """
-        step, D = x.stride(0), x.shape[2]
-        if x.numel() and x.stride()[1:] == (D, 1) and step >= x.shape[1] * D and step % width == 0:
-            lines = ((len(x) - 1) * step + x.shape[1] * D) // width
-            return cls(x.as_strided((lines, width), (width, 1)), step // width)
-        return cls(x.reshape(-1, width), x.shape[1] * D // width if width else 1)
-
-    def places(self, index: Tensor) -> Tensor:
-        return index if self.step == 1 else index * self.step
+class Block(NamedTuple):
+    nodes: slice
+    edges: slice  # all of those nodes
+    ptr: Tensor  # their runs within these edges
 
 
-def rows_of(x: Tensor) -> Rows:
-    """A row a node."""
-    return Rows.of(x, x.shape[1:].numel())
-
-
-def near(x: Rows, index: Tensor, buffer: Tensor) -> Tensor:
-    """x[index] for an index that stays close, in a buffer: fresh memory would cost more than the rows."""
-    if x.table.dtype == buffer.dtype:
-        torch.index_select(x.table, 0, x.places(index), out=buffer.flatten(1))
-        return buffer
-    return buffer.copy_(x.table.index_select(0, x.places(index)).view_as(buffer))
-
-
-def far(x: Rows, index: Tensor, like: Tensor) -> Tensor:
-    """x[index], as `like`, for an index that goes anywhere: bags of one row, as embedding_bag prefetches (index_select not)."""
-    table, places = x.table.detach(), x.places(index)  # detached, a bag keeps no notes for a backward
-    if table.is_cuda or table.dtype == torch.float64:  # no such kernel
-        rows = table.index_select(0, places)
-    else:
-        rows = F.embedding_bag(places, table, torch.arange(len(places) + 1), mode="sum", include_last_offset=True)
-    return rows.to(like.dtype).view_as(like)
+def blocks(ptr: Tensor) -> Iterator[Block]:
+    """Cut nodes into blocks, each with all of its edges, so that what is made of them on the way stays in cache."""
+    count = len(ptr) - 1
+    size = max(1, count if ptr.is_cuda else NODES)
+    starts = ptr[:-1:size].tolist()
+    for first, start, stop in zip(range(0, count, size), starts, [*starts[1:], None], strict=True):
+        nodes = slice(first, min(first + size, count))
+        yield Block(nodes, slice(start, stop), ptr[first : nodes.stop + 1] - start)
 
 
 def run_sums(x: Tensor, ptr: Tensor) -> Tensor:
@@ -109,21 +80,23 @@ def run_sums(x: Tensor, ptr: Tensor) -> Tensor:
     return F.embedding_bag(index, x.flatten(1), ptr, mode="sum", include_last_offset=True).view(-1, *x.shape[1:])
 
 
-def gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
-    """out[m, g] = sum over edges e of run m of weights[g, e] x[index[e], g]: [G, E], [N, G, D] -> [M, G, D]."""
+def gather_sums(weights: Tensor, x: Tensor, index: Tensor, ptr: Tensor, order: Tensor | None = None) -> Tensor:
+    """out[m, g] = sum over edges e of run m of weights[g, e] x[index[e], g]: [G, E], [N, G, D] -> [M, G, D].
+
+    With an `order`, weights[g, order[e]].
+    """
     G, D, M = x.shape[1], x.shape[2], len(ptr) - 1
     if not len(index) or not D:
         return x.new_zeros(M, G, D)
     dtype = wide(weights, x)
-    weights, (table, step), out = weights.to(dtype), Rows.of(x.to(dtype), D), x.new_empty(M, G, D)
-    bounds = [*ptr[:-1:NODES].tolist(), len(index)]
-    for i, first in enumerate(range(0, M, NODES)):
-        nodes, edges = slice(first, min(first + NODES, M)), slice(bounds[i], bounds[i + 1])
-        inside, places = ptr[first : nodes.stop + 1] - edges.start, index[edges] * step
+    (table, step), out = Rows.of(x.to(dtype), D), x.new_empty(M, G, D)
+    weights = weights.to(dtype) if order is None else by_edge(weights, dtype)
+    for b in blocks(ptr):
+        each = weights[:, b.edges] if order is None else take(weights, order[b.edges]).T.contiguous()
+        places = index[b.edges] * step
         for g in range(G):
-            w = weights[g, edges]
-            out[nodes, g] = F.embedding_bag(
-                places + g, table, inside, mode="sum", per_sample_weights=w, include_last_offset=True
+            out[b.nodes, g] = F.embedding_bag(
+                places + g, table, b.ptr, mode="sum", per_sample_weights=each[g], include_last_offset=True
             )
     return out
 
@@ -138,15 +111,17 @@ def gather_dots(a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor) -
 
 
 def gather_both(
-    weights: Tensor, a: Tensor, b: Tensor, row: Tensor, ptr: Tensor, index: Tensor
-) -> tuple[Tensor, Tensor]:
-    """(gather_dots(a, b, row, ptr, index), gather_sums(weights, b, index, ptr)), reading the rows of b once for both."""
+    weights: Tensor, a: Tensor, b: Tensor, order: Tensor, row: Tensor, ptr: Tensor, index: Tensor
+) -> Tensor:
+    """gather_sums(weights[order].T, b, index, ptr), and gather_dots(a, b, row, ptr, index) put where those weights stood.
+
+    The rows of b are read once for both. weights [E, G], an edge's heads side by side; `order` [E] has each of them once.
+    """
     dtype, here, there = wide(weights, a, b), rows_of(a), rows_of(b)
-    dots = a.new_empty(a.shape[1], len(row), dtype=dtype)
     sums = (a.new_empty if len(row) else a.new_zeros)(len(a), *b.shape[1:], dtype=dtype)
-    weights = weights.to(dtype)
     for c in chunks(row, ptr, a, dtype):
-        rows = far(there, index[c.edges], c.buffer)
-        dots[:, c.edges] = near(here, row[c.edges], c.buffer).mul_(rows).sum(-1).T
-        c.write(run_sums(rows.mul_(weights[:, c.edges].T.contiguous().unsqueeze(-1)), c.ptr), sums)
-    return dots, sums
+        rows, places = far(there, index[c.edges], c.buffer), order[c.edges]
+        each = take(weights, places).unsqueeze(-1)
+        put(weights, places, near(here, row[c.edges], c.buffer).mul_(rows).sum(-1))
+        c.write(run_sums(rows.mul_(each), c.ptr), sums)
+    return sums

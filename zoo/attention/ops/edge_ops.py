@@ -16,7 +16,8 @@ from torch import Tensor
 
 from zoo.attention.ops.csr import CSR
 from zoo.attention.ops.edge_added import added_logits
-from zoo.attention.ops.edge_chunks import gather_both, gather_dots, gather_sums, wide
+from zoo.attention.ops.edge_chunks import blocks, gather_both, gather_dots, gather_sums, wide
+from zoo.attention.ops.edge_rows import by_edge
 
 __all__ = ["added_logits", "dot_logits", "segment_softmax", "weighted_sum"]
 
@@ -80,7 +81,7 @@ def _(weights, v, plan):
 def _transposed_sum(weights: Tensor, x: Tensor, plan: Sequence[Tensor]) -> Tensor:
     """`weighted_sum` along the edges turned round: x [T, G, D] -> [S, G, D]."""
     csr = CSR(*plan)
-    return gather_sums(weights.index_select(1, csr.t_order), x, csr.t_col, csr.t_rowptr)
+    return gather_sums(weights, x, csr.t_col, csr.t_rowptr, csr.t_order)
 
 
 @_transposed_sum.register_fake
@@ -91,17 +92,14 @@ def _(weights, x, plan):
 @torch.library.custom_op("zoo::weighted_sum_backward", mutates_args=())
 def _sum_backward(grad: Tensor, weights: Tensor, v: Tensor, plan: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """(_dot_logits(grad, v), _transposed_sum(weights, grad)) in the types of weights and v, with `grad` read once."""
-    csr = CSR(*plan)
-    turned = weights.index_select(1, csr.t_order)
-    dw, dv = gather_both(turned, v, grad, csr.t_row, csr.t_rowptr, csr.t_col)
-    for g in range(len(dw)):
-        turned[g].index_copy_(0, csr.t_order, dw[g].to(turned.dtype))
-    return turned, dv.to(v.dtype)
+    csr, each = CSR(*plan), by_edge(weights, wide(weights, v, grad))
+    dv = gather_both(each, v, grad, csr.t_order, csr.t_row, csr.t_rowptr, csr.t_col)
+    return each.T.to(weights.dtype), dv.to(v.dtype)
 
 
 @_sum_backward.register_fake
 def _(grad, weights, v, plan):
-    return weights.new_empty(weights.shape), v.new_empty(v.shape)
+    return weights.new_empty(weights.shape[::-1]).T, v.new_empty(v.shape)
 
 
 def _sum_autograd(ctx, grad):
@@ -134,26 +132,29 @@ def segment_softmax(logits: Tensor, ptr: Tensor, seg: Tensor) -> Tensor:
 @torch.library.custom_op("zoo::segment_softmax", mutates_args=())
 def _segment_softmax(logits: Tensor, ptr: Tensor, seg: Tensor) -> Tensor:
     out = torch.empty_like(logits, dtype=wide(logits), memory_format=torch.contiguous_format)
-    if not len(seg):
-        return out
-    each = out.new_empty(len(seg))  # what an edge is told of its run; the next head has the same
-    for g in range(len(logits)):
-        x = logits[g].to(out.dtype)
-        top = torch.segment_reduce(x, "max", offsets=ptr, unsafe=True)
-        top.masked_fill_(top == -torch.inf, 0)
-        e = torch.sub(x, torch.index_select(top, 0, seg, out=each), out=out[g]).exp_()
-        total = torch.segment_reduce(e, "sum", offsets=ptr, unsafe=True)
-        e /= torch.index_select(total.masked_fill_(total == 0, 1), 0, seg, out=each)
+    for b in blocks(ptr) if len(seg) else ():
+        run = seg[b.edges] - b.nodes.start
+        each = out.new_empty(len(run))  # what an edge is told of its run; the next head has the same
+        for x, e in zip(logits[:, b.edges], out[:, b.edges], strict=True):
+            x = x.to(out.dtype)
+            top = torch.segment_reduce(x, "max", offsets=b.ptr, unsafe=True)
+            top.masked_fill_(top == -torch.inf, 0)
+            torch.sub(x, torch.index_select(top, 0, run, out=each), out=e).exp_()
+            total = torch.segment_reduce(e, "sum", offsets=b.ptr, unsafe=True)
+            e /= torch.index_select(total.masked_fill_(total == 0, 1), 0, run, out=each)
     return out
 
 
 @torch.library.custom_op("zoo::segment_softmax_backward", mutates_args=())
 def _softmax_backward(grad: Tensor, weights: Tensor, ptr: Tensor, seg: Tensor) -> Tensor:
-    out = grad * weights
-    each = out.new_empty(len(seg))
-    for g in range(len(out) if len(seg) else 0):
-        total = torch.segment_reduce(out[g], "sum", offsets=ptr, unsafe=True)
-        out[g].addcmul_(weights[g], torch.index_select(total, 0, seg, out=each), value=-1)
+    out = torch.empty_like(weights, memory_format=torch.contiguous_format)
+    for b in blocks(ptr) if len(seg) else ():
+        run = seg[b.edges] - b.nodes.start
+        each = out.new_empty(len(run))
+        for g, w, d in zip(grad[:, b.edges], weights[:, b.edges], out[:, b.edges], strict=True):
+            torch.mul(g, w, out=d)
+            total = torch.segment_reduce(d, "sum", offsets=b.ptr, unsafe=True)
+            d.addcmul_(w, torch.index_select(total, 0, run, out=each), value=-1)
     return out
 
 
@@ -164,7 +165,7 @@ def _(logits, ptr, seg):
 
 @_softmax_backward.register_fake
 def _(grad, weights, ptr, seg):
-    return torch.empty_like(weights)
+    return torch.empty_like(weights, memory_format=torch.contiguous_format)
 
 
 def _softmax_setup(ctx, inputs, output):
@@ -175,7 +176,7 @@ def _softmax_setup(ctx, inputs, output):
 
 def _softmax_autograd(ctx, grad):
     weights, ptr, seg = ctx.saved_tensors
-    return _softmax_backward(grad.contiguous(), weights, ptr, seg).to(ctx.dtype), None, None
+    return _softmax_backward(grad, weights, ptr, seg).to(ctx.dtype), None, None
 
 
 _segment_softmax.register_autograd(_softmax_autograd, setup_context=_softmax_setup)
