@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from tests.training.conftest import TINY, train
 from zoo.conf import quoted
-from zoo.training.table import SweepTable, as_csv, over_seeds, read_jobs
+from zoo.training.table import SweepTable, as_csv, over_seeds, read_jobs, show
 
 
 def job(sweep, number, overrides, accuracy=None, name="{}"):
@@ -37,6 +37,20 @@ def test_table(tmp_path):
     assert float(mean["test/accuracy"]) == pytest.approx(0.6)
     assert float(std["test/accuracy"]) == pytest.approx(0.02**0.5)
     assert "test/samples" not in rows[0]
+
+
+def test_a_terminal_of_80_columns_shows_a_sweep_of_pairs_whole(tmp_path, capsys, monkeypatch):
+    """What was counted is no metric, and a column of "finished" takes nobody's room."""
+    monkeypatch.setenv("COLUMNS", "80")
+    names = {"loss": 3.14, "accuracy": 0.1, "exact_match": 0.0, "perplexity": 23.1357, "tokens": 741.0}
+    for number, model in enumerate(("bahdanau", "luong")):
+        job(tmp_path, number, [f"model={model}", f"score={('additive', 'dot')[number]}"], 0.5)
+        metrics = {f"test/{name}": value for name, value in names.items()}
+        (tmp_path / str(number) / "summary.json").write_text(json.dumps({"metrics": metrics}))
+    show(read_jobs(tmp_path), tmp_path)
+    out = capsys.readouterr().out
+    assert all(f" {word} " in out for word in ("bahdanau", "additive", "exact_match", "perplexity", "23.1357"))
+    assert "tokens" not in out and "status" not in out
 
 
 def end(sweep):

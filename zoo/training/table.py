@@ -17,6 +17,8 @@ from zoo.files import write_text
 from zoo.training.folders import ended, summary
 
 log = logging.getLogger(__name__)
+#: What `Task.counted` logs: how many were tested, which compares no jobs.
+COUNTS = ("test/samples", "test/tokens")
 
 
 class SweepTable(Callback):
@@ -94,18 +96,20 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def show(rows: list[dict[str, Any]], folder: Path) -> None:
-    """The table on the terminal; what all jobs have in common is left out."""
+    """The table on the terminal; what all jobs have in common is left out, that they finished too."""
     from rich.console import Console
     from rich.table import Table
 
     varied = _varied(rows)
     table = Table(title="Sweep", title_justify="left")
     metrics = _names(rows, "metrics")
-    for name in ("job", *varied, *metrics, "status"):
-        table.add_column(name, overflow="fold")
+    status = {row["status"] for row in rows} - {"finished", ""}
+    for name in ("job", *varied, *metrics, *(["status"] if status else [])):
+        table.add_column(name.replace("/", "/\n"), overflow="fold")
     for row in rows:
-        figures = [f"{row['metrics'][name]:.4f}" if name in row["metrics"] else "" for name in metrics]
-        table.add_row(row["job"], *(str(row["overrides"].get(name, "")) for name in varied), *figures, row["status"])
+        cells = [row["job"], *(str(row["overrides"].get(name, "")) for name in varied)]
+        cells += [f"{row['metrics'][name]:.4f}" if name in row["metrics"] else "" for name in metrics]
+        table.add_row(*cells, *([row["status"]] if status else []))
     console = Console(highlight=False)
     console.print(table)
     console.print(f"Kept as {folder / 'sweep.csv'}", soft_wrap=True)
@@ -114,7 +118,7 @@ def show(rows: list[dict[str, Any]], folder: Path) -> None:
 def _main(metrics: dict[str, float]) -> dict[str, float]:
     """What was tested; what was validated where nothing was."""
     for part in ("test/", "val/", ""):
-        found = {name: value for name, value in metrics.items() if name.startswith(part) and name != "test/samples"}
+        found = {name: value for name, value in metrics.items() if name.startswith(part) and name not in COUNTS}
         if found:
             return found
     return {}
