@@ -75,3 +75,9 @@ def test_the_picture_has_tokens_on_both_axes(tmp_path, monkeypatch, shapes):
         assert [label.get_text() for label in axes.get_yticklabels()] == [f"t{i}" for i in range(min(T, TOKENS))]
     told = f"the first {TOKENS} tokens" in kept[0].get_suptitle()
     assert told is any(max(shape) > TOKENS for shape in shapes)
+
+
+def test_letters_that_the_font_lacks_are_codes(tmp_path):
+    """No warning of matplotlib's a letter (warnings are errors here), and no boxes: in titles as on the axes."""
+    panel = Panel("\u72ac", ["\u72ac"], ["\ud55c", "a"], torch.ones(2, 1))
+    assert plot_alignments([panel, panel], tmp_path / "x.png", title="\u0915 \u72ac na\u00efve").is_file()

@@ -15,7 +15,7 @@ from zoo.attention import record_attention
 from zoo.errors import ZooError, one_line
 from zoo.generation.translations import padded
 from zoo.inspect.plots import new_figure, save
-from zoo.inspect.tokens import draw_map, draw_names, drawable
+from zoo.inspect.tokens import draw_map, draw_names, drawable, drawable_text
 
 TOKENS = 48  # of either side that a panel shows
 COLUMNS = 4  # panels beside each other
@@ -109,7 +109,9 @@ def plot_alignments(panels: Sequence[Panel], png: str | Path, title: str = "", c
     widths = [max(width for width, _ in sides[i::columns]) for i in range(columns)]
     heights = [max(height for _, height in sides[i * columns : (i + 1) * columns]) for i in range(rows)]
     figure = new_figure(sum(widths), sum(heights) + 0.5)
-    words = [title or "what the decoder reads of each source token (column) while it says each token (row)"]
+    words = [
+        drawable_text(title) or "what the decoder reads of each source token (column) while it says each token (row)"
+    ]
     if any(len(a.source) < len(b.source) or len(a.target) < len(b.target) for a, b in zip(cut, panels, strict=True)):
         words.append(f"the first {TOKENS} tokens")
     figure.suptitle("\n".join(textwrap.wrap("; ".join(words), max(30, int(13 * sum(widths))))), fontsize=9)
@@ -117,7 +119,7 @@ def plot_alignments(panels: Sequence[Panel], png: str | Path, title: str = "", c
     for axes in grid.flat[len(cut) :]:
         axes.set_axis_off()
     for axes, each in zip(grid.flat, cut, strict=False):
-        draw_map(axes, each.weights, one_line(each.title, 60), LINEAR)
+        draw_map(axes, each.weights, one_line(drawable_text(each.title), 60), LINEAR)
         draw_names(axes, list(map(drawable, each.source)), list(map(drawable, each.target)))
     return save(figure, png)
 
