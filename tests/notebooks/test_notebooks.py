@@ -20,16 +20,40 @@ def pictures(notebook):
     return sum("image/png" in out.get("data", {}) for out in outputs(notebook))
 
 
+#: between two notebooks: names, the environment and settings of others are those of a new kernel
+AFRESH = """
+import os, warnings
+from matplotlib import pyplot, rcdefaults
+kept = get_ipython().__dict__.setdefault("begun_with", (dict(os.environ), warnings.filters[:]))
+os.environ.clear(), os.environ.update(kept[0])
+warnings.filters[:] = kept[1]
+pyplot.close("all")
+rcdefaults()
+%matplotlib inline
+%reset -f
+"""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """One kernel for all notebooks, as what each would do first is to import the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_NOTEBOOK", "small")
+        patch.setenv("ZOO_DATA", os.environ.get("ZOO_DATA", str(ROOT.parent / "shared" / "data")))
+        patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))  # a notebook takes what needs no data at hand
+        where = {"metadata": {"path": ROOT / "notebooks"}}
+        made = NotebookClient(nbformat.v4.new_notebook(), timeout=300, kernel_name="python3", resources=where)
+        made.execute(cleanup_kc=False)
+    yield made
+    made._cleanup_kernel()
+
+
 @pytest.mark.filterwarnings("ignore")  # jupyter's own machinery, outside the code under test
 @each
-def test_runs(path, monkeypatch, tmp_path):
-    monkeypatch.setenv("ZOO_NOTEBOOK", "small")
-    monkeypatch.setenv("ZOO_DATA", os.environ.get("ZOO_DATA", str(ROOT.parent / "shared" / "data")))
-    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))  # without data at hand, a notebook takes what needs none
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-    ).execute()
+def test_runs(path, client):
+    client.nb = notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(AFRESH))
+    client.execute(cleanup_kc=False)
     assert pictures(notebook) >= 4
 
 
