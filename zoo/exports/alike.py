@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from zoo import construct
+from zoo.attention.linear import is_linear
 from zoo.checked import model as checked
 from zoo.config import locate
 from zoo.models import Model
@@ -49,7 +50,7 @@ def _differences(model: nn.Module, other: nn.Module, but: frozenset[str] | set[s
         if path.startswith(refused):
             continue
         a, b = ours.get(path), theirs.get(path)
-        if path and type(a) is not type(b):  # what is inside is not looked at
+        if path and type(a) is not type(b) and not (is_linear(a) and is_linear(b)):  # what is inside is not looked at
             refused += (f"{path}.",)
             yield path, "none" if a is None else type(a).__name__
             continue
