@@ -45,7 +45,7 @@ def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and type(weight) in PLAIN
         and x.numel() >= ROWS * weight.shape[1]
         and (bias is None or bias.dtype == torch.float32)
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
         and not torch.jit.is_tracing()
