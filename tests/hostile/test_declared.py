@@ -87,7 +87,11 @@ def test_declared_classes_are_parts_data_or_schedules():
     from zoo.tasks.schedule import EpochDecay, InverseSquareRoot, WarmupCosine
 
     schedules = (EpochDecay, InverseSquareRoot, WarmupCosine)
-    kinds = {"model": (nn.Module, Pattern), "run": (LightningDataModule, Augment), "train": (Mixing, WordDropout, *schedules)}
+    kinds = {
+        "model": (nn.Module, Pattern),
+        "run": (LightningDataModule, Augment),
+        "train": (Mixing, WordDropout, *schedules),
+    }
     for name, (thing, level) in all_declared().items():
         assert not inspect.isclass(thing) or issubclass(thing, kinds[level]), name
         assert not issubclass(thing, torch.nn.Module) if level != "model" else True, name
