@@ -1,10 +1,10 @@
 """Identity mapping, what lets a graph network be deep: each layer's matrix is a small step away from the identity."""
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from zoo.attention import SharedQKV
+from zoo.attention import Linear, SharedQKV
+from zoo.attention.ops.product import linear
 from zoo.declared import declared
 from zoo.errors import ZooError
 
@@ -47,7 +47,7 @@ class IdentityMappedQKV(SharedQKV):
             self.map = IdentityMappedLinear(dim, beta, bias)
 
 
-class IdentityMappedLinear(nn.Linear):
+class IdentityMappedLinear(Linear):
     """((1 - beta) I + beta W) x + b, [..., dim] -> [..., dim]. W starts and is regularised as that of any linear map."""
 
     def __init__(self, dim: int, beta: float, bias: bool = False):
@@ -56,7 +56,7 @@ class IdentityMappedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         identity = torch.eye(self.in_features, dtype=self.weight.dtype, device=self.weight.device)
-        return F.linear(x, torch.lerp(identity, self.weight, self.beta), self.bias)
+        return linear(x, torch.lerp(identity, self.weight, self.beta), self.bias)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, beta={self.beta}"
