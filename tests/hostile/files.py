@@ -17,6 +17,9 @@ CONFIG = {
     "_target_": "zoo.models.vit.ViT", "img_size": 8, "patch_size": 4, "in_chans": 1, "num_classes": 10, "dim": 8, "depth": 1,
     "num_heads": 2,
 }  # fmt: skip
+SHELL = {"_target_": "os.system", "command": "touch ran"}
+HUGE = 10**12
+GONE = object()
 ADAM = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.001}
 SETTINGS = {"optimizer": ADAM, "schedule": None, "mixing": None, "label_smoothing": 0.1}
 DATA = {"_target_": "datamodules.images.Digits", "augment": {"_target_": "datamodules.augment.Augment", "crop": 1}}
@@ -91,3 +94,16 @@ def repack(path: Path, change=lambda name, content: content, method=zipfile.ZIP_
 def packed(folder: Path) -> None:
     """A file of 100 kB that inflates to 100 MB."""
     repack(folder / "checkpoints" / "best.ckpt", method=zipfile.ZIP_DEFLATED, more=[("best/data/99", b"\0" * 10**8)])
+
+
+def put(file, keys, value):
+    """Change one value of a JSON file; GONE takes it out."""
+    content = json.loads(file.read_text())
+    node = content
+    for key in keys[:-1]:
+        node = node[key]
+    if value is GONE:
+        del node[keys[-1]]
+    else:
+        node[keys[-1]] = value
+    file.write_text(json.dumps(content))

@@ -1,6 +1,5 @@
 """A7, A8: folders of captioners by somebody who means ill, or cut off: what reads one says a sentence, and runs nothing."""
 
-import json
 import shutil
 
 import pytest
@@ -10,14 +9,12 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 from tests.hostile.conftest import verb
+from tests.hostile.files import GONE, HUGE, SHELL, put
 from zoo.errors import ZooError
 from zoo.preprocess import Preprocess
 from zoo.pretrained import initialise
 from zoo.text import train_tokenizer
 
-SHELL = {"_target_": "os.system", "command": "touch ran"}
-HUGE = 10**12
-GONE = object()
 CONFIG = {
     "_target_": "zoo.models.pairs.captioner.Captioner", "img_size": 8, "patch_size": 4, "in_chans": 1, "dim": 8, "depth": 1,
     "num_heads": 2,
@@ -55,17 +52,6 @@ def refuse(door, run, match="."):
     with pytest.raises(ZooError, match=match):
         DOORS[door](run)
     assert {path.name for path in run.parent.iterdir()} == {"run", "image.png"}
-
-
-def put(path, keys, value):
-    content = json.loads(path.read_text())
-    node = content
-    for key in keys[:-1]:
-        node = node[key]
-    node[keys[-1]] = value
-    if value is GONE:
-        del node[keys[-1]]
-    path.write_text(json.dumps(content))
 
 
 def test_the_whole_folder_goes_through(run):

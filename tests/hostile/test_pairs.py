@@ -1,6 +1,5 @@
 """A7, A8: model folders of pairs by somebody who means ill, or cut off: `translate` says a sentence, and runs nothing."""
 
-import json
 import os
 from pathlib import Path
 
@@ -9,12 +8,10 @@ import torch
 
 import zoo
 from tests.hostile.conftest import verb
+from tests.hostile.files import GONE, HUGE, SHELL, put
 from zoo.errors import ZooError
 from zoo.text import train_tokenizer
 
-GONE = object()
-SHELL = {"_target_": "os.system", "command": "touch ran"}
-HUGE = 10**12
 FILES = ("config.json", "tokenizer.json", "source_tokenizer.json")
 
 
@@ -43,19 +40,6 @@ def folder(whole, tmp_path, monkeypatch):
 
 
 translate = verb("translate", "{run}", "abc", "--max-new-tokens", "3", "--out", "{here}/out.png")
-
-
-def put(folder, name, path, value):
-    """Change one value of a file."""
-    content = json.loads((folder / name).read_text())
-    node = content
-    for key in path[:-1]:
-        node = node[key]
-    if value is GONE:
-        del node[path[-1]]
-    else:
-        node[path[-1]] = value
-    (folder / name).write_text(json.dumps(content))
 
 
 def test_the_whole_folder_goes_through(folder):
@@ -98,7 +82,7 @@ def test_the_whole_folder_goes_through(folder):
     ids=lambda given: "-".join(map(str, given)) if isinstance(given, tuple) else str(given)[:20],
 )
 def test_a_value_that_is_none_is_a_sentence(folder, name, path, value):
-    put(folder, name, path, value)
+    put(folder / name, path, value)
     with pytest.raises(ZooError, match="error: "):
         translate(folder)
     if path[-1].endswith("_tokens"):

@@ -28,9 +28,9 @@ class AttentionalDecoder(LookingDecoder):
         c_t = sum_s a_t(s) h_s,  a_t = align(h_t, h_s);   h~_t = tanh(W_c [c_t; h_t])
 
     Luong et al. 2015, sections 3.1 to 3.3. Without input feeding nothing waits for an attention, so recurrence and attention
-    are one call each over the whole target. W_c is drawn from U(-.1, .1), as all weights are in section 4.1: with torch's
-    own draw, less than half as wide, h~ is so small that aligning begins an epoch later. Departure: the encoder is
-    bidirectional, as everywhere here.
+    are one call each over the whole target. W_c is drawn from U(-.1, .1), as all weights are in section 4.1; torch's own
+    draw is less than half as wide, and the first epoch of Multi30k then ended at a perplexity of 67 in place of 51. Departure:
+    the encoder is bidirectional, as everywhere here.
 
     Args:
         dim: width of tokens, states and outputs.
