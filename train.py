@@ -10,12 +10,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zoo import conf
+from zoo import conf, machine
 from zoo.training import folders, start, sweep
 from zoo.training.sentences import sentences
-from zoo.waiting import wait_passively
 
-wait_passively()
+machine.prepare()
 folders.register()
 conf.search()
 

@@ -1,7 +1,7 @@
 """What another job on the machine costs: training of the default runs beside one process that keeps a core busy.
 
 Whole runs of train.py, quiet and busy in turn; the shortest training (summary.json's wall_time_s) of each counts. Threads
-that spin while they wait make such a run several times slower; see zoo/waiting.py and zoo/training/threads.py.
+that spin while they wait make such a run several times slower; see zoo/machine.py and zoo/training/threads.py.
 """
 
 import argparse

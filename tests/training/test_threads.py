@@ -119,3 +119,26 @@ def test_threads_wait_passively_unless_the_user_said_otherwise(root, door, said)
     given |= {"OMP_WAIT_POLICY": said} if said else {}
     done = subprocess.run([sys.executable, "-c", code], env=given, cwd=root, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == f"{said or 'PASSIVE'} False", done.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc")
+@pytest.mark.parametrize(
+    "said", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=65536"}]
+)
+def test_freed_memory_is_kept_unless_the_user_said_otherwise(root, said):
+    """A block of 64 MB that comes after one of that size takes no fresh page from the system."""
+    code = """
+import resource, numpy
+from zoo import machine
+machine.prepare()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    numpy.ones(8_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), faults())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment() | said, cwd=root, capture_output=True, text=True
+    )
+    first, second = map(int, done.stdout.split())
+    assert first > 100 and (second < 100) == (not said), done

@@ -10,10 +10,9 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import NoReturn
 
-from zoo import __version__
+from zoo import __version__, machine
 from zoo.errors import ZooError, nearest, printable
 from zoo.training.quiet import quiet
-from zoo.waiting import wait_passively
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     A verb's `run` may return another exit code, which says what came out: 1 where files were read and some were bad, or where
     figures differ. None is 0.
     """
-    wait_passively()
+    machine.prepare()
     try:
         quiet()
         words = list(sys.argv[1:] if argv is None else argv)
