@@ -1,9 +1,11 @@
 """The developers' door to the measurements: python -m benchmarks {vit,gat,lm,seq2seq,forecasting,...} --help."""
 
 import argparse
+import os
 from importlib import import_module
 from pathlib import Path
 
+from zoo import machine
 from zoo.errors import ZooError
 
 BENCHMARKS = {
@@ -27,6 +29,9 @@ def make_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_, description=help_)
         command.add_argument("--out", type=Path, help="JSON file; default: one under benchmarks/results/")
         command.add_argument("--resume", action="store_true", help="measure only rows that are not in the file")
+        command.add_argument(
+            "--keep-memory", action="store_true", help="keep freed memory, as train.py does; default: bare Python"
+        )
         import_module(f"benchmarks.{name}").add_arguments(command)
     return parser
 
@@ -35,6 +40,9 @@ def main(argv: list[str] | None = None) -> None:
     """Run one benchmark: a table on the terminal, JSON under benchmarks/results/."""
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.keep_memory:
+        machine.keep_freed_memory()
+        os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}  # for processes that it starts
     if threads := getattr(args, "threads", None):
         import torch
 

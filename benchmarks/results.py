@@ -30,10 +30,12 @@ class Results:
             self.data = json.loads(self.path.read_text())
         session = {
             "started": _now(), "ended": None, "load_before": load(), "load_after": None,
-            "threads": torch.get_num_threads(), "cpus": os.cpu_count(), "versions": versions(), **settings,
+            "threads": torch.get_num_threads(), "cpus": os.cpu_count(), "versions": versions(),
+            "freed_memory": "kept" if os.environ.get("MALLOC_MMAP_MAX_") == "0" else "given back", **settings,
         }  # fmt: skip
         self.data["sessions"].append(session)
-        print(f"load average {session['load_before']}; {session['threads']} threads; {session['versions']}")
+        how = f"{session['threads']} threads; freed memory {session['freed_memory']}"
+        print(f"load average {session['load_before']}; {how}; {session['versions']}")
 
     @property
     def session(self) -> dict[str, Any]:
