@@ -9,6 +9,7 @@ import torch
 import zoo
 from zoo.errors import ZooError
 from zoo.pretrained import initialise
+from zoo.tasks.forecasting import Forecasting
 
 OLD = Path(__file__).resolve().parents[1] / "old"
 CONFIGS = {path.parent.parent.name: json.loads(path.read_text())["model"] for path in OLD.glob("*/model/config.json")}
@@ -96,3 +97,13 @@ def test_parts_that_the_command_line_leaves_alone_are_the_sources():
     for name in ("graph_transformer", "gatv2"):
         model, changes = initialise(given, str(OLD / name), {"in_dim": 6, "num_classes": 3})
         assert changes == [] and model.wants == zoo.load(OLD / name).wants
+
+
+def test_b6_a_probe_trains_what_no_source_has_taught(tmp_path):
+    """Channels that the weights never saw were read by maps that began at random, and stayed there."""
+    config = CONFIGS["informer"]
+    model, _ = initialise(config, str(OLD / "informer"), facts_of("informer", {"channels": 3}))
+    task = Forecasting(model, {"_target_": "torch.optim.AdamW", "lr": 0.01}, finetune="linear_probe").train()
+    learning = {name.rpartition(".")[0] for name, tensor in model.named_parameters() if tensor.requires_grad}
+    assert learning == {"proj", "embed.values", "decoder_embed.values"}
+    assert {name for name, part in model.named_modules() if part.training} == learning and task.training

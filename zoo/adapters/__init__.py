@@ -15,6 +15,7 @@ from zoo.adapters.model import (
     base_hash,
     hash_of,
     merge,
+    own_modules,
     own_names,
     put,
     stay_in_eval,
@@ -25,5 +26,6 @@ from zoo.adapters.places import Place, find_places, named_places
 
 __all__ = [
     "KINDS", "AdaptedLinear", "Adapter", "Bottleneck", "LoRA", "Part", "Piece", "Place", "adapt", "adapter_of", "base_hash",
-    "find_places", "hash_of", "is_kind", "kind_of", "merge", "named_places", "own_names", "put", "stay_in_eval", "trained",
+    "find_places", "hash_of", "is_kind", "kind_of", "merge", "named_places", "own_modules", "own_names", "put", "stay_in_eval",
+    "trained",
 ]  # fmt: skip

@@ -89,7 +89,7 @@ def adapt(
     if not (_number(dropout) and 0 <= dropout < 1):
         raise ZooError(f"adapter.dropout={dropout!r} is not within [0, 1).")
     modules = dict(model.named_modules())
-    whole = _own_modules(model) if train is None else tuple(train)
+    whole = own_modules(model) if train is None else tuple(train)
     if unknown := [name for name in whole if name not in modules or not name]:
         raise ZooError(f"train={unknown[0]!r} is not a module of this model; {nearest(unknown[0], modules)}")
     pieces: dict[str, tuple[Piece, ...]] = {}
@@ -213,13 +213,17 @@ def trained(model: nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
 
 
-def _own_modules(model: nn.Module) -> tuple[str, ...]:
-    """The classifier, and the modules of tensors that no source had."""
+def own_modules(model: nn.Module) -> tuple[str, ...]:
+    """Names of what trains beside a frozen model: the classifier, and what `init=` started anew, the largest modules of it."""
     head, origin = getattr(model, "linear_head", None), getattr(model, "origin", None)
     new = origin.new if origin is not None else frozenset()
-    modules = dict(model.named_modules())
-    found = [name for name, module in modules.items() if head is not None and module is head]
-    return tuple(dict.fromkeys([*found, *(name.rpartition(".")[0] for name in sorted(new) if "." in name)]))
+    found = [name for name, module in model.named_modules() if head is not None and module is head]
+    for name, module in model.named_modules():
+        held = [f"{name}.{each}" for each, _ in module.named_parameters(remove_duplicate=False)]
+        if name and held and new.issuperset(held) and not _inside(name, found):
+            found.append(name)
+    alone = (name.rpartition(".")[0] for name in sorted(new) if "." in name and not _inside(name, found))
+    return tuple(dict.fromkeys([*found, *alone]))
 
 
 def _inside(name: str, modules: Iterable[str]) -> bool:

@@ -15,6 +15,7 @@ from zoo.adapters.model import Adapter, Piece, base_hash, hash_of, put
 from zoo.adapters.parts import KINDS, kind_of, part_of
 from zoo.attention.linear import is_linear
 from zoo.attention.maps import NAMES
+from zoo.checked.fits import with_tied
 from zoo.checked.tensors import check_numbers
 from zoo.declared import find
 from zoo.errors import ZooError, nearest
@@ -44,10 +45,11 @@ class Record:
 
 def base_of(model: Any) -> Base:
     """What the model was before its adapter: name and place as they were given, and the hash."""
-    if model.origin is None:
+    source = model.origin.source if model.origin is not None else None
+    if source is None:
         return Base(None, None, base_hash(model))
-    head, _, path = split(model.origin.source)
-    return Base(head or Path(path).resolve().name, model.origin.source, base_hash(model))
+    head, _, path = split(source)
+    return Base(head or Path(path).resolve().name, source, base_hash(model))
 
 
 def split(source: str) -> tuple[str, str, str]:
@@ -167,7 +169,7 @@ def join(
     """
     if model.adapter is not None:
         raise ZooError(f"This {type(model).__name__} has an adapter already; zoo.merge(model) makes it a part of it.")
-    state = model.state_dict()
+    state, own = model.state_dict(), with_tied(model, own)
     wanted = shapes(model, adapter, where)
     wanted |= {
         n: tuple(t.shape) for n, t in state.items() if n in own or any(n.startswith(f"{w}.") for w in adapter.whole)

@@ -24,11 +24,12 @@ Prepared = Preprocess | SeriesPreprocess | GraphPreprocess
 class Origin:
     """Where a model's weights come from.
 
-    source: as `zoo.load` and `init=` take it. changed: names of tensors that are not as they are there. new: those among
-    them that started anew, as a classifier of other classes.
+    source: as `zoo.load` and `init=` take it; None where no place holds them as they are, as those of a part alone or those
+    that an adapter was merged into. changed: names of tensors that are not as they are there. new: those among them that
+    started anew, as a classifier of other classes.
     """
 
-    source: str
+    source: str | None
     changed: frozenset[str] = frozenset()
     new: frozenset[str] = frozenset()
 

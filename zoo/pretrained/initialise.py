@@ -125,9 +125,11 @@ def initialise(
     model.preprocess = fit(found.preprocess, wanted)
     give_tokenizers(model, tokenizers_of(found), source)
     model.converted_from = found.converted_from
-    anew = frozenset(change.name for change in changes if change.anew)
+    beside = {name for name in model.state_dict() if trunk and not name.startswith(f"{trunk.name}.")}
+    anew = beside | {change.name for change in changes if change.anew}
+    changed = beside | {change.name for change in changes}
     # What was merged or joined here lies nowhere.
-    model.origin = None if merged or trunk else Origin(found.origin, frozenset(change.name for change in changes), anew)
+    model.origin = Origin(None if merged or trunk else found.origin, frozenset(changed), frozenset(anew))
     return model, changes
 
 

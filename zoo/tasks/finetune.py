@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from zoo.adapters import KINDS, adapt, is_kind, kind_of, own_names, stay_in_eval
+from zoo.adapters import KINDS, adapt, is_kind, kind_of, own_modules, own_names, stay_in_eval
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import Base, Record, base_from, base_of, from_plain, join, to_plain
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 from zoo.models.base import Model
 
 FINETUNE = ("full", "linear_probe", *KINDS)
@@ -20,19 +20,21 @@ def check(finetune: str) -> None:
     if is_kind(finetune):
         kind_of(finetune)
     elif finetune not in FINETUNE:
-        raise ZooError(f"finetune={finetune!r} is unknown; {nearest(finetune, FINETUNE)}")
+        raise ZooError(f"finetune={one_line(finetune, 80)!r} is unknown; {nearest(finetune, FINETUNE)}")
 
 
 def prepare(model: Model, finetune: str) -> None:
-    """Freeze what does not train. An adapter that the model has stays, else it gets one of the usual settings."""
+    """Freeze what does not train: of a probe all but the linear head and what `init=` started anew, which no source has taught
+    anything. An adapter that the model has stays, else it gets one of the usual settings."""
     if finetune == "linear_probe":
-        if (head := model.linear_head) is None:
+        if model.linear_head is None:
             raise ZooError(
                 f"finetune=linear_probe trains a linear head alone, and {type(model).__name__} as it is built has none; "
-                "take finetune=full."
+                "take finetune=full, or finetune=lora, which trains beside a frozen model what init= had no weights for."
             )
         model.requires_grad_(False)
-        head.requires_grad_(True)
+        for name in own_modules(model):
+            model.get_submodule(name).requires_grad_(True)
     if is_kind(finetune):
         if model.adapter is None:
             adapt(model, finetune)
@@ -46,7 +48,8 @@ def set_modes(model: Model, finetune: str, mode: bool) -> None:
     """After `train(mode)`: a probe's backbone in eval mode, so without dropout; of an adapter's what counts statistics."""
     if finetune == "linear_probe" and model.linear_head is not None:
         model.eval()
-        model.linear_head.train(mode)
+        for name in own_modules(model):
+            model.get_submodule(name).train(mode)
     if model.adapter is not None:
         stay_in_eval(model)
 

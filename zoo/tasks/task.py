@@ -52,8 +52,9 @@ class Task(LightningModule):
         optimizer: config of a torch optimizer without its parameters, e.g. `{_target_: torch.optim.AdamW, lr: 1e-3}`.
         schedule: config of a learning rate schedule, see `zoo.tasks.schedule`; None keeps the rate constant.
         layer_decay: the factor of the learning rate from one layer to the one before it; None is 1.
-        finetune: `full`, or `linear_probe`: all but the model's linear head frozen and in eval mode (no dropout, no
-            drop path, batch norm statistics fixed), so the backbone is bit for bit the same afterwards; or `lora`,
+        finetune: `full`, or `linear_probe`: all frozen and in eval mode (no dropout, no drop path, batch norm statistics
+            fixed) but the model's linear head and the parts that `init=` started anew, as the decoder around a ViT, so the
+            backbone is bit for bit the same afterwards; or `lora`,
             `bottleneck`: the adapter that the model has (`zoo.adapt`; else one of the usual settings) beside a backbone that
             is frozen, and of which a checkpoint then holds name and hash alone, where it is known where it lies.
         grad_checkpointing: recompute activations in the backward pass: less memory, about a third more time.

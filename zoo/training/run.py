@@ -165,8 +165,9 @@ def make_task(config: Mapping[str, Any], data: Any) -> tuple[Any, dict[str, Any]
     if is_kind(config["finetune"]):
         given = build_model(given) if isinstance(given, dict) else given
         given = adapt(given, config["finetune"], **config["adapter"])
-        some, all = trained(given)
-        log.info(f"{config['finetune']}: {some:,} of {all:,} parameters train ({some / all:.2%})")
     task = instantiate(settings["task"], model=given)
+    if config["finetune"] != "full":
+        some, all = trained(task.model)
+        log.info(f"{config['finetune']}: {some:,} of {all:,} parameters train ({some / all:.2%})")
     label(task.model, spec)
     return task, settings

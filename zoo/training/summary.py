@@ -108,7 +108,8 @@ def save_model(
 
     said = command(without_paths(overrides))
     # Of an adapter the run keeps name and hash of the base that it began with, not the base.
-    save = zoo.save_adapter if model.adapter is not None and model.origin is not None else zoo.save
+    base = model.origin and model.origin.source
+    save = zoo.save_adapter if model.adapter is not None and base is not None else zoo.save
     save(model, folder / "model", **(about or {}), metrics=_plain(metrics), command=said, versions=_versions())
 
 

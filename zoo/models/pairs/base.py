@@ -103,6 +103,11 @@ class PairModel(Model):
                 "smaller max_new_tokens, or a shorter target."
             )
 
+    @property
+    def linear_head(self) -> None:
+        """Its map to the vocabulary is no classifier of what was read: the decoder stands between."""
+        return
+
     def embeddings(self) -> dict[str, nn.Embedding]:
         """Of "source" and "target", as far as there are; here of the target, where it is called `embed`."""
         found = getattr(self, "embed", None)
