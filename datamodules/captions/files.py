@@ -49,6 +49,8 @@ def _parsed(path: Path, text: str) -> Any:
         raise ZooError(f"{path} is no JSON: line {error.lineno}, {one_line(error.msg, 100)}.") from None
     except RecursionError:
         raise ZooError(f"{path} is nested too deep; give {FORMS}.") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise ZooError(f"{path} cannot be read ({one_line(error, 100)}); give {FORMS}.") from None
 
 
 def _rows(path: Path, content: Any, key: str, form: Mapping[str, type | tuple[type, ...]]) -> list[Any]:
@@ -69,14 +71,18 @@ def _rows(path: Path, content: Any, key: str, form: Mapping[str, type | tuple[ty
 
 def _coco(path: Path, text: str) -> Iterator[tuple[str, str]]:
     content = _parsed(path, text)
-    names = {
-        row["id"]: row["file_name"] for row in _rows(path, content, "images", {"id": (int, str), "file_name": str})
-    }
+    names: dict[Any, str] = {}
+    for row in _rows(path, content, "images", {"id": (int, str), "file_name": str}):
+        if (other := names.setdefault(row["id"], row["file_name"])) != row["file_name"]:
+            raise ZooError(
+                f"{path}: the id {one_line(row['id'], 40)} stands at two images, {one_line(other, 80)!r} and "
+                f"{one_line(row['file_name'], 80)!r}: which its captions are of is not told; give each its own."
+            )
     rows = _rows(path, content, "annotations", {"image_id": (int, str), "caption": str})
     if unknown := [row["image_id"] for row in rows if row["image_id"] not in names]:
         raise ZooError(
-            f"{path}: {len(unknown)} captions are of images that the file does not list, of ids {_some(unknown)}; add them to "
-            '"images", or remove these captions.'
+            f"{path}: {len(unknown)} captions are of images that the file does not list, of ids "
+            f'{_some(list(dict.fromkeys(unknown)))}; add them to "images", or remove these captions.'
         )
     if empty := [i for i, row in enumerate(rows) if not row["caption"].strip()]:
         raise ZooError(f"{path}: {listed('caption', empty)} empty, among annotations (from 0 on); remove or mend them.")
@@ -165,7 +171,7 @@ def locate(names: Sequence[str], files: Sequence[Path], folder: Path, said: Call
 
 
 def _some(names: Sequence[Any], most: int = 3) -> str:
-    return ", ".join(one_line(name, 80) for name in names[:most]) + (", ..." if len(names) > most else "")
+    return ", ".join(one_line(name, 80) or repr(name) for name in names[:most]) + (", ..." if len(names) > most else "")
 
 
 def listed(what: str, numbers: Sequence[int], most: int = 5) -> str:

@@ -129,6 +129,12 @@ BAD = {
         '{"images": [], "annotations": [{"image_id": 3, "caption": "x"}]}',
         "1 captions are of images that the file does not list, of ids 3",
     ),
+    "two of an id": (
+        "captions_a.json",
+        '{"images": [{"id": 1, "file_name": "red.png"}, {"id": 1, "file_name": "green.png"}], "annotations": []}',
+        "the id 1 stands at two images, 'red.png' and 'green.png'",
+    ),
+    "a long number": ("captions_a.json", '{"images": 1' + "0" * 5000 + "}", "captions_a.json cannot be read"),
     "lists as ids": ("captions_a.json", '{"images": [{"id": [1], "file_name": "a"}], "annotations": []}', "row 0 is"),
     "empty caption": ("captions_a.json", coco({"red.png": ["x", " "]}), "caption 0 is empty"),
     "a line": ("a.token", "red.png#0\ta\nred.png a\n\n#1\tb\n", "lines 2, 4 are not name#number, a tab and a caption"),
