@@ -42,6 +42,14 @@ def check(config: Any) -> Any:
     return dict(config)
 
 
+def without_size(config: Any, size: int | None) -> Any:
+    """The config without a size that nobody asked for, of a kind that has none: a character or a word a token, a file's."""
+    if isinstance(config, Mapping) and size is not None and config.get("vocab_size") == size:
+        sized = "vocab_size" in KEYS.get(str(config.get("kind")), {"vocab_size"})
+        return config if sized else {key: value for key, value in config.items() if key != "vocab_size"}
+    return config
+
+
 def kind(config: Any) -> str | None:
     """What a config that `check` gave calls it; None for an object or a function."""
     return config["kind"] if isinstance(config, Mapping) else getattr(config, "kind", None)

@@ -35,6 +35,7 @@ class PairFiles(PairData):
     path: str | None = None
     split: Sequence[float] = field(default_factory=lambda: [0.9, 0.05, 0.05])
     tokenizer: Any = field(default_factory=lambda: {"kind": "bpe", "vocab_size": 4000})
+    usual_size = 4000
     buckets: int = 50
 
     places = ("path", "source", "target")

@@ -75,6 +75,8 @@ class PairData(DataModule):
     samples = "pairs"
     #: Whether targets are words of a language, so that BLEU says something of them.
     in_words: ClassVar[bool] = True
+    #: The size that the set's own yaml gives its tokenizer, whichever is chosen then.
+    usual_size: ClassVar[int | None] = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -85,7 +87,7 @@ class PairData(DataModule):
                 raise ZooError(f"data.{name}={value} is not such a number; give {least} or more.")
         if self.tokens == "words" and isinstance(self.tokenizer, Mapping):
             self.tokenizer = {"kind": "words", "min_count": self.min_count}
-        self.tokenizer = self._checked(self.tokenizer)
+        self.tokenizer = self._checked(tokenizers.without_size(self.tokenizer, self.usual_size))
         if self.source_tokenizer is not None:
             self.source_tokenizer = self._checked(self.source_tokenizer)
 

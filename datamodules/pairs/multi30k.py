@@ -51,6 +51,7 @@ class Multi30k(PairData):
     direction: str = "de-en"
     test: str = "test_2016_flickr"
     tokenizer: Any = field(default_factory=lambda: {"kind": "bpe", "vocab_size": 4000})
+    usual_size = 4000
     buckets: int = 50
 
     reference = "Elliott et al. 2016, github.com/multi30k/dataset"

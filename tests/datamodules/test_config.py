@@ -115,6 +115,19 @@ def test_keys_of_tokenizers_are_checked():
         instantiate(config("python_docs", "+data.tokenizer.vocab_sise=7"))
 
 
+@pytest.mark.parametrize("data", ["pairs", "multi30k"])
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_pairs_take_any_tokenizer(data, name):
+    """Their own has 4,000 tokens, which was said of those too that have no such size: tokenizer=char and file were refused."""
+    given = config(data, f"tokenizer={name}")
+    made = instantiate(given)
+    assert made.tokenizer["kind"] == name and made.tokenizer.keys() == KEYS[name] | {"kind"}
+    assert made.tokenizer.get("vocab_size") in (None, 4000)
+    if name in ("char", "file"):
+        with pytest.raises(ZooError, match=f"tokenizer.vocab_size is not a key of tokenizer={name}"):
+            instantiate(config(data, f"tokenizer={name}", "tokenizer.vocab_size=99"))
+
+
 @pytest.mark.parametrize("number", [-1, True, 1.5])
 def test_a_number_of_processes_that_is_none(number):
     with pytest.raises(ZooError, match=r"data\.num_workers=.* is not a number of processes"):
