@@ -91,6 +91,8 @@ def test_a_row_draws_as_alone(model):
     [
         (dict(begin=None), "Nobody says which token a target begins with"),
         (dict(num_beams=0), "num_beams is a whole number, at least 1"),
+        (dict(length_penalty=float("nan")), "length_penalty=nan is not a number from -20 to 20"),  # beside greedy too
+        (dict(num_beams=2, length_penalty=1e6), "length_penalty=1000000.0 is not"),  # 2 ** 1e6 was an OverflowError
         (dict(begin=9), "outside the vocabulary|0 to 3"),
         (dict(num_beams=2, temperature=1.0), "searches for the likeliest text"),
     ],

@@ -136,6 +136,7 @@ def test_a_run_keeps_predictions_and_signatures(tmp_path, record):
         (dict(num_beams=2.5), r"task.decode.num_beams=2.5 is not"),
         (dict(max_new_tokens=0), r"task.decode.max_new_tokens=0 is not"),
         (dict(length_penalty="long"), r"task.decode.length_penalty=long is not a number"),
+        (dict(length_penalty=float("nan")), r"task.decode.length_penalty=nan is not a number from -20 to 20"),
         (dict(beams=3), r"task.decode.beams is not an option of decoding; did you mean 'num_beams'"),
         (5, r"task.decode=5 is not a set of options"),
     ],

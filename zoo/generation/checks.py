@@ -20,8 +20,23 @@ def check_model(model: Any) -> None:
         raise ZooError(f"This {name} has {has} where generation needs logits over the vocabulary.")
 
 
-def check_request(max_new_tokens: int, num_beams: int, temperature: float, draft: Any, stream: bool) -> None:
+#: What a length's power may be: beyond it lengths of thousands of tokens are no numbers.
+MOST_PENALTY = 20
+
+
+def check_length_penalty(value: Any, called: str = "length_penalty") -> None:
+    """Raise ZooError for one that ranks nothing, whether beams ask for it or not."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_PENALTY:
+        raise ZooError(
+            f"{called}={value} is not a number from -{MOST_PENALTY} to {MOST_PENALTY}; 1.0 is the usual one."
+        )
+
+
+def check_request(
+    max_new_tokens: int, num_beams: int, temperature: float, length_penalty: float, draft: Any, stream: bool
+) -> None:
     """Raise ZooError for numbers that mean nothing, and for what does not go together."""
+    check_length_penalty(length_penalty)
     for name, value in (("max_new_tokens", max_new_tokens), ("num_beams", num_beams)):
         if type(value) is not int or value < 1:
             raise ZooError(f"{name} is a whole number, at least 1; got {value!r}.")

@@ -55,7 +55,7 @@ def generate(
         seed: row r draws as a batch of one with seed + r does; None: torch's own generator decides.
         num_beams: above 1 a beam search, at temperature 0: of the texts that it finds, that of the largest
             sum(logprobs) / length ** length_penalty.
-        length_penalty: above 0 favours longer texts.
+        length_penalty: above 0 favours longer texts; from -20 to 20.
         draft: proposes tokens that the model then reads at once; a smaller model with the same tokenizer, or "lookup" (what
             followed the last tokens where they stood before). Batch 1. What comes out is distributed as without.
         cache: "full", "none", "window:N", "sinks:S+N", "heavy:H+N", "int8", or a factory.
@@ -71,7 +71,7 @@ def generate(
             a draft or a stream; a draft of another vocabulary, or for several rows; a model that predicts no next token.
     """
     check_model(model)
-    check_request(max_new_tokens, num_beams, temperature, draft, stream)
+    check_request(max_new_tokens, num_beams, temperature, length_penalty, draft, stream)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     tokenizer, V, device = model.tokenizer, model.vocab_size, model.embed.weight.device
     ends = Stop(stop, end_tokens=model.end_tokens, vocab_size=V, tokenizer=tokenizer)

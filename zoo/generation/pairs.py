@@ -94,7 +94,7 @@ def generate(
     Returns: Generated(ids [B, n], lengths [B], logprobs [B, n]), or a `Stream`.
     Raises: ZooError as there; where nobody says what a target begins with; more tokens than learned places.
     """
-    check_request(max_new_tokens, num_beams, temperature, None, stream)
+    check_request(max_new_tokens, num_beams, temperature, length_penalty, None, stream)
     tokenizer, V = model.tokenizer, model.target_vocab
     never = model.suppress_tokens if suppress_tokens is None else tuple(suppress_tokens)
     if wrong := [each for each in never if type(each) is not int or not 0 <= each < V]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, nearest
+from zoo.generation.checks import check_length_penalty
 
 #: Rows of a part -> the tokens that were said for them.
 Said = dict[int, list[int]]
@@ -34,8 +35,7 @@ class Decoding:
             value = getattr(self, name)
             if (type(value) is not int or value < 1) and not (name == "max_new_tokens" and value is None):
                 raise ZooError(f"task.decode.{name}={value} is not a number of them; give a whole number from 1 on.")
-        if isinstance(self.length_penalty, bool) or not isinstance(self.length_penalty, int | float):
-            raise ZooError(f"task.decode.length_penalty={self.length_penalty} is not a number; 1.0 is the usual one.")
+        check_length_penalty(self.length_penalty, "task.decode.length_penalty")
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None) -> "Decoding":
