@@ -70,6 +70,33 @@ def test_a_study_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
         run([*words, "data.letters=4"])
 
 
+def test_two_that_begin_at_once_with_other_settings_do_not_mix(tmp_path, monkeypatch):
+    """The second finds a folder that holds nothing yet, and by the time it is done the first has written."""
+    folder, words = tmp_path / "out", [*TINY, f"data.cache={tmp_path}", "systems=seq2seq", f"out={tmp_path / 'out'}"]
+    train_one = history.train_one
+
+    def meanwhile(*given):
+        monkeypatch.setattr(history, "train_one", train_one)
+        run(words)
+        return train_one(*given)
+
+    monkeypatch.setattr(history, "train_one", meanwhile)
+    with pytest.raises(ZooError, match="holds a study of other settings"):
+        run([*words, "model.dim=16"])
+    monkeypatch.setattr(history, "train_one", None)
+    run(words)
+    assert json.loads((folder / "seq2seq-0.json").read_text())["words"][-1] == f"data.cache={tmp_path}"
+
+
+@pytest.mark.parametrize(("file", "text"), [("settings.json", "{"), ("seq2seq-0.json", ""), ("seq2seq-0.json", "[]")])
+def test_a_folder_that_somebody_wrote_into(tmp_path, file, text):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / file).write_text(text)
+    with pytest.raises(ZooError, match=f"{file} (cannot be read|holds a list)"):
+        run([*TINY, "systems=seq2seq", f"out={folder}"])
+
+
 @pytest.mark.parametrize("sizes", ["[8,0,4]", "[8,4,0]"])
 def test_a_set_without_validation_or_test_is_refused_before_training(sizes, tmp_path):
     with pytest.raises(ZooError, match="data=reverse has no validation or no test pairs"):

@@ -26,7 +26,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 from zoo.files import write_text
 from zoo.reports.history_systems import SYSTEMS, same, train_one
 
@@ -53,16 +53,18 @@ def run(words: Sequence[str]) -> None:
 
     settings = read(words)
     folder = _folder(settings)
-    about = _about(folder, settings)
+    _about(folder, settings)
     rows = []
     for seed in settings.seeds:
         for system in settings.systems:
             file = folder / f"{system}-{seed}.json"
             if not file.is_file():
                 found = train_one(system, seed, settings.data, settings.epochs, settings.changes)
-                write_text(folder / "settings.json", about)
+                write_text(
+                    folder / "settings.json", _about(folder, settings)
+                )  # another process may have begun meanwhile
                 write_text(file, json.dumps(_scored(found), ensure_ascii=False, indent=1) + "\n")
-            rows.append(json.loads(file.read_text(encoding="utf-8")))
+            rows.append(_read(file))
             shown = ", ".join(
                 f"{name} {value}" for name, value in zip(header(rows)[2:], cells(rows[-1])[2:], strict=True)
             )
@@ -189,6 +191,17 @@ def _folder(settings: Settings) -> Path:
 def _about(folder: Path, settings: Settings) -> str:
     """What settings.json of the folder says. Raises: ZooError where it holds a study that was made otherwise."""
     file, wanted = folder / "settings.json", same(settings.data, settings.epochs, settings.changes)
-    if file.is_file() and (found := json.loads(file.read_text(encoding="utf-8"))) != wanted:
+    if file.is_file() and (found := _read(file)) != wanted:
         raise ZooError(f"{folder} holds a study of other settings ({found}); choose another out=.")
     return json.dumps(wanted, indent=1) + "\n"
+
+
+def _read(file: Path) -> Any:
+    """What a study has written. Raises: ZooError for what is no JSON object."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ZooError(f"{file} cannot be read ({one_line(error, 100)}); remove it, and it is made again.") from error
+    if not isinstance(found, dict):
+        raise ZooError(f"{file} holds a {type(found).__name__}, which this study never wrote; remove it.")
+    return found
