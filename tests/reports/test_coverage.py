@@ -11,6 +11,7 @@ from zoo.cli import main
 from zoo.pretrained.convert import convert
 from zoo.reports.coverage import LIBRARIES, look, page
 from zoo.reports.coverage.of_transformers import names as causal
+from zoo.reports.coverage.of_transformers_pairs import names as encoder_decoders
 from zoo.reports.coverage.rows import Row, held_against
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "coverage.md"
@@ -27,6 +28,8 @@ FAMILIES = ("GPT2LMHeadModel", *(f"{family}ForCausalLM" for family in (
         ("timm", "vit_tiny_r_s16_p8_224", "refused", "embed_layer=HybridEmbed"),
         ("transformers", "GPT2LMHeadModel", "converted", ""),
         ("transformers", "MambaForCausalLM", "refused", "class MambaForCausalLM"),
+        ("transformers_pairs", "MarianMTModel", "converted", ""),
+        ("transformers_pairs", "T5ForConditionalGeneration", "refused", "class T5ForConditionalGeneration"),
         ("pyg", "GATv2Conv", "converted", ""),
         ("pyg", "FeaStConv", "refused", "class FeaStConv"),
     ],
@@ -92,12 +95,15 @@ def test_the_page_says_what_the_code_knows():
     rows = page.read(PAGE.read_text(encoding="utf-8"))
     assert set(rows) == set(LIBRARIES)
     assert {row.name for row in rows["transformers"]} == set(causal())
+    assert {row.name for row in rows["transformers_pairs"]} == set(encoder_decoders())
     holds(rows)
 
 
 def holds(rows):
     assert not [row for each in rows.values() for row in each if row.result in ("wrong", "not built")]
     assert {row.name for row in rows["transformers"] if row.result == "converted"} >= set(FAMILIES)
+    both = {row.name for row in rows["transformers_pairs"] if row.result == "converted"}
+    assert both >= {"MarianMTModel", "BartForConditionalGeneration"}
     plain = [row.result == "converted" for row in rows["timm"] if row.kind in page.PLAIN_VITS]
     assert len(plain) >= 179 and sum(plain) / len(plain) >= 0.85
 

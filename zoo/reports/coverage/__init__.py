@@ -1,14 +1,15 @@
 """What of other libraries `zoo.convert` takes, counted: each name is converted, refused by an option's name, or wrong.
 
-    python -m zoo report coverage                        all three libraries, into docs/coverage.md
+    python -m zoo report coverage                        all of them, into docs/coverage.md
     python -m zoo report coverage only=timm              one of them; what the page says of the others stays
     python -m zoo report coverage only=timm names="vit_*siglip*" out=siglip.md
 
 timm: every name of vit_*, deit*, beit*, eva*, and of its vision_transformer.py and deit.py; transformers: every causal class of
-AutoModelForCausalLM; pyg: every layer with attention of PyTorch Geometric. Weights are random, none of them left at zero or
-one. A model is built small where its constructor allows it; a timm name is first looked at in its own size, without memory.
-Converted means that ours gives the same numbers for inputs that the conversion has not seen: at most 1e-4 apart, of numbers
-above 1 at most 1e-4 of the largest. Exit code 1 where one is wrong. Settings: only, names, out.
+AutoModelForCausalLM; transformers_pairs: every encoder-decoder of its AutoModelForSeq2SeqLM; pyg: every layer with attention of
+PyTorch Geometric. Weights are random, none of them left at zero or one. A model is built small where its constructor allows it;
+a timm name is first looked at in its own size, without memory. Converted means that ours gives the same numbers for inputs that
+the conversion has not seen: at most 1e-4 apart, of numbers above 1 at most 1e-4 of the largest. Exit code 1 where one is wrong.
+Settings: only, names, out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from zoo.reports.coverage.rows import RESULTS, Row
 from zoo.reports.settings import read_settings
 
 #: library -> the module that has `names()` and `judge(name) -> Row`
-LIBRARIES = {name: f"zoo.reports.coverage.of_{name}" for name in ("timm", "transformers", "pyg")}
+LIBRARIES = {name: f"zoo.reports.coverage.of_{name}" for name in ("timm", "transformers", "transformers_pairs", "pyg")}
 
 
 @dataclass(frozen=True)

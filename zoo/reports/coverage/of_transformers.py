@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -25,34 +26,49 @@ def names() -> list[str]:
     """Classes, by their names."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    return classes(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def classes(mapping: Mapping[str, Any]) -> list[str]:
+    """What an automatic class may give."""
     found: set[str] = set()
-    for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+    for kind in mapping.values():
         found |= {kind} if isinstance(kind, str) else set(kind)
     return sorted(found)
 
 
 def judge(name: str) -> Row:
     """One class."""
-    where = {
-        source.rpartition(".")[2]: source.rpartition(".")[0] for source in SOURCES if source.startswith("transformers.")
-    }
-    if name not in where:
-        return Row(name, "", "refused", f"class {name}")
-    ids = torch.randint(3, VOCABULARY, (2, 40), generator=torch.Generator().manual_seed(1))
+    (ids,) = draw(1)
 
     def show(model: Any) -> torch.Tensor:
         out = model(ids)
         return out if isinstance(out, torch.Tensor) else out.logits
 
-    return held_against(
-        name, where[name].rpartition(".")[2], lambda: tiny(getattr(import_module(where[name]), name)), show
-    )
+    return judged(name, show, SIZES)
 
 
-def tiny(kind: Any) -> nn.Module:
-    """A model of a class, with the sizes that its config knows."""
+def draw(count: int) -> list[torch.Tensor]:
+    """Batches of tokens that no conversion has seen."""
+    random = torch.Generator().manual_seed(1)
+    return [torch.randint(3, VOCABULARY, (2, 40), generator=random) for _ in range(count)]
+
+
+def judged(name: str, show: Callable[[Any], torch.Tensor], sizes: Mapping[str, int]) -> Row:
+    """A class that has a converter, shown something; or the refusal of it."""
+    where = {
+        source.rpartition(".")[2]: source.rpartition(".")[0] for source in SOURCES if source.startswith("transformers.")
+    }
+    if name not in where:
+        return Row(name, "", "refused", f"class {name}")
+    kind = where[name].rpartition(".")[2]
+    return held_against(name, kind, lambda: tiny(getattr(import_module(where[name]), name), sizes), show)
+
+
+def tiny(kind: Any, sizes: Mapping[str, int] = SIZES) -> nn.Module:
+    """A model of a class, with those of these sizes that its config knows."""
     config = kind.config_class()
-    known = {key: value for key, value in SIZES.items() if hasattr(config, key)}
+    known = {key: value for key, value in sizes.items() if hasattr(config, key)}
     if not known:
         raise ZooError(f"{kind.__name__} has a config without any size that is known here.")
     return kind(kind.config_class(**known))

@@ -11,6 +11,7 @@ from zoo.reports.coverage.rows import RESULTS, Row
 TITLES = {
     "timm": "timm: `vit_*`, `deit*`, `beit*`, `eva*`, and its vision_transformer.py and deit.py",
     "transformers": "transformers: the causal classes of AutoModelForCausalLM",
+    "transformers_pairs": "transformers: the encoder-decoders of AutoModelForSeq2SeqLM",
     "pyg": "PyTorch Geometric: layers with attention",
 }
 #: what an issue of this project counts by itself
@@ -60,7 +61,9 @@ def versions(rows: Mapping[str, Sequence[Row]]) -> str:
     """The releases that were looked at, as they are installed."""
     from importlib.metadata import version
 
-    return ", ".join(f"{name} {version({'pyg': 'torch_geometric'}.get(name, name))}" for name in rows)
+    packages = {"pyg": "torch_geometric", "transformers_pairs": "transformers"}
+    found = {packages.get(name, name): name for name in reversed(rows)}
+    return ", ".join(f"{found[package]} {version(package)}" for package in reversed(found))
 
 
 def _count(of: str, rows: Sequence[Row]) -> tuple[str, ...]:
