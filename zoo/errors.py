@@ -20,8 +20,8 @@ class NotAtHand(ZooError):
 
 
 def one_line(text: object, most: int = 600) -> str:
-    """Text of any length and origin as a part of a sentence: one line of at most `most` letters."""
-    line = " ".join(str(text).split())
+    """Text of any length and origin as a part of a sentence: one line of at most `most` letters that a terminal shows."""
+    line = printable(" ".join(str(text).split()))
     return line if len(line) <= most else f"{line[:most]}..."
 
 
@@ -77,9 +77,10 @@ def naming(where: str) -> Iterator[None]:
         with answering(where):
             yield
     except ZooError as error:
-        if where in str(error):
+        said = one_line(error, 1500)  # it may hold what stands in the file
+        if where in str(error) and said == str(error):
             raise
-        raise type(error)(f"{where}: {one_line(error, 1500)}") from error.__cause__
+        raise type(error)(said if where in said else f"{where}: {said}") from error.__cause__
 
 
 def listed(lines: list[int], most: int = 5) -> str:

@@ -77,6 +77,8 @@ def test_local_p_of_a_sentence_of_its_own_length():
 def test_a_window_below_1_is_refused():
     with pytest.raises(ZooError, match=r"LocalP\(window=0.5\) can leave a query without any key"):
         LocalP(D, window=0.5)
+    with pytest.raises(ZooError, match=r"LocalP\(window=nan\)"):  # every weight would be NaN
+        LocalP(D, window=float("nan"))
 
 
 def layer(**how) -> Attention:

@@ -41,6 +41,8 @@ def test_each_logger_keeps_the_csv(logger):
         ("+paths.rns=3", "paths.rns is not a key of this config; did you mean 'runs'?"),
         ("trainer.max_epochs=abc", "trainer.max_epochs='abc' is not a number"),
         ("seed=-1", "seed=-1 is not a whole number"),
+        ("model.dropout=nan", "model: dropout=nan is not a finite number"),
+        ("+model.head_dropout=inf", "model: head_dropout=inf is not a finite number"),
         ("train=maybe", "train=maybe is neither true nor false"),
         ("model.attention._target_=zoo.attention.Atention", "did you mean 'Attention'?"),
         ("+callbacks.foo=1", "callbacks.foo=1 has no _target_, so nothing can be built of it; There are: best"),

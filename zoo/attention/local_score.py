@@ -41,7 +41,7 @@ class LocalP(ScoreWrapper):
 
     def __init__(self, head_dim: int, score: Score | Callable[..., Score] = General, window: float = 10):
         super().__init__(build(score, head_dim=head_dim))
-        if window < 1:
+        if not window >= 1:  # NaN too
             raise ZooError(f"LocalP(window={window}) can leave a query without any key; give 1 or more.")
         self.window = window
         self.place = nn.Linear(head_dim, head_dim, bias=False)

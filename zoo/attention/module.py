@@ -16,8 +16,8 @@ from zoo.attention.parts import build
 from zoo.attention.patterns import Full, Pattern
 from zoo.attention.patterns.base import check_part
 from zoo.attention.positions import Position
-from zoo.attention.projections import FusedQKV, OutputProjection
-from zoo.attention.scores import ScaledDot
+from zoo.attention.projections import FusedQKV, OutputProjection, Projection
+from zoo.attention.scores import ScaledDot, Score
 from zoo.declared import declared
 from zoo.errors import ZooError
 
@@ -49,7 +49,8 @@ class Attention(nn.Module):
 
     Raises:
         ZooError: dim that the heads do not divide, key/value heads that do not divide the heads, a position that
-            belongs on the tokens, a pattern that is a class, places asked of queries that have none.
+            belongs on the tokens, a pattern that is a class, a projection or score that is none, places asked of queries
+            that have none.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Attention(nn.Module):
         facts["edge_dim"] = edge_dim
         self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
         self.projection = build(projection or FusedQKV, **facts)
+        check_part("projection", self.projection, Projection)
         self.q_norm = qk_norm(head_dim) if qk_norm else None
         self.k_norm = qk_norm(head_dim) if qk_norm else None
         self.position = build(position, **facts)
@@ -95,6 +97,7 @@ class Attention(nn.Module):
                 "call its `embed` there; Attention takes positions that rotate or bias (RoPE, ALiBi, RelativeBias)."
             )
         self.score = build(score or ScaledDot, **facts)
+        check_part("score", self.score, Score)
         self.output = build(output or OutputProjection, **facts)
         self.edges = build(edges, **facts) if edge_dim else None
         self.query_places = query_places

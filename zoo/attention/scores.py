@@ -229,7 +229,7 @@ class ScaledDot(Score):
 
     def __init__(self, temperature: float = 1.0):
         super().__init__()
-        if temperature <= 0:
+        if not temperature > 0:  # NaN too
             raise ZooError(f"temperature must be positive; got {temperature}.")
         self.temperature = temperature
 

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = None if _traceback_wanted() else _sentence(error)
         if sentence is None:
             raise
-        print(f"error: {printable(sentence)}", file=sys.stderr)
+        print(f"error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
         return 2
 
 

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from zoo.cli import _decoding
 from zoo.cli._figures import check_out, figures
-from zoo.errors import ZooError, one_line, printable
+from zoo.errors import ZooError, answering, one_line, printable
 
 SHOWN = 5  # numbers of empty lines that are told
 
@@ -100,24 +100,24 @@ def _sentences(model: Any, options: argparse.Namespace, how: dict[str, Any]) -> 
         raise ZooError(f"--layer {options.layer} is not there: 0 to {layers - 1} look at the source.")
     shown = range(layers) if options.layer is None else [options.layer]
     pngs = figures("alignment", [name(text) for text in options.texts], options.out)
-    for text, png, made in zip(options.texts, pngs, translations(model, options.texts, **how), strict=True):
-        panels = []
-        if layers and made.ids and made.source:
-            (found,) = align(model, [made.source], [made.ids])
-            head = "mean" if options.head is None else options.head
-            for layer in shown:
-                for title, weights in choose(found.weights, layer, head).items():
-                    one = layers == 1 and len(found.weights[layer]) == 1
-                    panels.append(Panel("" if one else title, found.source, found.target, weights))
-        _print(made.text)
-        if panels:
-            print(printable(str(plot_alignments(panels, png, one_line(text, 200)).absolute())))
+    with answering(f"the model of {options.run}"):
+        for text, png, made in zip(options.texts, pngs, translations(model, options.texts, **how), strict=True):
+            panels = []
+            if layers and made.ids and made.source:
+                (found,) = align(model, [made.source], [made.ids])
+                head = "mean" if options.head is None else options.head
+                for layer in shown:
+                    for title, weights in choose(found.weights, layer, head).items():
+                        one = layers == 1 and len(found.weights[layer]) == 1
+                        panels.append(Panel("" if one else title, found.source, found.target, weights))
+            _print(made.text)
+            if panels:
+                print(printable(str(plot_alignments(panels, png, one_line(text, 200)).absolute())))
     if none:
         print(none, file=sys.stderr)
 
 
 def _file(model: Any, options: argparse.Namespace, how: dict[str, Any]) -> None:
-    from zoo.errors import answering
     from zoo.generation.translations import BATCH, translations
 
     file, empty, written = Path(options.file), list[int](), 0

@@ -111,5 +111,5 @@ def _to_log_file(error: BaseException) -> None:
 
 def _end(sentence: str, code: int) -> None:
     # Other ranks mostly fail for the same reason; where not, it must be seen whose error it is.
-    print(f"error{f' (rank {rank()})' if rank() else ''}: {printable(sentence)}", file=sys.stderr)
+    print(f"error{f' (rank {rank()})' if rank() else ''}: {printable(' '.join(sentence.split()))}", file=sys.stderr)
     sys.exit(code)

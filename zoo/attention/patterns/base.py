@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.attention.former import adopt, former
 from zoo.declared import declared
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 if TYPE_CHECKING:
     from zoo.attention.call import AttentionCall
@@ -310,4 +310,6 @@ def whole_number(name: str, value: int | Tensor, least: int = 0) -> None:
 def check_part(name: str, part: object, kind: type) -> None:
     """Raise ZooError where an axis was given a class, or anything else that is not one of its objects."""
     if not isinstance(part, kind):
-        raise ZooError(f"{name} is an object such as {kind.__name__}'s subclasses make, not {part!r}.")
+        raise ZooError(
+            f"{name} is an object such as {kind.__name__}'s subclasses make, not {one_line(repr(part), 200)}."
+        )

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from zoo.attention import Attention, IdentityQKV, JoinHeads, Linear, Memory, Pattern, build
 from zoo.attention.ops.product import linear
-from zoo.errors import ZooError, nearest
+from zoo.errors import ZooError, nearest, one_line
 from zoo.models.pairs.base import PairModel
 
 #: A GRU's states (h,), an LSTM's (h, c), [depth, B, dim] each.
@@ -24,7 +24,7 @@ CELLS: dict[str, type[nn.RNNBase]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 def make_cells(cell: str, in_dim: int, dim: int, depth: int, dropout: float = 0.0, **how: Any) -> nn.RNNBase:
     """Recurrent layers. Raises: ZooError for an unknown cell or sizes below 1."""
     if cell not in CELLS:
-        raise ZooError(f"model.cell={cell} is unknown; {nearest(str(cell), CELLS)}")
+        raise ZooError(f"model.cell={one_line(cell, 80)} is unknown; {nearest(str(cell), CELLS)}")
     if min(dim, depth) < 1:
         raise ZooError(f"model.dim={dim} and model.depth={depth} are sizes of a recurrent network; give 1 or more.")
     kind: Any = CELLS[cell]
@@ -149,8 +149,9 @@ class Read:
         return Read(tuple(each.index_select(1, index) for each in self.last), seen)
 
     def repeat(self, n: int) -> Read:
-        """For n rows a sentence: each begins where it ended; a `Memory` answers them as it is."""
-        return Read(tuple(each.repeat_interleave(n, 1) for each in self.last), self.seen)
+        """For n rows a sentence: each begins where it ended."""
+        seen = None if self.seen is None else self.seen.repeat(n)
+        return Read(tuple(each.repeat_interleave(n, 1) for each in self.last), seen)
 
 
 @dataclass(frozen=True, eq=False)
