@@ -43,6 +43,10 @@ class Memory:
         rows = {name: x.index_select(0, index) for name in names if (x := getattr(self, name)) is not None}
         return replace(self, **rows)
 
+    def repeat(self, n: int) -> Memory:
+        """For n rows a sample, which stand together, as its beams do: their tokens are further queries of it as it is."""
+        return self
+
 
 def places_of(k: Tensor, lengths: Tensor | None, mask: Tensor | None) -> Tensor | None:
     """Places of keys [B, H_kv, K, D]: counted from 0, -1 for what is no token; None where all are tokens.

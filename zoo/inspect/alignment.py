@@ -86,7 +86,12 @@ def looking(model: Any) -> list[str]:
     paths = [path for path, module in model.named_modules() if hasattr(module, "recorder")]
     found = [path for path in paths if any(fnmatchcase(path, each) for each in model.looks)]
     if not found:
-        raise ZooError(f"{type(model).__name__} does not look back at its source: it has no alignment to draw.")
+        where = (
+            f" (its attentions are {one_line(', '.join(paths), 200)}: `looks` of its class says which do)"
+            if paths
+            else ""
+        )
+        raise ZooError(f"{type(model).__name__} does not look back at its source{where}: it has no alignment to draw.")
     return found
 
 
