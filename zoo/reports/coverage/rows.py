@@ -63,10 +63,11 @@ def reason(error: ZooError) -> str:
 
 @torch.no_grad()
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Random numbers in every parameter, so that none stands where a mistake would not show; eval mode."""
+    """Random numbers in every parameter that learns (a table of sines is what it is), so that none stands where a mistake would
+    not show; eval mode."""
     random = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
-        if isinstance(parameter, nn.UninitializedParameter):
+        if isinstance(parameter, nn.UninitializedParameter) or not parameter.requires_grad:
             continue
         noise = torch.randn(parameter.shape, generator=random)
         one = parameter.ndim < 2 or parameter.shape[0] == 1  # a gain, a bias, a token
