@@ -25,8 +25,8 @@ def keep_freed_memory() -> None:
 
     By default it hands blocks of 32 MB and more back to the system at once and takes each later one as fresh pages, which
     the system has to zero: of a step with activations of that size, as of graphs with millions of edges, that is up to half
-    the time. The most that a process needs is hardly changed; what it gives back before its end is. Elsewhere than on
-    glibc nothing happens.
+    the time. The price is memory: blocks of many sizes leave gaps. A Luong on Multi30k takes a fifth less time and 30 %
+    more memory (2.1 GB in place of 1.6 after 100 steps). Elsewhere than on glibc nothing happens.
     """
     said = [name for name in os.environ if name.startswith("MALLOC_")]
     if said or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or not _is_glibc():
