@@ -118,7 +118,10 @@ def test_a_line_end_that_the_model_says_ends_no_line(zoo, runs, monkeypatch):
 
 def test_what_is_refused_is_refused_before_anything_is_told(refused, runs, run):
     Path("in.txt").write_text("abc\n")
+    Path("empty.txt").touch()
     for words, said in {
+        (runs / "run", "--file", "empty.txt", "--out", "out.txt"): "empty.txt is empty: there is nothing to translate",
+        (runs / "run", "abc", "--length-penalty", "nan"): "length_penalty=nan is not",
         (runs / "run",): "nothing to translate",
         (runs / "run", "abc", "--file", "in.txt"): "several sources",
         (runs / "run", "--file", "no.txt"): "no.txt",
@@ -137,7 +140,7 @@ def test_what_is_refused_is_refused_before_anything_is_told(refused, runs, run):
         (runs / "nothing", "abc"): "nothing",
     }.items():
         assert said in refused("translate", *words), words
-    assert [path.name for path in Path().iterdir()] == ["in.txt"]
+    assert {path.name for path in Path().iterdir()} == {"in.txt", "empty.txt"}
 
 
 def test_predict_and_generate_point_here(refused, runs):

@@ -127,6 +127,8 @@ def _file(model: Any, options: argparse.Namespace, how: dict[str, Any]) -> None:
             line = " ".join(made.text.splitlines())  # line n stays line n
             print(line, file=out) if out is not None else _print(line)
             written += 1
+        if not written:
+            raise ZooError(f"{file} is empty: there is nothing to translate; give a file with a sentence a line.")
     if out is not None:
         print(printable(f"{Path(options.out).absolute()}: {written:,} lines"))
     if empty:
