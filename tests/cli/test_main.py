@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import zoo as library
 import zoo.cli
+from zoo.preprocess import Preprocess
 
 LONG = "a" * 5000
 
@@ -81,3 +84,14 @@ def test_without_the_conf_folder_it_says_where_it_should_be(refused, monkeypatch
 )
 def test_a_path_that_can_be_none_is_a_sentence(refused, words):
     assert "letters, more than a path can have" in refused(*words)
+
+
+def test_an_error_of_several_lines_is_one_sentence(refused, tmp_path):
+    """Its ends of lines were printed as a backslash and an n."""
+    attention = {"_target_": "zoo.attention.Attention", "_partial_": True, "kernel": "lsh"}
+    sizes = {"img_size": 8, "patch_size": 4, "in_chans": 1, "num_classes": 3, "dim": 8, "depth": 1, "num_heads": 2}
+    model = library.build({"_target_": "zoo.models.vit.ViT", **sizes, "attention": attention})
+    model.preprocess = Preprocess(8, 1, (0.3,), (0.4,))
+    Image.new("L", (8, 8)).save("i.png")
+    said = refused("predict", library.save(model, tmp_path / "model"), "i.png")
+    assert "for the automatic choice: sdpa: " in said and "; reference: runs" in said and "\\n" not in said

@@ -38,7 +38,7 @@ def choose_kernel(call: AttentionCall, pinned: str | None = None) -> Kernel:
         if kernel.why_not(call):
             raise ZooError(
                 f"kernel={pinned!r} cannot compute this attention; "
-                f"choose another, or None for the automatic choice.\n{_reasons(call)}"
+                f"choose another, or None for the automatic choice:\n{_reasons(call)}"
             )
         return kernel
     able = None
@@ -48,7 +48,7 @@ def choose_kernel(call: AttentionCall, pinned: str | None = None) -> Kernel:
                 return kernel
             able = able or kernel
     if able is None:
-        raise ZooError(f"No kernel can compute this attention.\n{_reasons(call)}")
+        raise ZooError(f"No kernel can compute this attention:\n{_reasons(call)}")
     return able
 
 
@@ -60,7 +60,7 @@ def _named(name: str) -> Kernel:
 
 
 def _reasons(call: AttentionCall) -> str:
-    return "\n".join(f"  {kernel.name}: {_verdict(kernel, call)}" for kernel in KERNELS)
+    return ";\n".join(f"  {kernel.name}: {_verdict(kernel, call)}" for kernel in KERNELS)
 
 
 def _verdict(kernel: Kernel, call: AttentionCall) -> str:
