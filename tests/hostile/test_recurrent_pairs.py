@@ -153,6 +153,20 @@ def test_other_weights(run, how):
         refuse(door, run)
 
 
+@pytest.mark.parametrize("how", ["both", "whole numbers"])
+def test_a_map_of_a_former_name_beside_its_own(run, how):
+    """General's, whose root was W's own: the file's other tensor won, in silence."""
+    file = run / "model" / "model.safetensors"
+    state = load_file(file)
+    names = [name for name in state if name.endswith(".map")]
+    for name in names:
+        old = name.removesuffix("map") + "weight"
+        state[old] = state[name].clone() if how == "both" else state.pop(name).long()
+    save_file(state, file)
+    for door in DOORS.values() if names else ():
+        refuse(door, run, "only in the checkpoint")
+
+
 @pytest.mark.parametrize("gone", ["tokenizer", "source_tokenizer"])
 def test_without_one_of_its_tokenizers_nothing_is_said(run, gone):
     put(run / "model" / "config.json", (gone,), GONE)

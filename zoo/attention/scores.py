@@ -287,9 +287,10 @@ class General(Score):
         return q @ self.map, k, self.scale
 
     def renamed(self, state: dict[str, Tensor], prefix: str) -> None:
-        """Weights that were saved when the root was W's own, under the name of today."""
-        if (weight := state.pop(f"{prefix}weight", None)) is not None:
-            state[f"{prefix}map"] = weight / self.scale
+        """Weights that were saved when the root was W's own, under the name of today; one that has both stays."""
+        old, today = f"{prefix}weight", f"{prefix}map"
+        if old in state and today not in state and state[old].is_floating_point():
+            state[today] = state.pop(old) / self.scale
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         self.renamed(state_dict, prefix)
