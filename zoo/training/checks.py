@@ -31,7 +31,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     for part in ("data", "model", "task", "trainer"):
         if not _is_target(config.get(part)):
             raise ZooError(f"{part}={config.get(part)} cannot be built; choose one of {', '.join(options(part))}.")
-    check_plain(config["model"], "model")  # what cannot be saved is not trained first, such as score.window=inf
+    check_plain(plain(config["model"]), "model")  # what cannot be saved is not trained first, such as score.window=inf
     for group in ("callbacks", "logger"):
         _check_entries(group, config.get(group) or {})
     check(config)
