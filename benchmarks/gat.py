@@ -17,7 +17,7 @@ from benchmarks import graphs, memory
 from benchmarks.epoch import CONF
 from benchmarks.results import FOLDER, Results
 from benchmarks.timing import in_turn, load, summary
-from zoo import build, machine
+from zoo import build
 from zoo.config import instantiate, plain
 from zoo.tasks.fit import fit
 
@@ -28,7 +28,7 @@ MEMORY = {"GATConv": 1 / 3, "GATv2Conv": 1 / 3, "TransformerConv": None}
 SLOPE, EPOCH = 1.1, 1.5
 # Half the width of the other rows: the largest of these graphs would want 8 GB.
 SIZES = [graphs.Size(edges // 7, edges, dim=64, head_dim=32) for edges in (1_000_000, 2_000_000, 4_000_000, 8_000_000)]
-NAMES = [*(f"{kind}/{conv}" for kind in ("layer", "memory") for conv in FASTER), "epoch/cora", "edges/GATConv"]
+NAMES = [*(f"{kind}/{conv}" for kind in ("layer", "memory") for conv in FASTER), "edges/GATConv", "epoch/cora"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,22 +88,12 @@ def peaks(conv: str, rounds: int) -> Row:
 
 
 def growth(conv: str, rounds: int) -> Row:
-    """The slope of log time over log edges, nodes growing alike: 1 is linear. `fresh`: in a bare process, where the system
-    zeroes the pages of every large block; then as train.py and python -m zoo run, freed memory kept (zoo/machine.py).
-    """
-    calls = graphs.edges_calls(SIZES, conv)
-    fresh = summary(in_turn(calls, rounds, warmup=1))
-    machine.keep_freed_memory()  # for the rest of this process: the last row
-    times = summary(in_turn(calls, rounds, warmup=1))
-    sizes = [size._asdict() for size in SIZES]
-    both = {"slope": slope(times), "fresh_slope": slope(fresh)}
-    return {"times": times, "fresh": fresh, "sizes": sizes, **both, "bar": SLOPE, "ok": both["slope"] <= SLOPE}
-
-
-def slope(times: dict[str, dict[str, float]]) -> float:
-    """Of log time over log edges."""
+    """The slope of log time over log edges, nodes growing alike: 1 is linear."""
+    times = summary(in_turn(graphs.edges_calls(SIZES, conv), rounds, warmup=1))
     points = [(math.log(int(edges)), math.log(time["min_ms"])) for edges, time in times.items()]
-    return linear_regression(*zip(*points, strict=True)).slope
+    slope = linear_regression(*zip(*points, strict=True)).slope
+    sizes = [size._asdict() for size in SIZES]
+    return {"times": times, "sizes": sizes, "slope": slope, "bar": SLOPE, "ok": slope <= SLOPE}
 
 
 MEASURES: dict[str, Callable[[str, int], Row]] = {"layer": layer, "memory": peaks, "edges": growth, "epoch": epoch}
@@ -113,7 +103,7 @@ def show(rows: dict[str, Row]) -> None:
     """Three tables: times (`sorting`: the edges are sorted in every call), peak memory, growth; each row with its load."""
     timed = Table("ms", "zoo", "sorting", "PyG", "copy", "PyG/zoo", "spread", "bar", "verdict", "load")
     used = Table("peak MB", "zoo", "PyG", "zoo/PyG", "bar", "verdict", "load")
-    grown = Table("edges", "ms", "ns an edge", "fresh pages: ms", "slope", "bar", "verdict", "load")
+    grown = Table("edges", "ms", "ns an edge", "slope", "bar", "verdict", "load")
     for name, row in rows.items():
         end = ["" if row["bar"] is None else f"{row['bar']:.2f}", "ok" if row["ok"] else "MISSED", row.get("load", "")]
         if "spread" in row:
@@ -121,10 +111,8 @@ def show(rows: dict[str, Row]) -> None:
             timed.add_row(name, *times, f"{row['ratio']:.2f}", f"{row['spread']:.3f}", *end)
         elif "slope" in row:
             for edges, time in row["times"].items():
-                fresh = f"{row['fresh'][edges]['min_ms']:.0f}" if "fresh" in row else ""
-                grown.add_row(edges, f"{time['min_ms']:.0f}", f"{1e6 * time['min_ms'] / int(edges):.0f}", fresh)
-            fresh = f"slope {row['fresh_slope']:.3f}" if "fresh" in row else ""
-            grown.add_row("", "", "", fresh, f"{row['slope']:.3f}", *end)
+                grown.add_row(edges, f"{time['min_ms']:.0f}", f"{1e6 * time['min_ms'] / int(edges):.0f}")
+            grown.add_row("", "", "", f"{row['slope']:.3f}", *end)
         else:
             used.add_row(name, f"{row['zoo']:.0f}", f"{row['pyg']:.0f}", f"{row['ratio']:.3f}", *end)
     for each in (timed, used, grown):

@@ -159,11 +159,13 @@ def test_a_map_of_a_former_name_beside_its_own(run, how):
     file = run / "model" / "model.safetensors"
     state = load_file(file)
     names = [name for name in state if name.endswith(".map")]
+    if not names:
+        pytest.skip("without General")
     for name in names:
         old = name.removesuffix("map") + "weight"
         state[old] = state[name].clone() if how == "both" else state.pop(name).long()
     save_file(state, file)
-    for door in DOORS.values() if names else ():
+    for door in DOORS.values():
         refuse(door, run, "only in the checkpoint")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from zoo import __version__, machine
-from zoo.errors import ZooError, nearest, printable
+from zoo.errors import ZooError, nearest, one_line
 from zoo.training.quiet import quiet
 
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = None if _traceback_wanted() else _sentence(error)
         if sentence is None:
             raise
-        print(f"error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+        print(f"error: {one_line(sentence, 4000)}", file=sys.stderr)
         return 2
 
 

@@ -60,9 +60,8 @@ def run(words: Sequence[str]) -> None:
             file = folder / f"{system}-{seed}.json"
             if not file.is_file():
                 found = train_one(system, seed, settings.data, settings.epochs, settings.changes)
-                write_text(
-                    folder / "settings.json", _about(folder, settings)
-                )  # another process may have begun meanwhile
+                about = _about(folder, settings)  # again: another process may have begun meanwhile
+                write_text(folder / "settings.json", about)
                 write_text(file, json.dumps(_scored(found), ensure_ascii=False, indent=1) + "\n")
             rows.append(_read(file))
             shown = ", ".join(

@@ -53,7 +53,7 @@ class Task(LightningModule):
         schedule: config of a learning rate schedule, see `zoo.tasks.schedule`; None keeps the rate constant.
         layer_decay: the factor of the learning rate from one layer to the one before it; None is 1.
         finetune: `full`, or `linear_probe`: all frozen and in eval mode (no dropout, no drop path, batch norm statistics
-            fixed) but the model's linear head and the parts that `init=` started anew, as the decoder around a ViT, so the
+            fixed) but the model's linear head and the parts that `init=` started anew, as the maps of other channels, so the
             backbone is bit for bit the same afterwards; or `lora`,
             `bottleneck`: the adapter that the model has (`zoo.adapt`; else one of the usual settings) beside a backbone that
             is frozen, and of which a checkpoint then holds name and hash alone, where it is known where it lies.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zoo.conf import folder
-from zoo.errors import ZooError, nearest, printable, too_long
+from zoo.errors import ZooError, nearest, one_line, too_long
 from zoo.training.ranks import rank
 
 
@@ -111,5 +111,5 @@ def _to_log_file(error: BaseException) -> None:
 
 def _end(sentence: str, code: int) -> None:
     # Other ranks mostly fail for the same reason; where not, it must be seen whose error it is.
-    print(f"error{f' (rank {rank()})' if rank() else ''}: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+    print(f"error{f' (rank {rank()})' if rank() else ''}: {one_line(sentence, 4000)}", file=sys.stderr)
     sys.exit(code)

@@ -62,8 +62,7 @@ def versions(rows: Mapping[str, Sequence[Row]]) -> str:
     from importlib.metadata import version
 
     packages = {"pyg": "torch_geometric", "transformers_pairs": "transformers"}
-    found = {packages.get(name, name): name for name in reversed(rows)}
-    return ", ".join(f"{found[package]} {version(package)}" for package in reversed(found))
+    return ", ".join(f"{name} {version(name)}" for name in dict.fromkeys(packages.get(name, name) for name in rows))
 
 
 def _count(of: str, rows: Sequence[Row]) -> tuple[str, ...]:
