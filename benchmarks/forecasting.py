@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import growth, loading, series
-from benchmarks.results import Results
+from benchmarks.results import Results, chosen
 from benchmarks.timing import in_turn, load, summary
 from zoo.errors import ZooError
 
@@ -43,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure each row that is not there yet, then print the tables."""
-    wanted = [key for key in ROWS if key.startswith(tuple(args.only.split(",")))]
-    if not wanted:
-        raise ZooError(f"--only {args.only} is not a row; see --list.")
+    wanted = chosen(ROWS, args.only)
     if args.list:
         return print(*wanted, sep="\n")
     results = Results("forecasting", args.out, args.resume)

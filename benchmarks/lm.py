@@ -14,9 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import language, prefill
-from benchmarks.results import Results
+from benchmarks.results import Results, chosen
 from benchmarks.timing import gemm_peak, in_turn, load, summary
-from zoo.errors import ZooError
 
 Row = dict[str, Any]
 NAME = ("what", "model", "mode", "weights", "batch")
@@ -45,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure each row that is not there yet, then print the tables."""
-    wanted = [key for key in ROWS if key.startswith(tuple(args.only.split(",")))]
-    if not wanted:
-        raise ZooError(f"--only {args.only} is not a row; see --list.")
+    wanted = chosen(ROWS, args.only)
     if args.list:
         return print(*wanted, sep="\n")
     results = Results("lm", args.out, args.resume, prompt=language.PROMPT, new_tokens=language.NEW)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Iterable
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.timing import load
+from zoo.errors import ZooError
 from zoo.files import write_text
 
 FOLDER = Path(__file__).parent / "results"
@@ -59,6 +61,15 @@ class Results:
     def write(self) -> None:
         """Replace the file in one step: it is always whole."""
         write_text(self.path, json.dumps(self.data, indent=1) + "\n")
+
+
+def chosen(keys: Iterable[str], only: str) -> list[str]:
+    """The rows whose key begins as one of `only`, by commas, says; "" is all. Raises ZooError where none does."""
+    keys = list(keys)
+    if wanted := [key for key in keys if key.startswith(tuple(only.split(",")))]:
+        return wanted
+    more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
+    raise ZooError(f"--only {only} is not a row, nor the beginning of one; there are {', '.join(keys[:8])}{more}.")
 
 
 def versions() -> dict[str, str]:

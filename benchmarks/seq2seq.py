@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import translators
-from benchmarks.results import Results
+from benchmarks.results import Results, chosen
 from benchmarks.timing import in_turn, load, summary
 from benchmarks.translators import BATCH, NEW, Call, generation, marian, ours, sentences, training_step
-from zoo.errors import ZooError
 
 Row = dict[str, Any]
 #: what -> how many times as fast as the peer. Bahdanau's step may take 1.05 times the time of a loop by hand.
@@ -45,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure each row that is not there yet, then print the table."""
-    wanted = [key for key in BARS if key.startswith(tuple(args.only.split(",")))]
-    if not wanted:
-        raise ZooError(f"--only {args.only} is not a row; there are {', '.join(BARS)}.")
+    wanted = chosen(BARS, args.only)
     results = Results("seq2seq", args.out, args.resume, batch=BATCH, new_tokens=NEW)
     for key in wanted:
         if key not in results.rows:

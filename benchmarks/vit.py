@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks import memory
 from benchmarks.contestants import CALLS, DTYPES, flops, images, trio
-from benchmarks.results import Results
+from benchmarks.results import Results, chosen
 from benchmarks.timing import gemm_peak, in_turn, load, summary
 from zoo.errors import ZooError
 
@@ -70,10 +70,8 @@ def run(args: argparse.Namespace) -> None:
 
 def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What is measured: every combination asked for. Raises ZooError where `--only` leaves none."""
-    chosen = [row for row in combinations(args) if key_of(row).startswith(tuple(args.only.split(",")))]
-    if not chosen:
-        raise ZooError(f"--only {args.only} is not a row of these models, modes, dtypes and batches; see --list.")
-    return chosen
+    every = {key_of(row): row for row in combinations(args)}
+    return [every[key] for key in chosen(every, args.only)]
 
 
 def peaks(dtypes: list[str], device: str) -> dict[str, float]:

@@ -53,13 +53,14 @@ def test_a_name_is_the_same_model_everywhere(name):
         }
     sizes = {key: SIZES[key] for key, value in config.items() if value is None and key in SIZES}
     with torch.device("meta"):
-        ours, theirs = zoo.create_model(name, **sizes), zoo.build({**config, **sizes, **_patch(config)})
+        ours, theirs = zoo.create_model(name, **sizes), zoo.build({**config, **sizes, **_filled(config)})
     assert type(ours) is type(theirs)
     assert _shapes(ours) == _shapes(theirs)
 
 
-def _patch(config):
-    return {"patch_size": 2} if config.get("patch_size", 0) is None else {}
+def _filled(config):
+    """What a ViT of images of 8x8 pixels puts where a config has null."""
+    return {key: value for key, value in {"patch_size": 2, "mlp_ratio": 2.0}.items() if config.get(key, 0) is None}
 
 
 def _shapes(model):

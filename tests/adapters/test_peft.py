@@ -109,7 +109,7 @@ def test_others_are_refused_by_name(settings, sentence, tmp_path):
 
 
 def test_tensors_of_another_kind(tmp_path):
-    model = vit().eval()
+    model = vit(mlp_ratio=4.0).eval()  # as wide as the GPT's
     of_peft(model, tmp_path)
     path = tmp_path / "adapter_model.safetensors"
     tensors = load_file(path)

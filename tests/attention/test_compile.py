@@ -90,3 +90,13 @@ def test_gradients_through_a_compiled_cache_are_refused(context):
     torch.testing.assert_close(steps, layer(x, read))
     with pytest.raises(ZooError, match="without their gradients"):
         steps.sum().backward()
+
+
+def test_lengths_are_not_compiled_in():
+    """The first length has its graph, all others share one; also where the call is small enough for the reference, whose
+    reason names no length for that."""
+    backend = Graphs()
+    module = torch.compile(Attention(DIM, H, position=RoPE(D)), backend=backend, fullgraph=True)
+    for length in (7, 12, 5, 11):
+        module(torch.randn(B, length, DIM))
+    assert backend.count == 2

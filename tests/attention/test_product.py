@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.adapters.linear import adapted, plain
@@ -97,6 +98,52 @@ def test_sparse_rows_are_torchs(every_size, layout, grad):
         torch.testing.assert_close(
             product.linear(dense.to_sparse(layout=layout), weight, b), F.linear(dense, weight, b)
         )
+
+
+def programs(function, *inputs, **options):
+    """What torch.compile makes of a function: its output, and the names of the operations in each program."""
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    out = torch.compile(function, backend=counter, fullgraph=True, **options)(*inputs)
+    return out, [[str(node.target) for node in graph.graph.nodes] for graph in counter.graphs]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("inputs", "outputs"), [(6, 20), (20, 6)])
+def test_compiled(every_size, inputs, outputs, bias):
+    """One operation, in one program, with torch's numbers and gradients."""
+    x, weight, b = given((2, 5), inputs, outputs, bias)
+    wanted = [each for each in (x, weight, b) if each is not None]
+    ours, (names,) = programs(product.linear, x, weight, b)
+    theirs = F.linear(x, weight, b)
+    assert "zoo.product.default" in names
+    torch.testing.assert_close(ours, theirs)
+    for g in (torch.randn_like(ours), torch.ones(1).expand_as(ours)):
+        torch.testing.assert_close(*(torch.autograd.grad(y, wanted, g, retain_graph=True) for y in (ours, theirs)))
+    for each in ("test_schema", "test_autograd_registration", "test_faketensor"):
+        torch.library.opcheck(product.compiled, (x, weight, b), test_utils=each)
+
+
+def test_compiled_with_a_size_that_is_a_symbol(monkeypatch):
+    """A comparison with a threshold would compile a program for either side of it: one for all sizes, by torch."""
+    monkeypatch.setattr(product, "LEAST", 6 * 8 * 8)
+    x, weight, b = given((32,), 6, 8, True)
+    torch._dynamo.reset()
+    function = torch.compile(product.linear, backend="aot_eager", fullgraph=True, dynamic=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for rows in (32, 4, 9):
+            torch.testing.assert_close(function(x.detach()[:rows].clone(), weight, b), F.linear(x[:rows], weight, b))
+
+
+def test_compiled_for_others(every_size):
+    """Transforms within a program, and programs that are exported, have torch's operation."""
+    x, weight, b = given((3, 5), 6, 8, True)
+    out, _ = programs(lambda x: torch.vmap(lambda x: product.linear(x, weight, b))(x), x)
+    torch.testing.assert_close(out, F.linear(x, weight, b))
+    out, _ = programs(lambda x: torch.func.jvp(lambda x: product.linear(x, weight), (x,), (x,))[1], x)
+    torch.testing.assert_close(out, F.linear(x, weight))
+    exported = torch.export.export(Linear(6, 8), (x,))
+    assert "zoo" not in str(exported.graph)
 
 
 def test_small_products_are_torchs():

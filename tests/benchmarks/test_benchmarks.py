@@ -1,6 +1,7 @@
 """The benchmarks run, write what they promise and go on where they stopped. Nothing here looks at a time."""
 
 import json
+import os
 import subprocess
 from functools import partial
 
@@ -10,6 +11,7 @@ import torch
 from benchmarks import __main__ as door
 from benchmarks import busy, gat, graphs, kernels, memory, startup, timing, vit
 from benchmarks.results import Results
+from zoo import machine
 
 TINY = {"img_size": 32, "depth": 1}
 
@@ -211,3 +213,23 @@ def test_memory_of_a_graph_layer_is_that_of_its_calls():
     pytest.importorskip("psutil")
     asked = {"side": "zoo", "name": "GATConv", "threads": 1, "size": (20_000, 100_000, 16, 2, 16)}
     assert memory.in_process("benchmarks.graphs", repeats=1, **asked) > 2.5  # the output alone
+
+
+@pytest.mark.parametrize("name", ["gat", "seq2seq"])
+def test_a_row_that_is_not_there(name, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        door.main([name, "--only", "gpt5", "--out", str(tmp_path / "out.json")])
+    assert stop.value.code == 2 and "--only gpt5 is not a row" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("options", "kept"), [([], "given back"), (["--keep-memory"], "kept")])
+def test_what_becomes_of_freed_memory_is_written_down(monkeypatch, tmp_path, options, kept):
+    """And is so: for this process at once, and for those that it starts."""
+    asked = []
+    monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")})
+    monkeypatch.setattr(machine, "keep_freed_memory", lambda: asked.append(True))  # not in the process of the tests
+    monkeypatch.setattr(gat, "run", lambda args: Results("gat", args.out).close())
+    door.main(["gat", "--out", str(tmp_path / "gat.json"), *options])
+    (session,) = json.loads((tmp_path / "gat.json").read_text())["sessions"]
+    assert session["freed_memory"] == kept and bool(asked) == (kept == "kept")

@@ -55,3 +55,20 @@ def test_what_one_file_cannot_hold_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ZooError, match=r"one \.onnx file holds 1,000: take torch_export"):
         zoo.export(made("nlinear"), "onnx", tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 3)])
+def test_means_are_not_the_last_number(shape):
+    """Of the features of edges into a node: the exporter has a form for them, which keeps the last one."""
+    src, index = torch.randn(shape), torch.tensor([0, 2, 2, 2, 4, 0, 2])
+    index = index.view(-1, *[1] * (src.ndim - 1)).expand(shape)
+    x = torch.randn(6, *shape[1:])
+    wanted = x.scatter_reduce(0, index, src, "mean", include_self=False)
+    torch.testing.assert_close(target._mean_of_each(x, 0, index, src, "mean", include_self=False), wanted)
+    assert target._mean_of_each(x, 0, index, src, "amax") is NotImplemented
+
+
+def test_a_loop_has_the_mean_of_the_edges_into_its_node(tmp_path):
+    """A node with several edges, whose features differ, and one with a loop already: as the whole model says."""
+    done = zoo.export(made("gat, edge features"), "onnx", tmp_path / "model.onnx")
+    assert done.difference <= 1e-5

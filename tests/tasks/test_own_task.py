@@ -57,7 +57,7 @@ class Marks(Digits):
     "conf/data/marks.yaml": "defaults:\n  - digits\n  - _self_\n_target_: ownpackage.data.Marks\n",
 }
 QUICK = ["callbacks.progress=null", "trainer.accelerator=cpu", "trainer.max_epochs=3"]
-VIT = ["model=vit", "model.dim=16", "model.depth=1", "model.num_heads=2", "model.drop_path=0.0"]
+VIT = ["model=vit", "model.dim=16", "model.depth=1", "model.num_heads=2", "model.mlp_ratio=4"]
 
 
 @pytest.fixture(autouse=True)

@@ -28,10 +28,20 @@ def _running_maximum(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return found, torch.zeros_like(found, dtype=torch.int64)
 
 
-#: What the exporter has no form for, written out. ONNX's TopK, which sorts there, keeps the order of equals.
+def _mean_of_each(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+    """scatter_reduce's means, of which the exporter keeps the last number of each place, without a word."""
+    if reduce != "mean" or include_self:
+        return NotImplemented
+    count = torch.zeros_like(x).scatter_add(dim, index, torch.ones_like(src))
+    return x.scatter(dim, index, 0).scatter_add(dim, index, src) / count.clamp(min=1)
+
+
+#: What the exporter has no form for, or a wrong one, written out. ONNX's TopK, which sorts there, keeps the order of equals.
 WRITTEN_OUT = {
     torch.ops.aten.sort.stable: lambda x, *, stable, dim=-1, descending=False: torch.sort(x, dim, descending),
+    torch.ops.aten.argsort.stable: lambda x, *, stable, dim=-1, descending=False: torch.sort(x, dim, descending)[1],
     torch.ops.aten.cummax.default: _running_maximum,
+    torch.ops.aten.scatter_reduce.two: _mean_of_each,
 }
 
 

@@ -54,7 +54,7 @@ def checkpoint(ckpt_path: str | None, train: bool, folder: Path | None) -> Path 
     raise ZooError(f"ckpt_path={ckpt_path} {what}; give a run folder, a .ckpt file, or last.")
 
 
-def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Path) -> dict[str, int]:
+def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Path) -> dict[str, float]:
     """Sizes that a config leaves open, as the checkpoint's run decided them: defaults may have changed since (a ViT's patch).
 
     Args:
@@ -62,7 +62,7 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
         decided: keys that the data decides.
         checkpoint: in a run's folder, whose config.yaml is read.
 
-    Returns: whole numbers alone: a file says nothing else about what is built.
+    Returns: numbers alone: a file says nothing else about what is built.
     """
     file = checkpoint.parent.parent / "config.yaml"
     content = read_yaml(file) if file.is_file() else None
@@ -71,7 +71,9 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
     if len(set(kinds)) > 1 or not isinstance(theirs, dict):  # by the class's name: its module may have moved
         return {}
     found = {key: theirs.get(key) for key, value in model.items() if value is None and key not in decided}
-    return {key: value for key, value in found.items() if isinstance(value, int) and not isinstance(value, bool)}
+    return {
+        key: value for key, value in found.items() if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
 
 
 @contextmanager

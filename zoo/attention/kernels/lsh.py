@@ -54,7 +54,7 @@ class LSHBuckets:
         return reasons
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
-        return (f"rows of {call.k.shape[2]} are faster as a whole matrix",) if chooses_among_few(call) else ()
+        return ("rows this short are faster as a whole matrix",) if chooses_among_few(call) else ()
 
     def run(self, call: AttentionCall) -> AttentionOutput:
         found = choice_and_rest(call.pattern, LSH)

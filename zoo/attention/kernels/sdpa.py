@@ -19,7 +19,8 @@ class SDPA:
 
     def why_slow(self, call: AttentionCall) -> tuple[str, ...]:
         if is_tiny(call):
-            return (f"heads {call.q.shape[-1]} wide on rows of {call.k.shape[2]} are faster as two matrix products",)
+            # No number of keys: a length that stands in a text is one that torch.compile compiles for, each anew.
+            return (f"heads {call.q.shape[-1]} wide on rows this short are faster as two matrix products",)
         if drops_faster(call):
             return ("its dropout is slower on a CPU than the one that is given",)
         maskless = isinstance(call.pattern, Full) or call.is_unmasked or aligned_causal(call)

@@ -10,21 +10,28 @@ Each of the three is such a product again, so there are gradients of any order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 # Multiply-adds, and rows, from which on its call, which takes longer, is worth it.
 LEAST, ROWS = 2**22, 16
+AVAILABLE = torch.backends.mkldnn.is_available()
 PLAIN = (Tensor, nn.Parameter)
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """[..., I], [O, I], [O] -> [..., O]: torch.nn.functional.linear."""
-    if torch.compiler.is_compiling() or x.numel() * weight.shape[0] < LEAST or not _is_ours(x, weight, bias):
+    if torch.compiler.is_compiling():
+        return (compiled if _suits_a_program(x, weight, bias) else F.linear)(x, weight, bias)
+    if not _suits(x, weight, bias):
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and (
         x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
@@ -33,24 +40,43 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _product(x, weight, bias)
 
 
+def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Of what is computed at once, neither what is small nor programs for others, nor where somebody watches torch's own
+    operations."""
+    return (
+        x.numel() * weight.shape[0] >= LEAST
+        and x.numel() >= ROWS * weight.shape[1]
+        and _is_ours(x, weight, bias)
+        and not torch.jit.is_tracing()
+        and not torch._C._len_torch_dispatch_stack()
+    )
+
+
+def _suits_a_program(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Of what torch.compile compiles, the products of a known size: to compare one that is a symbol would make a program for
+    either answer. Programs that are exported are for other machines."""
+    return (
+        not torch.compiler.is_exporting()
+        and statically_known_true(x.numel() * weight.shape[0] >= LEAST)
+        and statically_known_true(x.numel() >= ROWS * weight.shape[1])
+        and _is_ours(x, weight, bias)
+    )
+
+
 def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Left to torch, beside what is compiled or exported, which goes by no size: other types and devices; sparse rows, as
-    features of nodes are; autocast, which casts; programs for others, and whoever watches torch's own operations; transforms
-    of functions and forward-mode gradients."""
+    """Left to torch: other types and devices; sparse rows, as features of nodes are; autocast, which casts; transforms of
+    functions and forward-mode gradients."""
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
         and x.layout == weight.layout == torch.strided
         and type(x) in PLAIN
         and type(weight) in PLAIN
-        and x.numel() >= ROWS * weight.shape[1]
         and (bias is None or bias.dtype == torch.float32)
         and bool(torch.backends.mkldnn.enabled)
-        and torch.backends.mkldnn.is_available()
+        and AVAILABLE
         and not torch.is_autocast_enabled("cpu")
-        and not torch.jit.is_tracing()
-        and not torch._C._len_torch_dispatch_stack()
-        and torch._C._functorch.maybe_current_level() is None
+        and torch._C._functorch.get_dynamic_layer_stack_depth() == 0
         and forward_ad._current_level < 0
     )
 
@@ -64,19 +90,44 @@ def dense(weight: Tensor) -> Tensor:
     return weight if weight.is_contiguous() or weight.t().is_contiguous() else weight.contiguous()
 
 
+def _gradients(product: Callable[..., Tensor], ctx: Any, *grads: Tensor) -> Gradients:
+    (x, weight), (for_x, for_weight, for_bias) = ctx.saved_tensors, ctx.needs_input_grad
+    g = grads[0].contiguous()
+    rows, inputs = g.flatten(0, -2), x.flatten(0, -2)
+    d_weight = None
+    if for_weight:  # the narrower of the two is the one that is copied, column by column
+        wide = weight.shape[0] > weight.shape[1]
+        d_weight = product(inputs.t(), rows.t(), None).t() if wide else product(rows.t(), inputs.t(), None)
+    return product(g, weight.t(), None) if for_x else None, d_weight, rows.sum(0) if for_bias else None
+
+
 class Product(torch.autograd.Function):
+    """What is computed at once."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        (x, weight), (for_x, for_weight, for_bias) = ctx.saved_tensors, ctx.needs_input_grad
-        g = grads[0].contiguous()
-        rows, inputs = g.flatten(0, -2), x.flatten(0, -2)
-        d_weight = None
-        if for_weight:  # the narrower of the two is the one that is copied, column by column
-            wide = weight.shape[0] > weight.shape[1]
-            d_weight = linear(inputs.t(), rows.t()).t() if wide else linear(rows.t(), inputs.t())
-        return linear(g, weight.t()) if for_x else None, d_weight, rows.sum(0) if for_bias else None
+    def backward(ctx: Any, *grads: Tensor) -> Gradients:
+        return _gradients(linear, ctx, *grads)
+
+
+# Inside a compiled program an operation of ours: inductor takes oneDNN's own apart, and refuses it where the matrix, as in
+# training, is no constant.
+@torch.library.custom_op("zoo::product", mutates_args=())
+def compiled(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return _product(x, weight, bias)
+
+
+@compiled.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(*x.shape[:-1], weight.shape[0])
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+
+
+compiled.register_autograd(partial(_gradients, compiled), setup_context=_keep)

@@ -211,7 +211,9 @@ class ViT(ImageModel):
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """`patch_size: null` becomes `fitting_patch(img_size)`."""
+        """`patch_size: null` becomes `fitting_patch(img_size)`, `mlp_ratio: null` 2."""
+        if config.get("mlp_ratio", 0) is None:
+            config = {**config, "mlp_ratio": 2.0}
         if config.get("patch_size", 0) is None and config.get("img_size"):
             return {**config, "patch_size": fitting_patch(config["img_size"])}
         return config
