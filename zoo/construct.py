@@ -110,7 +110,9 @@ def make(tree: Any, **objects: Any) -> Any:
     except ZooError:
         raise
     except Exception as error:  # the target's own, of whatever kind
-        why = one_line(error) or type(error).__name__
+        why = (
+            one_line(str(error).partition("Exception raised from")[0]) or type(error).__name__
+        )  # then torch's C++ frames
         where = f"{tree.path} " if tree.path else ""
         raise NotBuilt(f"{where}({tree.name}) cannot be built: {why} (HYDRA_FULL_ERROR=1 shows where.)") from error
 

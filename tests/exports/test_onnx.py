@@ -12,7 +12,9 @@ from tests.exports.models import ALL, made
 from zoo.errors import ZooError
 from zoo.exports import onnx as target
 
-QUICK = ("nlinear",)  # of the default suite; a graph takes seconds
+#: of the default suite; a graph takes seconds. The second has loops with the mean of several edges' features, which torch's
+#: exporter writes wrong
+QUICK = ("nlinear", "gat, edge features")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
 
 
@@ -66,9 +68,3 @@ def test_means_are_not_the_last_number(shape):
     wanted = x.scatter_reduce(0, index, src, "mean", include_self=False)
     torch.testing.assert_close(target._mean_of_each(x, 0, index, src, "mean", include_self=False), wanted)
     assert target._mean_of_each(x, 0, index, src, "amax") is NotImplemented
-
-
-def test_a_loop_has_the_mean_of_the_edges_into_its_node(tmp_path):
-    """A node with several edges, whose features differ, and one with a loop already: as the whole model says."""
-    done = zoo.export(made("gat, edge features"), "onnx", tmp_path / "model.onnx")
-    assert done.difference <= 1e-5

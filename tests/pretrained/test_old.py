@@ -1,6 +1,8 @@
 """Run folders of an earlier version keep loading: zoo.load, predict, init=, and the test of a checkpoint."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +127,29 @@ def test_an_old_checkpoint_is_tested_as_then(name, sizes, tmp_path, monkeypatch)
     now = json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
     assert now["test/accuracy"] == pytest.approx(then["test/accuracy"], abs=1e-6)
     assert now["test/loss"] == pytest.approx(then["test/loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "written, sentence",
+    [
+        ("mlp_ratio: .nan", "mlp_ratio=nan is not a finite number"),
+        ("mlp_ratio: 1.0e+300", "cannot be built"),
+        ("mlp_ratio: -3.0", "cannot be built"),
+        ("mlp_ratio: 1.0e+7", "far more than the weights"),
+        ("patch_size: 0", "must be positive"),
+        ("patch_size: 1000000000", "is not divisible by"),
+    ],
+)
+def test_sizes_of_a_run_that_others_made_are_no_larger_than_its_checkpoint(written, sentence, tmp_path, monkeypatch):
+    """What a config leaves open is read in the run's: refused before anything of that size takes memory (A8)."""
+    run, key = tmp_path / "theirs", written.partition(":")[0]
+    shutil.copytree(OLD / "vit", run)
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(rf"(?m)^  {key}: .*$", f"  {written}", text))
+    monkeypatch.chdir(tmp_path)
+    sizes = ["model=vit", "model.dim=8", "model.depth=1", "model.num_heads=2"]
+    done = command_here(
+        *sizes, "train=false", f"ckpt_path={run}", f"hydra.run.dir={tmp_path / 'run'}", f"paths.data={SHARED}"
+    )
+    assert done.returncode == 2 and sentence in done.stderr and str(run / "config.yaml") in done.stderr
+    assert "Traceback" not in done.stderr and "frame #0" not in done.stderr

@@ -237,12 +237,14 @@ def test_what_a_config_leaves_open_is_as_the_run_decided_it(tmp_path):
         "_target_": "zoo.old_place.ViT",
         "patch_size": 4,
         "img_size": 8,
+        "mlp_ratio": 4.0,
         "norm": {"_target_": "os.remove"},
+        "class_token": True,
         "dim": 8,
     }
-    now = {"_target_": "zoo.models.vit.ViT", "patch_size": None, "img_size": None, "norm": None, "dim": 16}
+    now = {**dict.fromkeys(then), "_target_": "zoo.models.vit.ViT", "dim": 16}
     (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml({"model": then}))
     file = tmp_path / "checkpoints" / "best.ckpt"
-    assert left_open(now, {"img_size"}, file) == {"patch_size": 4}
+    assert left_open(now, {"img_size"}, file) == {"patch_size": 4, "mlp_ratio": 4.0}
     assert left_open({**now, "_target_": "zoo.models.cnn.CNN"}, {"img_size"}, file) == {}
     assert left_open(now, {"img_size"}, tmp_path / "elsewhere" / "a" / "b.ckpt") == {}

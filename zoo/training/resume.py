@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from zoo import construct, packages
+from zoo.checked import model as checked
+from zoo.checked import tensors
 from zoo.checked.texts import read_yaml
+from zoo.config import locate, plain
 from zoo.errors import ZooError, one_line
 from zoo.training.identity import config_hash, essence, flatten
 
@@ -62,7 +66,7 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
         decided: keys that the data decides.
         checkpoint: in a run's folder, whose config.yaml is read.
 
-    Returns: numbers alone: a file says nothing else about what is built.
+    Returns: numbers alone: a file says nothing else about what is built. `check_size` says whether they can be its own.
     """
     file = checkpoint.parent.parent / "config.yaml"
     content = read_yaml(file) if file.is_file() else None
@@ -74,6 +78,23 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
     return {
         key: value for key, value in found.items() if isinstance(value, (int, float)) and not isinstance(value, bool)
     }
+
+
+def check_size(model: Mapping[str, Any], checkpoint: Path) -> None:
+    """Refuse a model of far more numbers than the checkpoint holds, before it takes memory: its sizes were read in a file.
+
+    Args:
+        model: its config, complete.
+    Raises: ZooError for that, and for sizes that nothing can be built of.
+    """
+    content = tensors.read(checkpoint)
+    most = checked.Most.of(content.get("state_dict") or content)
+    tree = construct.resolve(plain(model), locate)
+    try:
+        checked.sketch(tree, str(checkpoint.parent.parent / "config.yaml"), most)
+    except construct.NotBuilt:
+        if not any(packages.under(call.name, packages.own()) for call in construct.calls(tree)):
+            raise  # code of one's own may want to read numbers, which a sketch has not
 
 
 @contextmanager

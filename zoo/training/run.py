@@ -109,7 +109,9 @@ def _train(
     log.info(data.describe())
     if checkpoint:
         decided = {**data.spec.sizes(), **data.spec.usual(), "num_classes": None}
-        settings["model"] = {**settings["model"], **resume.left_open(settings["model"], decided, checkpoint)}
+        if then := resume.left_open(settings["model"], decided, checkpoint):
+            settings["model"] = {**settings["model"], **then}
+            resume.check_size(fit(settings, data.spec)["model"], checkpoint)
     task, settings = make_task(settings, data)
     vectors = embeddings.Started()
     if settings.get("embedding"):
