@@ -11,6 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from tests.tasks.tiny import COSINE, loader, make_task, make_trainer
 from zoo.callbacks.both import BestOfBoth
@@ -117,6 +118,19 @@ def test_the_best_of_a_copied_run_is_the_file_that_lies_there(tmp_path, there, c
     assert ("looked for anew" in caplog.text) != there
     state = torch.load(copy / "last.ckpt", weights_only=True)["callbacks"]
     assert str(tmp_path) not in str(state)
+
+
+@pytest.mark.parametrize("group, best", [("default", 1), ("by_loss", 2)])
+def test_best_is_by_the_task_s_metric_or_by_the_loss(callbacks, group, best, tmp_path):
+    class Told(BoringModel):
+        def validation_step(self, *_):
+            accuracy, loss = [(0.5, 2.0), (0.9, 3.0), (0.7, 1.0), (0.8, 1.5)][self.current_epoch]
+            self.log_dict({"val/accuracy": accuracy, "val/loss": loss})
+
+    callback = callbacks(group)["best"]
+    make_trainer(4, callbacks=[callback], limit_train_batches=1, limit_val_batches=1).fit(Told())
+    content = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    assert content["epoch"] == best == callback.logged["epoch"]
 
 
 def test_of_equally_good_epochs_the_latest_is_the_best(tmp_path):

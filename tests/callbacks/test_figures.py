@@ -143,6 +143,16 @@ def test_the_best_value_is_marked_by_the_metric_and_its_mode(tmp_path, figures, 
     assert best in texts(figures[0])
 
 
+@pytest.mark.parametrize("chosen, marked", [(None, 3), (2, 2), (9, 3)])
+def test_the_mark_is_at_the_epoch_of_best_ckpt_and_of_equals_at_the_latest(tmp_path, figures, chosen, marked):
+    """What chose it may be another metric than the curve's (callbacks=by_loss)."""
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,val/loss,val/accuracy\n0,1,2.5,.9\n1,2,.5,.8\n2,3,1.5,.9\n")
+    learning_curves(path, "a.png", chosen=chosen)
+    dot = figures[0].axes[1].lines[-1]
+    assert dot.get_marker() == "o" and list(dot.get_xdata()) == [marked]
+
+
 # ---- graphs
 
 GAT = {"_target_": "zoo.models.gat.GAT", "in_dim": 3, "num_classes": 3, "head_dim": 4, "num_heads": 2}

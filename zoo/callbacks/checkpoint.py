@@ -41,7 +41,7 @@ class Checkpoint(ModelCheckpoint):
         self, dirpath: str, filename: str, monitor: str | None = None, mode: str = "min", every_seconds: float = 0.0
     ):
         self.every_seconds, self._written_at = every_seconds, -math.inf
-        self.logged: dict[str, float] = {}  # by the epoch that was chosen
+        self.logged: dict[str, float] = {}  # by the epoch that was chosen; and its number, "epoch", from 0
         # After the epoch, not after its validation: a run resumed from here starts the next one, nothing half-done.
         options: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": True}
         super().__init__(dirpath, filename, monitor=monitor, mode=mode, **options)
@@ -104,7 +104,8 @@ class Checkpoint(ModelCheckpoint):
     def chosen(self, trainer: Trainer, yes: bool) -> bool:
         """Whether this epoch is the best so far; if so, what it logged is remembered as `logged`."""
         if yes:
-            self.logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            self.logged = {**metrics, "epoch": float(trainer.current_epoch)}
         return yes
 
 

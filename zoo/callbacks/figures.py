@@ -69,7 +69,9 @@ class Figures(Callback):
         path = self.folder / "metrics.csv"
         if not path.is_file():
             raise ZooError(f"{path} is missing; the run logged nothing (logger=csv writes it).")
-        learning_curves(path, png, task.monitor, task.mode)
+        of_best = (getattr(callback, "logged", {}) for callback in trainer.checkpoint_callbacks if callback.monitor)
+        chosen = next((logged["epoch"] + 1 for logged in of_best if "epoch" in logged), None)
+        learning_curves(path, png, task.monitor, task.mode, chosen)
 
     def confusion_matrix(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import confusion_matrix

@@ -55,7 +55,9 @@ def read_metric(csv_path: str | Path, name: str) -> tuple[list[float], list[floa
     return epochs, [by_epoch[epoch] for epoch in epochs]
 
 
-def learning_curves(csv_path: str | Path, png: str | Path, metric: str = "accuracy", mode: str = "max") -> Path:
+def learning_curves(
+    csv_path: str | Path, png: str | Path, metric: str = "accuracy", mode: str = "max", chosen: float | None = None
+) -> Path:
     """The loss and a metric over the epochs, training and validation, from a run's metrics.csv.
 
     Where the metric has no training values, as with mixed images, which have no one right class, the figure says so.
@@ -64,7 +66,8 @@ def learning_curves(csv_path: str | Path, png: str | Path, metric: str = "accura
         csv_path: the run's metrics.csv.
         png: the file to write.
         metric: its name without the part: "accuracy" for val/accuracy.
-        mode: "max" or "min", which of its validation values is marked as the best.
+        mode: "max" or "min", which of its validation values is the best.
+        chosen: the epoch that is marked, from 1; None: of the best validation value, and of equals the latest.
     """
     metrics = list(dict.fromkeys(["loss", metric]))
     figure = new_figure(4.5 * len(metrics), 3.6)
@@ -84,7 +87,7 @@ def learning_curves(csv_path: str | Path, png: str | Path, metric: str = "accura
         if name == metric:
             if share := any(word in metric for word in SHARES):
                 axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-            _mark_best(axes, *read_metric(csv_path, f"val/{metric}"), mode, share)
+            _mark(axes, *read_metric(csv_path, f"val/{metric}"), mode, share, chosen)
             if mixed:
                 axes.set_xlabel("epoch\nno training curve: mixed images have no one right class")
     return save(figure, png)
@@ -124,14 +127,19 @@ def confusion_matrix(matrix: Tensor, classes: Sequence[str], png: str | Path) ->
     return save(figure, png)
 
 
-def _mark_best(axes: Axes, epochs: list[float], values: list[float], mode: str, share: bool) -> None:
-    """A dot and the figure at the best value."""
-    if values:
-        best = (max if mode == "max" else min)(range(len(values)), key=values.__getitem__)
-        axes.plot(epochs[best], values[best], "o", color=COLOURS["val"], markersize=5)
-        text, place = f"{100 * values[best]:.1f} %" if share else f"{values[best]:.4g}", (epochs[best], values[best])
-        away = (0, -14 if mode == "max" else 6)
-        axes.annotate(text, place, away, textcoords="offset points", ha="center", fontsize=9, color=COLOURS["val"])
+def _mark(
+    axes: Axes, epochs: list[float], values: list[float], mode: str, share: bool, chosen: float | None = None
+) -> None:
+    """A dot and the figure at the chosen epoch's value."""
+    if not values:
+        return
+    sign = 1 if mode == "max" else -1
+    best = max(range(len(values)), key=lambda at: (sign * values[at], at))
+    at = epochs.index(chosen) if chosen in epochs else best
+    axes.plot(epochs[at], values[at], "o", color=COLOURS["val"], markersize=5)
+    text, place = f"{100 * values[at]:.1f} %" if share else f"{values[at]:.4g}", (epochs[at], values[at])
+    away = (0, -14 if mode == "max" else 6)
+    axes.annotate(text, place, away, textcoords="offset points", ha="center", fontsize=9, color=COLOURS["val"])
 
 
 def _clean(axes: Axes) -> None:
