@@ -22,6 +22,9 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 # Multiply-adds, and rows, from which on its call, which takes longer, is worth it.
 LEAST, ROWS = 2**22, 16
+NARROW = (
+    64  # in a compiled program, where torch joins a narrow product with what is around it, both sizes of the matrix
+)
 AVAILABLE = torch.backends.mkldnn.is_available()
 PLAIN = (Tensor, nn.Parameter)
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -59,6 +62,7 @@ def _suits_a_program(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         not torch.compiler.is_exporting()
         and statically_known_true(x.numel() * weight.shape[0] >= LEAST)
         and statically_known_true(x.numel() >= ROWS * weight.shape[1])
+        and all(statically_known_true(size >= NARROW) for size in weight.shape)
         and _is_ours(x, weight, bias)
     )
 
