@@ -64,7 +64,13 @@ class Results:
 
 
 def chosen(keys: Iterable[str], only: str) -> list[str]:
-    """The rows whose key begins as one of `only`, by commas, says; "" is all. Raises ZooError where none does."""
+    """The rows whose key begins as one of `only` says.
+
+    Args:
+        keys: of all rows.
+        only: beginnings, by commas; "" is all.
+    Raises: ZooError where none begins so.
+    """
     keys = list(keys)
     if wanted := [key for key in keys if key.startswith(tuple(only.split(",")))]:
         return wanted

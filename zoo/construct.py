@@ -110,11 +110,10 @@ def make(tree: Any, **objects: Any) -> Any:
     except ZooError:
         raise
     except Exception as error:  # the target's own, of whatever kind
-        why = (
-            one_line(str(error).partition("Exception raised from")[0]) or type(error).__name__
-        )  # then torch's C++ frames
-        where = f"{tree.path} " if tree.path else ""
-        raise NotBuilt(f"{where}({tree.name}) cannot be built: {why} (HYDRA_FULL_ERROR=1 shows where.)") from error
+        told = str(error).partition("Exception raised from")[0]  # behind it: torch's frames in C++
+        why = one_line(told) or type(error).__name__
+        where = f"{tree.path} ({tree.name})" if tree.path else tree.name
+        raise NotBuilt(f"{where} cannot be built: {why} (HYDRA_FULL_ERROR=1 shows where.)") from error
 
 
 def argument_types(target: Callable[..., Any]) -> dict[str, set[Any]]:

@@ -1,5 +1,8 @@
 """Linear maps by oneDNN: the numbers of torch's own and gradients of both orders; what it is not for is left to torch."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -126,15 +129,32 @@ def test_compiled(every_size, inputs, outputs, bias):
 
 
 def test_compiled_with_a_size_that_is_a_symbol(monkeypatch):
-    """A comparison with a threshold would compile a program for either side of it: one for all sizes, by torch."""
+    """A comparison with a threshold would compile a program for either side of it: one for all, which looks as it runs."""
     monkeypatch.setattr(product, "LEAST", 6 * 8 * 8)
     monkeypatch.setattr(product, "NARROW", 1)
     x, weight, b = given((32,), 6, 8, True)
     torch._dynamo.reset()
     function = torch.compile(product.linear, backend="aot_eager", fullgraph=True, dynamic=True)
+    asked = []
+    monkeypatch.setattr(product, "_product", lambda x, *rest: asked.append(len(x)) or F.linear(x, *rest))
     with torch._dynamo.config.patch(error_on_recompile=True):
-        for rows in (32, 4, 9):
+        for rows in (32, 4, 19):
             torch.testing.assert_close(function(x.detach()[:rows].clone(), weight, b), F.linear(x[:rows], weight, b))
+    assert asked == [32, 19]
+
+
+def test_a_smaller_last_batch_does_not_cost_the_others_onednn(monkeypatch, every_size):
+    """torch.compile makes a program of open sizes at the second size, and takes it for the first one too from then on."""
+    x, weight, b = given((12,), 6, 8, True)
+    torch._dynamo.reset()
+    function, asked, own = torch.compile(product.linear, backend="aot_eager"), [], product._product
+    monkeypatch.setattr(product, "_product", lambda x, *rest: asked.append(len(x)) or own(x, *rest))
+    for rows in (12, 12, 9, 12, 7, 12):
+        now = x.detach()[:rows].clone().requires_grad_()
+        ours, theirs = function(now, weight, b), F.linear(now, weight, b)
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(*(torch.autograd.grad(y.sum(), [now, weight, b]) for y in (ours, theirs)))
+    assert [rows for rows in asked if rows in (12, 9, 7)][::2] == [12, 12, 9, 12, 7, 12]  # each there and back
 
 
 def test_compiled_for_others(every_size):
@@ -149,8 +169,18 @@ def test_compiled_for_others(every_size):
 
 
 def test_small_products_are_torchs():
-    x, weight, _ = given((5,), 6, 8, False)
+    """In a program too: a row of a decoder's step."""
+    x, weight, _ = given((5,), 64, 80, False)
     assert product.linear(x, weight).grad_fn.name() != "ProductBackward"
+    _, (names,) = programs(product.linear, x, weight, None)
+    assert "zoo.product.default" not in names
+    torch.testing.assert_close(product.compiled(x.mT.contiguous().mT, weight, None), F.linear(x, weight))
+
+
+def test_sympy_is_not_loaded_with_attention():
+    """Which takes half a second, and torch needs only where it compiles."""
+    told = "import sys, zoo.attention; assert 'sympy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", told], check=True)
 
 
 @pytest.mark.parametrize("inputs, outputs, ours", [(64, 64, True), (16, 512, False), (512, 16, False)])

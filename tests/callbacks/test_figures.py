@@ -8,7 +8,8 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 import zoo
-from tests.tasks.tiny import ADAMW, data, loader, make_task, make_trainer
+from tests.tasks.tiny import ADAMW, COSINE, data, loader, make_task, make_trainer
+from zoo.callbacks.checkpoint import Checkpoint
 from zoo.callbacks.figures import Figures
 from zoo.errors import ZooError
 from zoo.inspect.maps import PatchMaps, attention_maps, patch_attention
@@ -151,6 +152,24 @@ def test_the_mark_is_at_the_epoch_of_best_ckpt_and_of_equals_at_the_latest(tmp_p
     learning_curves(path, "a.png", chosen=chosen)
     dot = figures[0].axes[1].lines[-1]
     assert dot.get_marker() == "o" and list(dot.get_xdata()) == [marked]
+
+
+def test_a_run_s_curve_is_marked_at_its_best_checkpoint(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("zoo.inspect.plots.learning_curves", lambda *given: told.append(given))
+    (tmp_path / "metrics.csv").write_text(METRICS)
+    best = Checkpoint(str(tmp_path), "best", monitor="lr", mode="max")
+    trainer = make_trainer(3, callbacks=[Figures(tmp_path), best])
+    task = make_task(
+        zoo.build(VIT), schedule={**COSINE, "warmup": 0.0}
+    )  # whose rate falls: the first epoch's is the best
+    trainer.fit(task, loader(), loader(13))
+    trainer.test(task, datamodule=Data(), verbose=False)
+    epoch = torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"]
+    assert told == [
+        (tmp_path / "metrics.csv", tmp_path / "figures" / "learning_curves.png", "accuracy", "max", epoch + 1)
+    ]
+    assert epoch == 0
 
 
 # ---- graphs

@@ -59,12 +59,13 @@ def test_what_one_file_cannot_hold_is_refused(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("shape", [(7,), (7, 3)])
-def test_means_are_not_the_last_number(shape):
+def test_means_are_not_the_last_number(shape, own):
     """Of the features of edges into a node: the exporter has a form for them, which keeps the last one."""
     src, index = torch.randn(shape), torch.tensor([0, 2, 2, 2, 4, 0, 2])
     index = index.view(-1, *[1] * (src.ndim - 1)).expand(shape)
     x = torch.randn(6, *shape[1:])
-    wanted = x.scatter_reduce(0, index, src, "mean", include_self=False)
-    torch.testing.assert_close(target._mean_of_each(x, 0, index, src, "mean", include_self=False), wanted)
+    wanted = x.scatter_reduce(0, index, src, "mean", include_self=own)
+    torch.testing.assert_close(target._mean_of_each(x, 0, index, src, "mean", include_self=own), wanted)
     assert target._mean_of_each(x, 0, index, src, "amax") is NotImplemented

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,17 @@ INPUTS = {
     "itransformer": lambda: window(time_features=4),
     "informer": lambda: window(time_features=4),
 }
+
+
+class Evil:
+    """Code in a file."""
+
+    touched = Path(tempfile.gettempdir()) / "zoo-test-touched"
+
+    def __reduce__(self):
+        return Path.touch, (self.touched,)
+
+
 WITH_EMA = sorted(INPUTS.keys() - {"vit", "gat", "rgat"})
 needs_aifb = pytest.mark.skipif(not (SHARED / "Entities").is_dir(), reason="AIFB is not at hand")
 
@@ -134,10 +146,11 @@ def test_an_old_checkpoint_is_tested_as_then(name, sizes, tmp_path, monkeypatch)
     [
         ("mlp_ratio: .nan", "mlp_ratio=nan is not a finite number"),
         ("mlp_ratio: 1.0e+300", "cannot be built"),
-        ("mlp_ratio: -3.0", "cannot be built"),
+        ("mlp_ratio: -3.0", "mlp_ratio=-3.0 leaves nothing"),
         ("mlp_ratio: 1.0e+7", "far more than the weights"),
+        ("patch_size: 4.0", "patch_size=4.0 is a float, not int"),
         ("patch_size: 0", "must be positive"),
-        ("patch_size: 1000000000", "is not divisible by"),
+        ("patch_size: 1000000000", "is larger than anything in the weights"),
     ],
 )
 def test_sizes_of_a_run_that_others_made_are_no_larger_than_its_checkpoint(written, sentence, tmp_path, monkeypatch):
@@ -153,3 +166,36 @@ def test_sizes_of_a_run_that_others_made_are_no_larger_than_its_checkpoint(writt
     )
     assert done.returncode == 2 and sentence in done.stderr and str(run / "config.yaml") in done.stderr
     assert "Traceback" not in done.stderr and "frame #0" not in done.stderr
+
+
+def _nan(content):
+    return {**content["state_dict"], "model.head.bias": content["state_dict"]["model.head.bias"] * torch.nan}
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda c: {"state_dict": {}}, "no checkpoint of a training"),
+        (lambda c: {"epoch": 1}, "no checkpoint of a training"),
+        (lambda c: {**c, "state_dict": "hello"}, "no checkpoint of a training"),
+        (lambda c: {"state_dict": {"a": 3}}, "no checkpoint of a training"),
+        (lambda c: {"state_dict": c["state_dict"]}, "no checkpoint of a training"),
+        (lambda c: {**c, "loops": {"fit_loop": 5}}, "other states than those"),
+        (lambda c: {**c, "state_dict": _nan(c)}, "NaN or infinite in model.head.bias (10)"),
+        (lambda c: {**c, "extra": Evil()}, "which is code of its own and was not run"),
+    ],
+)
+@pytest.mark.parametrize("train", [True, False])
+def test_a_checkpoint_that_others_made(train, change, sentence, tmp_path, monkeypatch):
+    """By ckpt_path= as by init=: a sentence, no code run, no folder left (A7, A8)."""
+    run = tmp_path / "theirs"
+    shutil.copytree(OLD / "vit", run)
+    (file,) = run.glob("checkpoints/*.ckpt")
+    torch.save(change(torch.load(file, weights_only=True)), file)
+    monkeypatch.chdir(tmp_path)
+    sizes = ["model=vit", "model.dim=8", "model.depth=1", "model.num_heads=2", f"train={str(train).lower()}"]
+    places = [f"ckpt_path={file}", f"hydra.run.dir={tmp_path / 'run'}", f"paths.data={SHARED}"]
+    done = command_here(*sizes, *places)
+    assert done.returncode == 2 and sentence in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and "weights_only" not in done.stderr
+    assert not Evil.touched.exists() and not (tmp_path / "run" / "summary.json").exists()

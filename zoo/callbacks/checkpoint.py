@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from zoo.checked.tensors import check_archive
+from zoo.checked.tensors import check_archive, why
 from zoo.errors import ZooError
 from zoo.files import replacing
 
@@ -144,5 +144,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             size = path.stat().st_size
             raise ZooError(
                 f"The checkpoint {str(path)!r} ({size} bytes) cannot be read: it is truncated, or not written by this "
-                f"project ({(str(error).splitlines() or [''])[0]}). Use another one, say best.ckpt or last.ckpt of its folder."
+                f"project ({why(error)}). Use another one, say best.ckpt or last.ckpt of its folder."
             ) from error

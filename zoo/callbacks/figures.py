@@ -65,12 +65,13 @@ class Figures(Callback):
 
     def learning_curves(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import learning_curves
+        from zoo.training.trainer import chooser
 
         path = self.folder / "metrics.csv"
         if not path.is_file():
             raise ZooError(f"{path} is missing; the run logged nothing (logger=csv writes it).")
-        of_best = (getattr(callback, "logged", {}) for callback in trainer.checkpoint_callbacks if callback.monitor)
-        chosen = next((logged["epoch"] + 1 for logged in of_best if "epoch" in logged), None)
+        of_best = getattr(chooser(trainer), "logged", {})
+        chosen = of_best["epoch"] + 1 if "epoch" in of_best else None
         learning_curves(path, png, task.monitor, task.mode, chosen)
 
     def confusion_matrix(self, trainer: Trainer, task: Any, png: Path) -> None:

@@ -67,12 +67,16 @@ def resolve(
     with naming(where):
         tree = construct.resolve(config, lambda name, path: declared.find(name, level, path, trust))
         construct.check(tree)
-        for call in construct.calls(tree):
-            _check_kinds(call)
-        if most is not None:
-            for call in construct.calls(tree):
-                _check_sizes(call, most.whole)
+        check_values(tree, most)
     return tree
+
+
+def check_values(tree: construct.Call, most: Most | None = None) -> None:
+    """Refuse plain values of another kind than their arguments', and whole numbers larger than anything in the weights."""
+    for call in construct.calls(tree):
+        _check_kinds(call)
+        if most is not None:
+            _check_sizes(call, most.whole)
 
 
 def build_for(

@@ -3,6 +3,7 @@
 Both kinds of file are mapped, not read: a tensor costs memory once it is looked at.
 """
 
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, printable
 
 HEADER, PICKLE, ENTRIES = 2_000_000, 2_000_000, 20_000  # of a ViT-Large: 0.03 MB, 0.3 MB, 900
 DIRECTORY = 500  # bytes of an entry of an archive's directory; of ours some 80
@@ -41,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
     except Exception as error:  # each library, and each way in which a file can be broken, has an error of its own
         raise ZooError(
             f"{str(path)!r} ({size} bytes) cannot be read: it is truncated, or holds more than tensors and plain values "
-            f"({(str(error).splitlines() or [type(error).__name__])[0][:300]}). Copy it again, or take another file."
+            f"({why(error)}). Copy it again, or take another file."
         ) from error
     if not isinstance(content, dict):
         raise ZooError(f"{str(path)!r} holds a {type(content).__name__}, no names with tensors; take another file.")
@@ -49,6 +50,13 @@ def read(path: Path) -> dict[str, Any]:
         if isinstance(part, dict):
             _check_plain_tensors(part, str(path), size)
     return content
+
+
+def why(error: Exception) -> str:
+    """What torch says of a file that it does not read, without its advice to run the code in it."""
+    if named := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it names {printable(named[1])[:200]}, which is code of its own and was not run"
+    return printable((str(error).partition("Re-running")[0].splitlines() or [type(error).__name__])[0][:300])
 
 
 def _check_plain_tensors(state: Mapping[Any, Any], where: str, size: int) -> None:

@@ -30,10 +30,11 @@ def _running_maximum(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 def _mean_of_each(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """scatter_reduce's means, of which the exporter keeps the last number of each place, without a word."""
-    if reduce != "mean" or include_self:
+    if reduce != "mean":
         return NotImplemented
-    count = torch.zeros_like(x).scatter_add(dim, index, torch.ones_like(src))
-    return x.scatter(dim, index, 0).scatter_add(dim, index, src) / count.clamp(min=1)
+    count = torch.full_like(x, include_self).scatter_add(dim, index, torch.ones_like(src))
+    own = x if include_self else x.scatter(dim, index, 0)
+    return own.scatter_add(dim, index, src) / count.clamp(min=1)
 
 
 #: What the exporter has no form for, or a wrong one, written out. ONNX's TopK, which sorts there, keeps the order of equals.

@@ -67,7 +67,8 @@ def learning_curves(
         png: the file to write.
         metric: its name without the part: "accuracy" for val/accuracy.
         mode: "max" or "min", which of its validation values is the best.
-        chosen: the epoch that is marked, from 1; None: of the best validation value, and of equals the latest.
+        chosen: the epoch that is marked, from 1, as best.ckpt's; None, where that is not known (a run that goes on from a
+            checkpoint of an earlier version): the best validation value's, of equals the latest.
     """
     metrics = list(dict.fromkeys(["loss", metric]))
     figure = new_figure(4.5 * len(metrics), 3.6)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from zoo.errors import ZooError
@@ -30,6 +31,8 @@ class ExactResume(Callback):
         self._loader_states: list[dict[str, Any]] = []
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
         self._loader_states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -106,7 +109,7 @@ class Stopwatch(Callback):
         self.batch_size = batch_size
         self.fit_seconds = self.train_seconds = 0.0
         self.samples = 0
-        self.stepped = False  # whether this process has taken a step
+        self.stepped = False  # whether this process has taken a step, or begun to test
         self._fit_start = self._train_start = time.perf_counter()
 
     @property
@@ -123,6 +126,9 @@ class Stopwatch(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         self.samples += self.batch_size
+        self.stepped = True
+
+    def on_test_batch_start(self, *args: Any) -> None:
         self.stepped = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from zoo import construct, packages
 from zoo.checked import model as checked
 from zoo.checked import tensors
 from zoo.checked.texts import read_yaml
 from zoo.config import locate, plain
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, naming, one_line
 from zoo.training.identity import config_hash, essence, flatten
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
 
     Returns: numbers alone: a file says nothing else about what is built. `check_size` says whether they can be its own.
     """
-    file = checkpoint.parent.parent / "config.yaml"
+    file = config_of(checkpoint)
     content = read_yaml(file) if file.is_file() else None
     theirs = content.get("model") if isinstance(content, dict) else None
     kinds = [str(node.get("_target_")).rpartition(".")[2] for node in (theirs, model) if isinstance(node, Mapping)]
@@ -80,18 +81,44 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
     }
 
 
-def check_size(model: Mapping[str, Any], checkpoint: Path) -> None:
-    """Refuse a model of far more numbers than the checkpoint holds, before it takes memory: its sizes were read in a file.
+def config_of(checkpoint: Path) -> Path:
+    """The config.yaml of the run that a checkpoint lies in."""
+    return checkpoint.parent.parent / "config.yaml"
+
+
+def weights(checkpoint: Path) -> dict[str, Tensor]:
+    """What a training's checkpoint holds of its model.
+
+    Raises: ZooError for a file that is none, cannot be read, or holds NaN.
+    """
+    content = tensors.read(checkpoint)
+    state = content.get("state_dict")
+    held = (
+        {name: value for name, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
+    )
+    if not held or "pytorch-lightning_version" not in content:
+        raise ZooError(
+            f"{checkpoint} is no checkpoint of a training, which holds a state_dict of tensors and Lightning's version; "
+            "ckpt_path takes best.ckpt or last.ckpt of a run. Weights alone are taken by init=."
+        )
+    tensors.check_numbers(held, str(checkpoint))
+    return held
+
+
+def check_size(model: Mapping[str, Any], held: Mapping[str, Tensor], where: str) -> None:
+    """Refuse a model of far more numbers than a checkpoint holds, before it takes memory: its sizes were read in a file.
 
     Args:
         model: its config, complete.
+        held: `weights` of the checkpoint.
+        where: what errors call the file of the sizes.
     Raises: ZooError for that, and for sizes that nothing can be built of.
     """
-    content = tensors.read(checkpoint)
-    most = checked.Most.of(content.get("state_dict") or content)
-    tree = construct.resolve(plain(model), locate)
+    most, tree = checked.Most.of(held), construct.resolve(plain(model), locate)
     try:
-        checked.sketch(tree, str(checkpoint.parent.parent / "config.yaml"), most)
+        with naming(where):
+            checked.check_values(tree, most)
+        checked.sketch(tree, where, most)
     except construct.NotBuilt:
         if not any(packages.under(call.name, packages.own()) for call in construct.calls(tree)):
             raise  # code of one's own may want to read numbers, which a sketch has not
@@ -99,9 +126,10 @@ def check_size(model: Mapping[str, Any], checkpoint: Path) -> None:
 
 @contextmanager
 def restoring(path: Path | None, stopwatch: Stopwatch) -> Iterator[None]:
-    """Around a training that goes on from a checkpoint, whose states of optimizer, schedule, loops and callbacks are a file's.
+    """Around a training that goes on from a checkpoint, or its test: states of optimizer, schedule, loops and callbacks are a
+    file's.
 
-    Raises: ZooError in place of whatever torch or Lightning raise at them, until the first step is taken.
+    Raises: ZooError in place of whatever torch or Lightning raise at them, until the first step is taken or batch tested.
     """
     try:
         yield
@@ -109,7 +137,7 @@ def restoring(path: Path | None, stopwatch: Stopwatch) -> Iterator[None]:
         if path is None or stopwatch.stepped or isinstance(error, ZooError):
             raise
         raise ZooError(
-            f"The training cannot go on from {path}: it holds other states than those of this training "
+            f"Neither training nor test can go on from {path}: it holds other states than those of this training "
             f"({type(error).__name__}: {one_line(error)}; HYDRA_FULL_ERROR=1 shows where)."
         ) from error
 

@@ -109,9 +109,10 @@ def _train(
     log.info(data.describe())
     if checkpoint:
         decided = {**data.spec.sizes(), **data.spec.usual(), "num_classes": None}
+        held = resume.weights(checkpoint)
         if then := resume.left_open(settings["model"], decided, checkpoint):
             settings["model"] = {**settings["model"], **then}
-            resume.check_size(fit(settings, data.spec)["model"], checkpoint)
+            resume.check_size(fit(settings, data.spec)["model"], held, str(resume.config_of(checkpoint)))
     task, settings = make_task(settings, data)
     vectors = embeddings.Started()
     if settings.get("embedding"):
@@ -137,7 +138,8 @@ def _train(
             check_trained(trainer)
             checkpoint = best(trainer)
         if settings["test"]:
-            trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
+            with resume.restoring(checkpoint, stopwatch):
+                trainer.test(task, datamodule=data, ckpt_path=checkpoint, weights_only=True, verbose=False)
             metrics |= trainer.callback_metrics
     metrics = {name: float(value) for name, value in metrics.items()}
     number = monitored(trainer, task.monitor, metrics)

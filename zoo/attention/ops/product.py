@@ -18,13 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 # Multiply-adds, and rows, from which on its call, which takes longer, is worth it.
 LEAST, ROWS = 2**22, 16
-NARROW = (
-    64  # in a compiled program, where torch joins a narrow product with what is around it, both sizes of the matrix
-)
+# What both sizes of a matrix must reach in a compiled program: torch joins narrower products with what is around them.
+NARROW = 64
 AVAILABLE = torch.backends.mkldnn.is_available()
 PLAIN = (Tensor, nn.Parameter)
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -44,11 +42,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Of what is computed at once, neither what is small nor programs for others, nor where somebody watches torch's own
-    operations."""
+    """Whether oneDNN multiplies what is computed at once: no small products, not while a program for others is traced, nor
+    while somebody watches torch's own operations."""
     return (
-        x.numel() * weight.shape[0] >= LEAST
-        and x.numel() >= ROWS * weight.shape[1]
+        _is_large(x, weight)
         and _is_ours(x, weight, bias)
         and not torch.jit.is_tracing()
         and not torch._C._len_torch_dispatch_stack()
@@ -56,15 +53,22 @@ def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _suits_a_program(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Of what torch.compile compiles, the products of a known size: to compare one that is a symbol would make a program for
-    either answer. Programs that are exported are for other machines."""
+    """Whether a product of what torch.compile compiles is our operation: none of narrow matrices, nor what is known to be
+    small. Where the number of rows is a symbol, to compare it would make a program for either answer: there the operation
+    itself looks, when it has the number. Programs that are exported are for other machines."""
+    from torch.fx.experimental.symbolic_shapes import statically_known_true  # loads sympy
+
     return (
         not torch.compiler.is_exporting()
-        and statically_known_true(x.numel() * weight.shape[0] >= LEAST)
-        and statically_known_true(x.numel() >= ROWS * weight.shape[1])
-        and all(statically_known_true(size >= NARROW) for size in weight.shape)
+        and min(weight.shape) >= NARROW
+        and not statically_known_true(x.numel() * weight.shape[0] < LEAST)
+        and not statically_known_true(x.numel() < ROWS * weight.shape[1])
         and _is_ours(x, weight, bias)
     )
+
+
+def _is_large(x: Tensor, weight: Tensor) -> bool:
+    return x.numel() * weight.shape[0] >= LEAST and x.numel() >= ROWS * weight.shape[1]
 
 
 def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -118,15 +122,18 @@ class Product(torch.autograd.Function):
         return _gradients(linear, ctx, *grads)
 
 
-# Inside a compiled program an operation of ours: inductor takes oneDNN's own apart, and refuses it where the matrix, as in
-# training, is no constant.
+# Inside a compiled program an operation of ours: inductor takes oneDNN's own operation apart, and refuses it where the
+# matrix, as in training, is no constant.
 @torch.library.custom_op("zoo::product", mutates_args=())
 def compiled(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return _product(x, weight, bias)
+    """`linear` within a compiled program, forward and backward: by oneDNN if it is large when it runs, by torch if not."""
+    if _is_large(x, weight):
+        return _product(x, weight, bias)
+    return F.linear(x, weight, bias).contiguous()
 
 
 @compiled.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _shape(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[0])
 
 

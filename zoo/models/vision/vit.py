@@ -151,6 +151,8 @@ class ViT(ImageModel):
             )
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         norm, hidden = norm or LAYER_NORM, int(dim * mlp_ratio)
+        if hidden < 1:
+            raise ZooError(f"mlp_ratio={mlp_ratio} leaves nothing of MLPs at dim={dim}; give a number such as 2 or 4.")
         self.dim, self.num_classes = dim, num_classes
         self.num_prefix_tokens = n_prefix = int(class_token) + reg_tokens
         self.grad_checkpointing = False
