@@ -115,6 +115,11 @@ def validated(trainer: Trainer) -> bool:
     return every is None or (trainer.current_epoch + 1) % every == 0
 
 
+def chooser(trainer: Trainer) -> ModelCheckpoint | None:
+    """The callback that chooses a checkpoint on validation data; None where nothing is chosen."""
+    return next((c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None), None)
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint beside its place, flush it to the disk, then rename it into place; read it without pickle.
 

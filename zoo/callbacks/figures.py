@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from zoo.callbacks.captions import CaptionFigures
+from zoo.callbacks.checkpoint import chooser
 from zoo.callbacks.pairs import PairFigures
 from zoo.callbacks.series import SeriesFigures
 from zoo.errors import ZooError
@@ -65,7 +66,6 @@ class Figures(Callback):
 
     def learning_curves(self, trainer: Trainer, task: Any, png: Path) -> None:
         from zoo.inspect.plots import learning_curves
-        from zoo.training.trainer import chooser
 
         path = self.folder / "metrics.csv"
         if not path.is_file():

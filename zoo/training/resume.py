@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
-from zoo import construct, packages
-from zoo.checked import model as checked
-from zoo.checked import tensors
 from zoo.checked.texts import read_yaml
-from zoo.config import locate, plain
-from zoo.errors import ZooError, naming, one_line
+from zoo.errors import ZooError, one_line
 from zoo.training.identity import config_hash, essence, flatten
 
 if TYPE_CHECKING:
@@ -67,7 +62,7 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
         decided: keys that the data decides.
         checkpoint: in a run's folder, whose config.yaml is read.
 
-    Returns: numbers alone: a file says nothing else about what is built. `check_size` says whether they can be its own.
+    Returns: numbers alone: a file says nothing else about what is built; whether they can be: `zoo.training.weights`.
     """
     file = config_of(checkpoint)
     content = read_yaml(file) if file.is_file() else None
@@ -84,44 +79,6 @@ def left_open(model: Mapping[str, Any], decided: Container[str], checkpoint: Pat
 def config_of(checkpoint: Path) -> Path:
     """The config.yaml of the run that a checkpoint lies in."""
     return checkpoint.parent.parent / "config.yaml"
-
-
-def weights(checkpoint: Path) -> dict[str, Tensor]:
-    """What a training's checkpoint holds of its model.
-
-    Raises: ZooError for a file that is none, cannot be read, or holds NaN.
-    """
-    content = tensors.read(checkpoint)
-    state = content.get("state_dict")
-    held = (
-        {name: value for name, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
-    )
-    if not held or "pytorch-lightning_version" not in content:
-        raise ZooError(
-            f"{checkpoint} is no checkpoint of a training, which holds a state_dict of tensors and Lightning's version; "
-            "ckpt_path takes best.ckpt or last.ckpt of a run. Weights alone are taken by init=."
-        )
-    tensors.check_numbers(held, str(checkpoint))
-    return held
-
-
-def check_size(model: Mapping[str, Any], held: Mapping[str, Tensor], where: str) -> None:
-    """Refuse a model of far more numbers than a checkpoint holds, before it takes memory: its sizes were read in a file.
-
-    Args:
-        model: its config, complete.
-        held: `weights` of the checkpoint.
-        where: what errors call the file of the sizes.
-    Raises: ZooError for that, and for sizes that nothing can be built of.
-    """
-    most, tree = checked.Most.of(held), construct.resolve(plain(model), locate)
-    try:
-        with naming(where):
-            checked.check_values(tree, most)
-        checked.sketch(tree, where, most)
-    except construct.NotBuilt:
-        if not any(packages.under(call.name, packages.own()) for call in construct.calls(tree)):
-            raise  # code of one's own may want to read numbers, which a sketch has not
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from zoo.config import instantiate, plain
 from zoo.models.factory import build_model
 from zoo.models.fit import check_reads, encodings, label
 from zoo.tasks.fit import fit
-from zoo.training import embeddings, resume
+from zoo.training import embeddings, resume, weights
 from zoo.training.callbacks import Stopwatch
 from zoo.training.checks import check_config
 from zoo.training.folders import begin
@@ -109,10 +109,10 @@ def _train(
     log.info(data.describe())
     if checkpoint:
         decided = {**data.spec.sizes(), **data.spec.usual(), "num_classes": None}
-        held = resume.weights(checkpoint)
+        held = weights.read(checkpoint)
         if then := resume.left_open(settings["model"], decided, checkpoint):
             settings["model"] = {**settings["model"], **then}
-            resume.check_size(fit(settings, data.spec)["model"], held, str(resume.config_of(checkpoint)))
+            weights.check_size(fit(settings, data.spec)["model"], held, str(resume.config_of(checkpoint)))
     task, settings = make_task(settings, data)
     vectors = embeddings.Started()
     if settings.get("embedding"):

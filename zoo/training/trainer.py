@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
+from zoo.callbacks.checkpoint import chooser
 from zoo.config import instantiate
 from zoo.errors import ZooError
 from zoo.training.callbacks import Begin, ExactResume, SameConfig, Stopwatch
@@ -62,11 +63,6 @@ def check_trained(trainer: Trainer) -> None:
             "Nothing was trained: the trainer took no step (is trainer.max_epochs, max_steps or limit_train_batches 0?). "
             "To test weights as they are: train=false with ckpt_path=<run folder> or init=<weights>."
         )
-
-
-def chooser(trainer: Trainer) -> Checkpoint | None:
-    """The callback that chooses a checkpoint on validation data; None where nothing is chosen."""
-    return next((c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) is not None), None)
 
 
 def best(trainer: Trainer) -> Path | None:
