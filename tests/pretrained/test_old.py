@@ -173,19 +173,20 @@ def _nan(content):
 
 
 @pytest.mark.parametrize(
-    "change, sentence",
+    "train, change, sentence",
     [
-        (lambda c: {"state_dict": {}}, "no checkpoint of a training"),
-        (lambda c: {"epoch": 1}, "no checkpoint of a training"),
-        (lambda c: {**c, "state_dict": "hello"}, "no checkpoint of a training"),
-        (lambda c: {"state_dict": {"a": 3}}, "no checkpoint of a training"),
-        (lambda c: {"state_dict": c["state_dict"]}, "no checkpoint of a training"),
-        (lambda c: {**c, "loops": {"fit_loop": 5}}, "other states than those"),
-        (lambda c: {**c, "state_dict": _nan(c)}, "NaN or infinite in model.head.bias (10)"),
-        (lambda c: {**c, "extra": Evil()}, "which is code of its own and was not run"),
+        (False, lambda c: {"state_dict": {}}, "no checkpoint of a training"),
+        (False, lambda c: {"epoch": 1}, "no checkpoint of a training"),
+        (False, lambda c: {**c, "state_dict": "hello"}, "no checkpoint of a training"),
+        (False, lambda c: {"state_dict": {"a": 3}}, "no checkpoint of a training"),
+        (False, lambda c: {"state_dict": c["state_dict"]}, "no checkpoint of a training"),
+        (False, lambda c: {**c, "loops": {"fit_loop": 5}}, "other states than those"),
+        (True, lambda c: {**c, "loops": {"fit_loop": 5}}, "other states than those"),
+        (True, lambda c: {**c, "state_dict": _nan(c)}, "NaN or infinite in model.head.bias (10)"),
+        (False, lambda c: {**c, "state_dict": _nan(c)}, "NaN or infinite in model.head.bias (10)"),
+        (False, lambda c: {**c, "extra": Evil()}, "which is code of its own and was not run"),
     ],
 )
-@pytest.mark.parametrize("train", [True, False])
 def test_a_checkpoint_that_others_made(train, change, sentence, tmp_path, monkeypatch):
     """By ckpt_path= as by init=: a sentence, no code run, no folder left (A7, A8)."""
     run = tmp_path / "theirs"
