@@ -167,10 +167,10 @@ def test_one_process_a_folder_and_an_interrupted_run_says_how_it_goes_on(tmp_pat
     while not list(runs.glob("*/checkpoints/last.ckpt")) and process.poll() is None:
         time.sleep(0.05)
     (folder,) = runs.iterdir()
-    before = sorted(path for path in folder.rglob("*") if path.name != "train.log")
+    before = sorted((folder / ".hydra").rglob("*"))  # the first goes on writing beside it
     second = train(*settings, "ckpt_path=last", cwd=tmp_path)
     assert second.returncode == 2 and f"is in use by process {process.pid}" in second.stderr
-    assert sorted(path for path in folder.rglob("*") if path.name != "train.log") == before
+    assert sorted((folder / ".hydra").rglob("*")) == before and list(runs.iterdir()) == [folder]
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
