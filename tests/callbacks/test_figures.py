@@ -160,9 +160,8 @@ def test_a_run_s_curve_is_marked_at_its_best_checkpoint(tmp_path, monkeypatch):
     (tmp_path / "metrics.csv").write_text(METRICS)
     best = Checkpoint(str(tmp_path), "best", monitor="lr", mode="max")
     trainer = make_trainer(3, callbacks=[Figures(tmp_path), best])
-    task = make_task(
-        zoo.build(VIT), schedule={**COSINE, "warmup": 0.0}
-    )  # whose rate falls: the first epoch's is the best
+    falling = {**COSINE, "warmup": 0.0}  # so the first epoch's rate is the best
+    task = make_task(zoo.build(VIT), schedule=falling)
     trainer.fit(task, loader(), loader(13))
     trainer.test(task, datamodule=Data(), verbose=False)
     epoch = torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"]

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from zoo import construct, declared, packages
 from zoo.adapters import KINDS, is_kind
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import base_from
 from zoo.checked import model as checked
-from zoo.checked.tensors import check_numbers, read
+from zoo.checked.checkpoint import read_run
+from zoo.checked.tensors import check_numbers
 from zoo.checked.texts import check_config
 from zoo.errors import ZooError, naming
 from zoo.models.base import Model
@@ -36,17 +35,7 @@ def reload(kind: type, path: str | Path, strict: bool | None = None, trust: Sequ
         changes: arguments of the task in place of the file's, which are the caller's own word.
     Raises: ZooError for a file that is no checkpoint of such a task, or names what is not declared.
     """
-    where, content = f"the hyper-parameters of {str(path)!r}", read(Path(path))
-    state, given = content.get("state_dict"), content.get("hyper_parameters")
-    if not isinstance(state, dict) or not isinstance(given, dict):
-        found = ", ".join(map(str, content))[:300] or "nothing"
-        raise ZooError(
-            f"{str(path)!r} is not a checkpoint of a run: its state_dict or hyper_parameters lack; it holds {found}."
-        )
-    if strange := [
-        name for name, tensor in state.items() if not (isinstance(name, str) and isinstance(tensor, Tensor))
-    ]:
-        raise ZooError(f"{str(path)!r}: {str(strange[0])[:80]} in its state_dict is not a tensor under a name.")
+    where, (content, state, given) = f"the hyper-parameters of {str(path)!r}", read_run(Path(path))
     check_config(given, where)
     own = packages.checked(trust)
     known = inspect.signature(kind).parameters

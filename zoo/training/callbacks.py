@@ -109,7 +109,7 @@ class Stopwatch(Callback):
         self.batch_size = batch_size
         self.fit_seconds = self.train_seconds = 0.0
         self.samples = 0
-        self.stepped = False  # whether this process has taken a step, or begun to test
+        self.begun = False  # whether this process has taken a step, or tested a batch
         self._fit_start = self._train_start = time.perf_counter()
 
     @property
@@ -126,10 +126,10 @@ class Stopwatch(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         self.samples += self.batch_size
-        self.stepped = True
+        self.begun = True
 
     def on_test_batch_start(self, *args: Any) -> None:
-        self.stepped = True
+        self.begun = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":

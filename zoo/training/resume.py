@@ -91,7 +91,7 @@ def restoring(path: Path | None, stopwatch: Stopwatch) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch and Lightning have no error of their own for a wrong state
-        if path is None or stopwatch.stepped or isinstance(error, ZooError):
+        if path is None or stopwatch.begun or isinstance(error, ZooError):
             raise
         raise ZooError(
             f"Neither training nor test can go on from {path}: it holds other states than those of this training "

@@ -9,6 +9,7 @@ from torch import Tensor
 from zoo import construct, packages
 from zoo.checked import model as checked
 from zoo.checked import tensors
+from zoo.checked.checkpoint import read_run
 from zoo.config import locate, plain
 from zoo.errors import ZooError, naming
 
@@ -18,18 +19,14 @@ def read(checkpoint: Path) -> dict[str, Tensor]:
 
     Raises: ZooError for a file that is none, cannot be read, or holds NaN.
     """
-    content = tensors.read(checkpoint)
-    state = content.get("state_dict")
-    held = (
-        {name: value for name, value in state.items() if isinstance(value, Tensor)} if isinstance(state, dict) else {}
-    )
-    if not held or "pytorch-lightning_version" not in content:
+    content, state, _ = read_run(checkpoint)
+    if "pytorch-lightning_version" not in content:  # Lightning asks for it
         raise ZooError(
-            f"{checkpoint} is no checkpoint of a training, which holds a state_dict of tensors and Lightning's version; "
-            "ckpt_path takes best.ckpt or last.ckpt of a run. Weights alone are taken by init=."
+            f"{checkpoint} is no checkpoint that a training wrote, which holds Lightning's version; ckpt_path takes best.ckpt "
+            "or last.ckpt of a run, init= weights alone."
         )
-    tensors.check_numbers(held, str(checkpoint))
-    return held
+    tensors.check_numbers(state, str(checkpoint))
+    return state
 
 
 def check_size(model: Mapping[str, Any], held: Mapping[str, Tensor], where: str) -> None:

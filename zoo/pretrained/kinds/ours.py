@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from zoo.adapters.model import INSIDE
 from zoo.adapters.record import from_plain
+from zoo.checked.checkpoint import read_run
 from zoo.errors import ZooError, one_line
 from zoo.models.base import Prepared
 from zoo.models.fit import TOKENIZERS
@@ -94,17 +95,7 @@ class RunCheckpoint:
     where: ClassVar[None] = None
 
     def read(self, trust: tuple[str, ...]) -> Source:
-        content, prefix = weights.read(self.file), "model."
-        state, given = content.get("state_dict"), content.get("hyper_parameters", {})
-        if not isinstance(state, dict):
-            raise ZooError(
-                f"{str(self.file)!r} is not a checkpoint of a run: it holds "
-                f"{', '.join(map(str, content))[:300] or 'nothing'}."
-            )
-        if not isinstance(given, dict):
-            raise ZooError(
-                f"{str(self.file)!r}: its hyper-parameters are a {type(given).__name__}, not those of a run."
-            )
+        (content, state, given), prefix = read_run(self.file), "model."
         held = {n.removeprefix(prefix): t for n, t in weights.clean(state).items() if n.startswith(prefix)}
         known = folder.describe(self._beside) if self._finished else {}
         called = f"the model of {str(self.file)!r}"
